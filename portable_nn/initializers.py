@@ -1,0 +1,133 @@
+"""Initial weights: functions of a generator and a shape, drawn in float64 on the host and the same on every backend.
+
+I = inputs (all axes of the shape but the last), O = outputs (the last axis).
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+from portable_nn.arrays import namespace
+
+__all__ = [
+    "Initializer",
+    "constant",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "orthogonal",
+    "uniform",
+    "zeros",
+]
+
+Initializer: TypeAlias = Callable[[Any, tuple[int, ...]], Any]
+"""Takes a `numpy.random.Generator` and a shape; returns a float64 NumPy array of that shape."""
+
+_numpy: Any = namespace("numpy")
+
+
+def zeros() -> Initializer:
+    """Return the initializer that fills with 0."""
+    return constant(0.0)
+
+
+def constant(value: float) -> Initializer:
+    """Return the initializer that fills with `value`."""
+    return partial(_draw_constant, value=float(value))
+
+
+def normal(std: float = 0.01, mean: float = 0.0) -> Initializer:
+    """Return the initializer that draws from the normal distribution."""
+    return partial(_draw_normal, std=float(std), mean=float(mean))
+
+
+def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
+    """Return the initializer that draws evenly from [low, high)."""
+    return partial(_draw_uniform, low=float(low), high=float(high))
+
+
+def glorot_normal() -> Initializer:
+    """Return the normal initializer of variance 2 / (I + O). Source: Glorot and Bengio (AISTATS 2010), eq. 12."""
+    return partial(_draw_scaled, distribution="normal", scale=1.0, fan="mean")
+
+
+def glorot_uniform() -> Initializer:
+    """Return the uniform initializer of variance 2 / (I + O). Source: Glorot and Bengio (AISTATS 2010), eq. 16."""
+    return partial(_draw_scaled, distribution="uniform", scale=1.0, fan="mean")
+
+
+def he_normal() -> Initializer:
+    """Return the normal initializer of variance 2 / I. Source: He et al. (ICCV 2015), eq. 10."""
+    return partial(_draw_scaled, distribution="normal", scale=2.0, fan="in")
+
+
+def he_uniform() -> Initializer:
+    """Return the uniform initializer of variance 2 / I. Source: He et al. (ICCV 2015), eq. 10."""
+    return partial(_draw_scaled, distribution="uniform", scale=2.0, fan="in")
+
+
+def lecun_normal() -> Initializer:
+    """Return the normal initializer of variance 1 / I. Source: LeCun et al., Efficient BackProp (1998), eq. 16."""
+    return partial(_draw_scaled, distribution="normal", scale=1.0, fan="in")
+
+
+def lecun_uniform() -> Initializer:
+    """Return the uniform initializer of variance 1 / I. Source: LeCun et al., Efficient BackProp (1998), eq. 16."""
+    return partial(_draw_scaled, distribution="uniform", scale=1.0, fan="in")
+
+
+def orthogonal(gain: float = 1.0) -> Initializer:
+    """Return the initializer whose rows or columns, whichever are fewer, are orthogonal and of norm `gain`.
+
+    Source: Saxe, McClelland, Ganguli (ICLR 2014), section 3; made uniform over all rotations as in Mezzadri,
+    Notices of the AMS 54 (2007) 592-604, section 5.
+    """
+    return partial(_draw_orthogonal, gain=float(gain))
+
+
+# Partial applications of functions of a module, so that networks can be pickled.
+
+
+def _draw_constant(rng: Any, shape: tuple[int, ...], *, value: float) -> Any:
+    return _numpy.full(shape, value)
+
+
+def _draw_normal(rng: Any, shape: tuple[int, ...], *, std: float, mean: float) -> Any:
+    return mean + std * rng.standard_normal(shape)
+
+
+def _draw_uniform(rng: Any, shape: tuple[int, ...], *, low: float, high: float) -> Any:
+    return rng.uniform(low, high, shape)
+
+
+def _draw_scaled(
+    rng: Any,
+    shape: tuple[int, ...],
+    *,
+    distribution: Literal["normal", "uniform"],
+    scale: float,
+    fan: Literal["in", "mean"],
+) -> Any:
+    """Draw with variance scale / I, or scale / ((I + O) / 2)."""
+    inputs, outputs = _fans(shape)
+    std = math.sqrt(scale / (inputs if fan == "in" else (inputs + outputs) / 2))
+    if distribution == "normal":
+        return std * rng.standard_normal(shape)
+    limit = math.sqrt(3.0) * std  # the variance of [-a, a) is a^2 / 3
+    return rng.uniform(-limit, limit, shape)
+
+
+def _draw_orthogonal(rng: Any, shape: tuple[int, ...], *, gain: float) -> Any:
+    inputs, outputs = _fans(shape)
+    q, r = _numpy.linalg.qr(rng.standard_normal((max(inputs, outputs), min(inputs, outputs))))
+    q = q * _numpy.sign(_numpy.linalg.diagonal(r))
+    return gain * _numpy.reshape(q if inputs >= outputs else q.T, shape)
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    return math.prod(shape[:-1]), shape[-1]

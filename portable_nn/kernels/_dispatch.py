@@ -1,0 +1,60 @@
+"""Picks, once per backend, the fast kernel or the portable one."""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from portable_nn.arrays import Namespace, backend_name
+from portable_nn.kernels.portable import (
+    activations,
+    compilation,
+    dropout,
+    linear,
+    losses,
+    metrics,
+    softmax,
+    updates,
+)
+
+__all__ = ["PORTABLE_KERNELS", "Kernels", "kernels_for"]
+
+PORTABLE_KERNELS: dict[str, Callable[..., Any]] = {
+    name: getattr(module, name)
+    for module in (activations, compilation, dropout, linear, losses, metrics, softmax, updates)
+    for name in module.__all__
+}
+"""All kernels by name, in their portable form."""
+
+
+class Kernels:
+    """The kernels of one backend as attributes: `kernels.affine(x, W, b)`.
+
+    Parameters
+    ----------
+    fast : module, optional
+        Where fast kernels come from; without it all kernels are portable.
+    """
+
+    def __init__(self, fast: ModuleType | None = None):
+        self.__dict__.update(PORTABLE_KERNELS)
+        for name in () if fast is None else fast.__all__:
+            setattr(self, name, getattr(fast, name))
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        raise AttributeError(f"there is no kernel {name!r}")
+
+
+def kernels_for(xp: Namespace) -> Kernels:
+    """Return the kernels for arrays of the namespace `xp`."""
+    return _kernels_of_backend(backend_name(xp))
+
+
+@cache
+def _kernels_of_backend(backend: str) -> Kernels:
+    module = f"portable_nn.kernels.fast.{backend}"
+    if importlib.util.find_spec(module) is None:
+        return Kernels()
+    return Kernels(importlib.import_module(module))

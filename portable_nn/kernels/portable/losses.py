@@ -1,0 +1,139 @@
+"""Losses from raw outputs, each with its gradient by those outputs.
+
+N = batch, C = classes, ... = the axes of one sample. Every loss is sum_n s_n l_n, with l_n the loss of sample n summed
+over the sample's axes; the scale s is a number, or an array of shape (N,), and makes the sum a mean or a weighted mean.
+Its gradient takes dout, the derivative by the loss itself.
+"""
+
+import math
+
+from portable_nn.arrays import Array, device_of, namespace_of
+from portable_nn.kernels.portable.activations import sigmoid, softplus
+from portable_nn.kernels.portable.softmax import log_softmax
+
+__all__ = [
+    "absolute_error",
+    "absolute_error_gradient",
+    "class_share",
+    "huber_error",
+    "huber_error_gradient",
+    "mean_scale",
+    "sigmoid_loss",
+    "sigmoid_loss_gradient",
+    "softmax_loss",
+    "softmax_loss_gradient",
+    "squared_error",
+    "squared_error_gradient",
+]
+
+Scale = float | Array
+
+
+def softmax_loss(
+    y: Array, t: Array, scale: Scale, class_weight: Array | None, smoothing: float
+) -> tuple[Array, tuple[Array, Array]]:
+    """Return the cross-entropy of softmax(y), and log-probabilities with weighted targets for the gradient.
+
+    l_n = - sum_c w_c q_nc log softmax(y_n)_c, where q = (1 - smoothing) t + smoothing / C.
+    Source: Bishop (2006), eq. 4.108; label smoothing: Szegedy et al. (CVPR 2016), section 7.
+
+    y (N, C); t integer labels (N,) or distributions (N, C); class_weight w (C,) or None.
+    """
+    xp = namespace_of(y)
+    log_p = log_softmax(y)
+    q = one_hot(t, y)
+    if smoothing:
+        q = (1.0 - smoothing) * q + smoothing / y.shape[-1]
+    if class_weight is not None:
+        q = q * class_weight
+    return -_scaled_sum(xp.where(q > 0, q * log_p, 0.0), scale), (log_p, q)
+
+
+def softmax_loss_gradient(dout: Scale, log_p: Array, q: Array, scale: Scale) -> Array:
+    """Return dy = dout s_n (p_nc sum_k q_nk - q_nc): p the softmax, log_p and q (N, C). Source: Bishop, eq. 4.109."""
+    xp = namespace_of(log_p)
+    return (dout * _spread(scale, q)) * (xp.exp(log_p) * xp.sum(q, axis=-1, keepdims=True) - q)
+
+
+def one_hot(t: Array, y: Array) -> Array:
+    """Return integer labels t (N,) as rows of zeros and a one in the dtype of y (N, C); t (N, C) is cast only."""
+    xp = namespace_of(y)
+    if t.ndim == 1:
+        classes = xp.arange(y.shape[-1], dtype=t.dtype, device=device_of(y))
+        t = t[:, None] == classes[None, :]
+    return xp.astype(t, y.dtype)
+
+
+def class_share(y: Array, t: Array, class_weight: Array) -> Array:
+    """Return sum_c w_c t_nc, the class weight of each sample (N,): y (N, C), t (N,) or (N, C), class_weight w (C,)."""
+    return namespace_of(y).sum(one_hot(t, y) * class_weight, axis=-1)
+
+
+def mean_scale(weight: Array, total: Array) -> Array:
+    """Return weight (N,) divided by the sum of total (N,), or zeros where that sum is zero."""
+    xp = namespace_of(weight)
+    whole = xp.sum(total)
+    return weight / xp.where(whole == 0, 1.0, whole)
+
+
+def sigmoid_loss(y: Array, t: Array, scale: Scale) -> Array:
+    """Return the cross-entropy of sigmoid(y), one question an output: l = log(1 + exp(y)) - t y. y, t (N, ...)."""
+    return _scaled_sum(softplus(y) - t * y, scale)
+
+
+def sigmoid_loss_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
+    """Return dy = dout s_n (sigmoid(y) - t)."""
+    return (dout * _spread(scale, y)) * (sigmoid(y) - t)
+
+
+def squared_error(y: Array, t: Array, scale: Scale) -> Array:
+    """Return the squared error, l = (y - t)^2: y, t (N, ...)."""
+    d = y - t
+    return _scaled_sum(d * d, scale)
+
+
+def squared_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
+    """Return dy = dout s_n 2 (y - t)."""
+    return (dout * _spread(scale, y)) * (2.0 * (y - t))
+
+
+def absolute_error(y: Array, t: Array, scale: Scale) -> Array:
+    """Return the absolute error, l = |y - t|: y, t (N, ...)."""
+    return _scaled_sum(namespace_of(y).abs(y - t), scale)
+
+
+def absolute_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
+    """Return dy = dout s_n sign(y - t), 0 where y = t."""
+    return (dout * _spread(scale, y)) * namespace_of(y).sign(y - t)
+
+
+def huber_error(y: Array, t: Array, scale: Scale, delta: float) -> Array:
+    """Return Huber's loss: d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), with d = y - t: y, t (N, ...).
+
+    Written as c (|d| - c / 2) with c = min(|d|, delta). Source: Huber, Ann. Math. Statist. 35 (1964) 73-101.
+    """
+    xp = namespace_of(y)
+    size = xp.abs(y - t)
+    core = xp.minimum(size, delta)
+    return _scaled_sum(core * (size - 0.5 * core), scale)
+
+
+def huber_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale, delta: float) -> Array:
+    """Return dy = dout s_n d, with d = y - t cut to [-delta, delta]."""
+    return (dout * _spread(scale, y)) * namespace_of(y).clip(y - t, -delta, delta)
+
+
+def _scaled_sum(values: Array, scale: Scale) -> Array:
+    """Return sum_n s_n sum(values_n)."""
+    xp = namespace_of(values)
+    if isinstance(scale, float):
+        return scale * xp.sum(values)
+    rows = xp.reshape(values, (values.shape[0], math.prod(values.shape[1:])))
+    return xp.sum(scale * xp.sum(rows, axis=1))
+
+
+def _spread(scale: Scale, values: Array) -> Scale:
+    """Return a scale of shape (N,) as (N, 1, ...), to multiply values (N, ...)."""
+    if isinstance(scale, float):
+        return scale
+    return namespace_of(values).reshape(scale, (values.shape[0],) + (1,) * (values.ndim - 1))

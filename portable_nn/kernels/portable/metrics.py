@@ -1,0 +1,18 @@
+"""Counting right answers. N = batch, C = classes."""
+
+from portable_nn.arrays import Array, namespace_of
+
+__all__ = ["count_correct", "count_correct_signs"]
+
+
+def count_correct(y: Array, t: Array) -> Array:
+    """Return how many rows of y (N, C) are largest at their class: t labels (N,) or one-hot (N, C); 0-d integer."""
+    xp = namespace_of(y)
+    labels = t if t.ndim == 1 else xp.argmax(t, axis=-1)
+    return xp.sum(xp.astype(xp.argmax(y, axis=-1) == labels, xp.int32))
+
+
+def count_correct_signs(y: Array, t: Array) -> Array:
+    """Return how many elements of y (N, ...) are positive where t (N, ...) is above 1/2 and only there; 0-d integer."""
+    xp = namespace_of(y)
+    return xp.sum(xp.astype((y > 0) == (t > 0.5), xp.int32))

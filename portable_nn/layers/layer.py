@@ -1,0 +1,245 @@
+"""What every layer is: parameters, a forward pass and its backward pass.
+
+The two passes are pure: they take the arrays they need and return what they found. That is how a network runs them,
+from several threads or under a compiler alike. `forward` and `backward`, for a layer that stands alone, remember in
+between.
+"""
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any, ClassVar, Self, TypeAlias
+
+from portable_nn import random
+from portable_nn.arrays import Array, Namespace, Place, device_of, move, namespace_of
+from portable_nn.errors import DTypeError, ShapeError
+from portable_nn.initializers import Initializer, glorot_uniform
+from portable_nn.kernels import Kernels, kernels_for
+from portable_nn.layers.parameter import Parameter, Transposed
+
+__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "checked_input", "describe_shape"]
+
+Arrays: TypeAlias = dict[str, Any]
+"""The arrays of a layer's parameters, or their gradients, by name."""
+
+
+class Run:
+    """One way through a network: where, with which kernels, in training or not, and with which random key.
+
+    Parameters
+    ----------
+    place : Place
+    kernels : Kernels, optional
+        The place's own by default.
+    training : bool
+        Whether layers such as Dropout act.
+    key : Key, optional
+        Decides the dropout masks; needed in training by layers whose `is_random` is true.
+    """
+
+    def __init__(
+        self, place: Place, kernels: Kernels | None = None, *, training: bool = False, key: random.Key | None = None
+    ):
+        self.place = place
+        self.kernels = kernels_for(place.xp) if kernels is None else kernels
+        self.training = training
+        self._key = key
+        self._draws = 0
+
+    def next_key(self) -> tuple[random.Key, int]:
+        """Return the run's key and a number that no other draw of this run gets."""
+        if self._key is None:
+            raise ValueError("a training run through a random layer needs a key")
+        self._draws += 1
+        return self._key, self._draws
+
+
+class Layer:
+    """A function of an array with parameters, and its derivative.
+
+    A layer of your own overrides `forward_pass` and `backward_pass`, declares its parameters in `self.parameters`, and
+    overrides `output_shape` where it changes or restricts shapes. `options` names the constructor arguments that a
+    saved network must remember; each is an attribute of the same name.
+    """
+
+    options: ClassVar[tuple[str, ...]] = ()
+    is_random: ClassVar[bool] = False
+    """Whether the training pass draws random numbers."""
+    weights_before: ClassVar[Initializer | None] = None
+    """What initializes the weights of the layer before this one, if nothing else is said; None: ask the next layer."""
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, Parameter | Transposed] = {}
+        self.place: Place | None = None
+        self.grads: Arrays = {}
+        self._kept: Any = None
+        self._stream = random.Stream(0)
+
+    # What a layer does: pure, overridden by every layer.
+
+    def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
+        """Return y and whatever the backward pass needs."""
+        raise NotImplementedError
+
+    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+        """Return dx, and the gradients of the parameters by name, from dy and what the forward pass kept."""
+        raise NotImplementedError
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of y for x of `shape`, batch axis first.
+
+        Raises
+        ------
+        ShapeError
+            If the layer cannot take x of that shape.
+        """
+        return shape
+
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Return the shape of one sample, where the layer's parameters fix it."""
+        return None
+
+    # A layer that stands alone.
+
+    def initialize(
+        self, place: Place, seed: int, path: str = "", default: Initializer | None = None, *, replace: bool = False
+    ) -> None:
+        """Draw the parameters that have no value yet (all with `replace`) at `place`: a function of seed and path."""
+        self.place = place
+        self._stream = random.Stream(seed)
+        for name, parameter in self.parameters.items():
+            if isinstance(parameter, Parameter):
+                if replace:
+                    parameter.value = None
+                parameter.initialize(place, random.generator(seed, "weights", path + name), default or glorot_uniform())
+
+    def initialize_if_asked(self, xp: str | Namespace | None, device: Any, dtype: str, seed: int | None) -> Self:
+        """Draw the parameters now if a namespace or a seed was given to the constructor; else leave it to a network."""
+        if xp is not None or seed is not None:
+            place = Place("numpy" if xp is None else xp, device, dtype)
+            self.initialize(place, random.fresh_seed() if seed is None else seed)
+        return self
+
+    @property
+    def params(self) -> "ParameterArrays":
+        """The arrays of the parameters by name; assigning replaces them."""
+        place = self._placed()
+        return ParameterArrays({n: p for n, p in self.parameters.items() if isinstance(p, Parameter)}, place)
+
+    def arrays(self) -> Arrays:
+        """Return the parameters as the passes take them: transposed where they are shared as a transpose."""
+        if self.parameters:
+            self._placed()
+        return {
+            name: p.parameter.value.T if isinstance(p, Transposed) else p.value for name, p in self.parameters.items()
+        }
+
+    def forward(self, x: Array, *, training: bool = True) -> Any:
+        """Return y; in training, remember what `backward` needs.
+
+        Raises
+        ------
+        ShapeError, DTypeError, NamespaceError
+            If x does not fit the layer; nothing is changed then.
+        """
+        place = self._placed() if self.parameters else _place_of(x)
+        x = checked_input(x, place, str(self))
+        self.output_shape(x.shape)
+        key = self._stream.next() if training and self.is_random else None
+        y, kept = self.forward_pass(Run(place, training=training, key=key), self.arrays(), x)
+        if training:
+            self._kept = (place, kept, y.shape)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        """Return dx for the last `forward`, and set `grads`.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no `forward` in training.
+        ShapeError
+            If dy has another shape than y had.
+        """
+        if self._kept is None:
+            raise RuntimeError(f"{self} needs a forward pass in training before backward")
+        place, kept, shape = self._kept
+        dy = move(dy, place, name="dy")
+        if dy.shape != shape:
+            raise ShapeError(f"{self} needs dy of shape {shape}, as y had, got {dy.shape}")
+        dx, self.grads = self.backward_pass(Run(place, training=True), self.arrays(), kept, dy)
+        return dx
+
+    def _placed(self) -> Place:
+        if self.place is None:
+            self.initialize(Place(), random.fresh_seed())
+        assert self.place is not None
+        return self.place
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor arguments that make a layer like this one: numbers, strings, lists and booleans."""
+        return {name: getattr(self, name) for name in self.options}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, pickled or not, starts without what the last pass left behind.
+        return self.__dict__ | {"_kept": None, "grads": {}}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(str(value) for value in self.config().values())})"
+
+
+class ParameterArrays(MutableMapping[str, Any]):
+    """Parameters by name, seen as their arrays; assigning writes through to the layers that share the parameter."""
+
+    def __init__(self, parameters: dict[str, Parameter], place: Place):
+        self._parameters = parameters
+        self._place = place
+
+    def __getitem__(self, name: str) -> Any:
+        return self._parameters[name].value
+
+    def __setitem__(self, name: str, value: Array) -> None:
+        if name not in self._parameters:
+            raise KeyError(f"there is no parameter {name!r}; there are {', '.join(self._parameters)}")
+        self._parameters[name].set(value, self._place, name)
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a parameter cannot be deleted")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{name}: {p.shape}' for name, p in self._parameters.items())}}}"
+
+
+def checked_input(x: Any, place: Place, owner: str) -> Any:
+    """Return x at `place` in the place's data type.
+
+    Raises
+    ------
+    DTypeError
+        If x is not numeric.
+    ShapeError
+        If x has no batch axis.
+    NamespaceError
+        If x is of another library, NumPy excepted.
+    """
+    xp = namespace_of(x)
+    if not xp.isdtype(x.dtype, ("real floating", "integral", "bool")):
+        raise DTypeError(f"{owner} needs x of real numbers, got dtype {x.dtype}")
+    if x.ndim == 0:
+        raise ShapeError(f"{owner} needs x of shape (N, ...), got {x.shape}")
+    return move(x, place)
+
+
+def describe_shape(shape: tuple[int | str, ...]) -> str:
+    """Return a shape as errors show it, (N, 784), with letters left unquoted."""
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _place_of(x: Array) -> Place:
+    xp = namespace_of(x)
+    floating = xp.isdtype(x.dtype, "real floating")
+    return Place(xp, device_of(x), str(x.dtype).rpartition(".")[2] if floating else "float32")

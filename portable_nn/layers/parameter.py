@@ -1,0 +1,77 @@
+"""Parameters: boxes that hold one array each, so that layers can share it whatever array is in it."""
+
+from typing import Any
+
+from portable_nn.arrays import Array, Place, move, to_numpy
+from portable_nn.errors import ShapeError
+from portable_nn.initializers import Initializer
+
+__all__ = ["Parameter", "Transposed"]
+
+
+class Parameter:
+    """One trainable array of a layer. Layers that hold the same Parameter share it; equal values mean nothing.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    initializer : callable, optional
+        Draws the first value; without one, the layer that follows decides.
+
+    Attributes
+    ----------
+    value : array or None
+        None until `initialize` or `set` gave it one.
+    trainable : bool
+        Whether training changes it.
+    """
+
+    def __init__(self, shape: tuple[int, ...], initializer: Initializer | None = None):
+        self.shape = shape
+        self.initializer = initializer
+        self.value: Any = None
+        self.trainable = True
+
+    @property
+    def T(self) -> "Transposed":
+        """The parameter transposed, to be given to another layer."""
+        return Transposed(self)
+
+    def initialize(self, place: Place, rng: Any, default: Initializer) -> None:
+        """Draw a value at `place`, unless there is one."""
+        if self.value is None:
+            self.value = place.asarray((self.initializer or default)(rng, self.shape))
+
+    def at(self, place: Place) -> "Parameter":
+        """Return a parameter like this one at `place`."""
+        parameter = Parameter(self.shape, self.initializer)
+        parameter.trainable = self.trainable
+        parameter.value = None if self.value is None else place.asarray(to_numpy(self.value))
+        return parameter
+
+    def set(self, value: Array, place: Place, name: str) -> None:
+        """Replace the value, moved to `place`.
+
+        Raises
+        ------
+        ShapeError
+            If `value` has another shape than the parameter.
+        """
+        value = move(value, place, name=name)
+        if value.shape != self.shape:
+            raise ShapeError(f"parameter {name} needs shape {self.shape}, got {value.shape}")
+        self.value = value
+
+
+class Transposed:
+    """A parameter (I, O) as another layer uses it: (O, I)."""
+
+    def __init__(self, parameter: Parameter):
+        if len(parameter.shape) != 2:
+            raise ShapeError(f"only a matrix has a transpose, got a parameter of shape {parameter.shape}")
+        self.parameter = parameter
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the transpose."""
+        return self.parameter.shape[::-1]

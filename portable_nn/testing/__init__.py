@@ -1,0 +1,1 @@
+"""Tools to test networks, layers and backends with, here and in projects of your own."""

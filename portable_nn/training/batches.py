@@ -1,0 +1,69 @@
+"""Batches: every sample once an epoch, in an order that the seed and the epoch alone decide."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from portable_nn import random
+from portable_nn.arrays import device_of, namespace_of
+
+__all__ = ["Batches", "cuts", "take"]
+
+
+class Batches:
+    """Arrays of N samples each, cut into batches along their first axis.
+
+    Parameters
+    ----------
+    arrays : list of arrays or None
+        Of equal length; where they live, the batches live. None stays None.
+    batch_size : int
+        The last batch of an epoch may be smaller.
+    shuffle : bool
+        Whether the order changes from epoch to epoch.
+    seed : int
+    """
+
+    def __init__(self, arrays: list[Any], batch_size: int, *, shuffle: bool, seed: int):
+        self.arrays = arrays
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.samples: int = arrays[0].shape[0]
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[list[Any]]:
+        """Yield the batches of the epoch `number`, each as the arrays cut alike."""
+        slices = cuts(self.samples, self.batch_size)
+        if not self.shuffle:
+            for cut in slices:
+                yield [None if array is None else array[cut, ...] for array in self.arrays]
+            return
+        order = random.permutation(self.seed, number, self.samples)
+        orders = [None if array is None else _beside(array, order) for array in self.arrays]
+        for cut in slices:
+            yield [
+                None if array is None else _taken(array, indices[cut])
+                for array, indices in zip(self.arrays, orders, strict=True)
+            ]
+
+
+def cuts(samples: int, batch_size: int) -> list[slice]:
+    """Return the slices that cut `samples` samples into batches; the last may be smaller."""
+    return [slice(start, min(start + batch_size, samples)) for start in range(0, samples, batch_size)]
+
+
+def take(array: Any, indices: Any) -> Any:
+    """Return the samples of `array` at the NumPy `indices`, where the array lives; None for None."""
+    return None if array is None else _taken(array, _beside(array, indices))
+
+
+def _beside(array: Any, indices: Any) -> Any:
+    xp, device = namespace_of(array), device_of(array)
+    integer = xp.__array_namespace_info__().default_dtypes(device=device)["integral"]
+    return xp.asarray(indices, dtype=integer, device=device)
+
+
+def _taken(array: Any, indices: Any) -> Any:
+    return namespace_of(array).take(array, indices, axis=0)

@@ -1,0 +1,80 @@
+"""What can watch a training run, and end it."""
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from portable_nn.training.step import copies
+
+if TYPE_CHECKING:
+    from portable_nn.training.trainer import Trainer
+
+__all__ = ["Callback", "EarlyStopping"]
+
+
+class Callback:
+    """Override what you need. The trainer has `network`, `optimizer`, `history` and `stop(reason)`."""
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Act before the first epoch."""
+
+    def on_epoch(self, trainer: "Trainer", epoch: int, record: dict[str, float]) -> None:
+        """Act after an epoch, numbered from 1; `record` holds its values and may be added to."""
+
+    def on_end(self, trainer: "Trainer") -> None:
+        """Act after the last epoch, also if training was stopped or interrupted."""
+
+
+class EarlyStopping(Callback):
+    """Ends training when `monitor` has not improved for `patience` epochs, and restores the weights of the best epoch.
+
+    Prechelt, Early stopping - but when? (1998).
+
+    Parameters
+    ----------
+    patience : int
+        How many epochs without improvement end the run.
+    monitor : str
+        A name in the history; "val_loss" by default.
+    min_delta : float
+        A change of no more than this is no improvement.
+    mode : "min" or "max", optional
+        Whether smaller or larger is better; by default larger for names that end in "accuracy".
+    restore_best : bool
+    """
+
+    def __init__(
+        self,
+        patience: int = 5,
+        *,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        mode: Literal["min", "max"] | None = None,
+        restore_best: bool = True,
+    ):
+        self.patience, self.monitor, self.min_delta, self.restore_best = patience, monitor, min_delta, restore_best
+        self.sign = -1.0 if (mode or ("max" if monitor.endswith("accuracy") else "min")) == "max" else 1.0
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Forget the last run."""
+        self.best, self.best_epoch = math.inf, 0
+        self._weights: list[Any] = []
+
+    def on_epoch(self, trainer: "Trainer", epoch: int, record: dict[str, float]) -> None:
+        """Keep the weights if they are the best so far; stop if the best are too long ago."""
+        if self.monitor not in record:
+            raise ValueError(
+                f"EarlyStopping watches {self.monitor!r}, but the epoch has only {', '.join(record)}: "
+                "give fit validation data, or another monitor"
+            )
+        value = self.sign * record[self.monitor]
+        if value < self.best - self.min_delta or not self.best_epoch:
+            self.best, self.best_epoch = value, epoch
+            self._weights = copies(trainer.network.arrays())
+        elif epoch - self.best_epoch >= self.patience:
+            trainer.stop(f"{self.monitor} has not improved for {self.patience} epochs")
+
+    def on_end(self, trainer: "Trainer") -> None:
+        """Put the best weights back."""
+        if self.restore_best and self.best_epoch:
+            trainer.network.set_arrays(self._weights)
+            trainer.history.best_epoch = self.best_epoch

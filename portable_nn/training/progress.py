@@ -1,0 +1,50 @@
+"""The progress bar: samples done and a second, loss and metric; in a terminal or a notebook."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+__all__ = ["Progress"]
+
+_SHOWN = ("loss", "val_loss", "val_accuracy")
+
+
+class Progress:
+    """A bar over `total` samples.
+
+    Parameters
+    ----------
+    total : int
+    shown : bool
+        If not, nothing is imported and nothing happens.
+    """
+
+    def __init__(self, total: int, *, shown: bool):
+        self._bar: Any = None
+        self._values: dict[str, str] = {}
+        if shown:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, unit=" samples", unit_scale=True, dynamic_ncols=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def begin(self, title: str) -> None:
+        """Show `title` before the bar."""
+        if self._bar is not None:
+            self._bar.set_description(title, refresh=False)
+
+    def advance(self, samples: int) -> None:
+        """Move on by as many samples."""
+        if self._bar is not None:
+            self._bar.update(samples)
+
+    def show(self, values: Mapping[str, float]) -> None:
+        """Show these values behind the bar, beside those of the epoch before that they do not replace."""
+        if self._bar is not None:
+            self._values |= {name: f"{values[name]:.4f}" for name in _SHOWN if name in values}
+            self._bar.set_postfix(self._values, refresh=False)

@@ -1,0 +1,81 @@
+"""One training step as one pure function, which a backend may compile as a whole."""
+
+from collections.abc import Callable
+from typing import Any
+
+from portable_nn.arrays import namespace_of
+from portable_nn.kernels import kernels_for
+from portable_nn.layers import Run
+from portable_nn.networks import Network
+from portable_nn.optimizers import Numbers, Optimizer, Slots
+from portable_nn.random import Key
+
+__all__ = ["TrainingStep", "copies", "pure_step"]
+
+
+def pure_step(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
+    """Return the function (params, slots, x, t, weight, key, numbers) -> (params, slots, loss).
+
+    It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
+    """
+    place, kernels = network.place, kernels_for(network.place.xp)
+    trained = list(network.trainable().values())
+
+    def step(
+        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key, numbers: Numbers
+    ) -> tuple[list[Any], Slots, Any]:
+        run = Run(place, kernels, training=True, key=key)
+        loss, grads = network.loss_and_gradients(run, params, x, t, weight)
+        updated, slots = optimizer.apply(kernels, [params[i] for i in trained], [grads[i] for i in trained], slots, numbers)
+        params = list(params)
+        for i, array in zip(trained, updated, strict=True):
+            params[i] = array
+        return params, slots, loss
+
+    return step
+
+
+class TrainingStep:
+    """The steps of a training run: each takes a batch, updates the network and the optimizer, and returns the loss.
+
+    Parameters
+    ----------
+    network : Network
+        Its parameters are copied once, so that arrays which a user holds outlive a backend that reuses their memory.
+    optimizer : Optimizer
+    """
+
+    def __init__(self, network: Network, optimizer: Optimizer):
+        self.network, self.optimizer = network, optimizer
+        self._names, self._positions = list(network.trainable()), list(network.trainable().values())
+        self.restore(self.snapshot())
+        self._step = kernels_for(network.place.xp).compile_step(pure_step(network, optimizer))
+
+    def __call__(self, x: Any, t: Any, weight: Any = None) -> Any:
+        """Update from a batch as `Network.batch` returns it, and return its loss, a 0-d array on its device."""
+        network, optimizer = self.network, self.optimizer
+        key = network.next_key() if network.is_random else (0, 0)
+        params, slots, loss = self._step(network.arrays(), self._slots(), x, t, weight, key, optimizer.numbers())
+        network.set_arrays(params)
+        optimizer.advance(self._names, slots)
+        return loss
+
+    def snapshot(self) -> tuple[list[Any], Slots, int]:
+        """Return copies of the parameters and of the optimizer's slots, and how many updates it made."""
+        return copies(self.network.arrays()), [copies(slot) for slot in self._slots()], self.optimizer.steps
+
+    def restore(self, snapshot: tuple[list[Any], Slots, int]) -> None:
+        """Set network and optimizer back to a snapshot, which is used up by it."""
+        params, slots, steps = snapshot
+        self.network.set_arrays(params)
+        self.optimizer.advance(self._names, slots)
+        self.optimizer.steps = steps
+
+    def _slots(self) -> Slots:
+        params = self.network.arrays()
+        return self.optimizer.slots_of(self._names, [params[i] for i in self._positions])
+
+
+def copies(arrays: list[Any]) -> list[Any]:
+    """Return copies of arrays, where they are."""
+    return [namespace_of(array).asarray(array, copy=True) for array in arrays]
