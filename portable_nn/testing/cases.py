@@ -1,0 +1,106 @@
+"""The conformance table: every layer and loss of the library, with inputs to check it on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from portable_nn import layers, losses, random
+from portable_nn.layers import Layer
+from portable_nn.losses import Loss
+
+__all__ = ["CASES", "Case"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to make a layer or loss, and inputs for it.
+
+    Attributes
+    ----------
+    layer : callable
+        Returns a new layer or loss.
+    inputs : callable
+        Takes a `numpy.random.Generator` and returns NumPy arrays: x (N, ...), or y, t and perhaps sample weights.
+    """
+
+    layer: Callable[[], Layer | Loss]
+    inputs: Callable[[np.random.Generator], tuple[Any, ...]]
+
+    def make(self) -> tuple[Layer | Loss, tuple[Any, ...]]:
+        """Return a new layer, drawn from seed 0, and its inputs: float64, labels int64; the same at every call."""
+        return self.layer(), self.inputs(random.generator(0, "case"))
+
+
+def _normal(*shape: int) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+    return lambda rng: (rng.standard_normal(shape),)
+
+
+def _labels(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.standard_normal((5, 4)), rng.integers(0, 4, 5)
+
+
+def _one_hot(rng: np.random.Generator) -> tuple[Any, ...]:
+    y, t = _labels(rng)
+    return y, np.eye(4)[t]
+
+
+def _distributions(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.standard_normal((5, 4)), rng.dirichlet(np.ones(4), 5)
+
+
+def _answers(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.standard_normal((5, 3)), rng.integers(0, 2, (5, 3))
+
+
+def _numbers(rng: np.random.Generator) -> tuple[Any, ...]:
+    return 2 * rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
+
+
+def _images(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.standard_normal((5, 2, 3, 2)), rng.standard_normal((5, 2, 3, 2))
+
+
+def _weighted(
+    inputs: Callable[[np.random.Generator], tuple[Any, ...]],
+) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+    return lambda rng: (*inputs(rng), rng.uniform(0.1, 2.0, 5))
+
+
+CASES: dict[str, Case] = {
+    "Affine": Case(lambda: layers.Affine(3, 4, b=_ones, seed=0), _normal(5, 3)),
+    "Affine of images": Case(lambda: layers.Affine(12, 4, seed=0), _normal(5, 3, 2, 2)),
+    "Affine without bias": Case(lambda: layers.Affine(3, 4, bias=False, seed=0), _normal(5, 3)),
+    "MatMul": Case(lambda: layers.MatMul(3, 4, seed=0), _normal(5, 3)),
+    "MatMul of sequences": Case(lambda: layers.MatMul(3, 4, seed=0), _normal(5, 2, 3)),
+    "Identity": Case(layers.Identity, _normal(5, 3)),
+    "ReLU": Case(layers.ReLU, _normal(5, 3)),
+    "ReLU of images": Case(layers.ReLU, _normal(2, 3, 2, 2)),
+    "LeakyReLU": Case(lambda: layers.LeakyReLU(0.1), _normal(5, 3)),
+    "Sigmoid": Case(layers.Sigmoid, _normal(5, 3)),
+    "Tanh": Case(layers.Tanh, _normal(5, 3)),
+    "Softplus": Case(layers.Softplus, _normal(5, 3)),
+    "ELU": Case(lambda: layers.ELU(0.7), _normal(5, 3)),
+    "SiLU": Case(layers.SiLU, _normal(5, 3)),
+    "GELU": Case(layers.GELU, _normal(20, 3)),
+    "Softmax": Case(layers.Softmax, _normal(5, 3)),
+    "Flatten": Case(layers.Flatten, _normal(5, 2, 3)),
+    "Dropout": Case(lambda: layers.Dropout(0.4, seed=0), _normal(5, 6)),
+    "SoftmaxWithLoss": Case(losses.SoftmaxWithLoss, _labels),
+    "SoftmaxWithLoss of one-hot": Case(losses.SoftmaxWithLoss, _one_hot),
+    "SoftmaxWithLoss of distributions": Case(lambda: losses.SoftmaxWithLoss("sum"), _distributions),
+    "SoftmaxWithLoss, all options": Case(
+        lambda: losses.SoftmaxWithLoss(label_smoothing=0.2, class_weight=[1.0, 2.0, 0.5, 3.0]), _weighted(_labels)
+    ),
+    "SigmoidWithLoss": Case(losses.SigmoidWithLoss, _answers),
+    "SigmoidWithLoss, weighted": Case(losses.SigmoidWithLoss, _weighted(_answers)),
+    "MeanSquaredError": Case(losses.MeanSquaredError, _numbers),
+    "MeanSquaredError of images": Case(losses.MeanSquaredError, _weighted(_images)),
+    "MeanAbsoluteError": Case(lambda: losses.MeanAbsoluteError("sum"), _weighted(_numbers)),
+    "Huber": Case(lambda: losses.Huber(delta=0.8), _numbers),
+}
+
+
+def _ones(rng: Any, shape: tuple[int, ...]) -> Any:
+    return np.ones(shape)

@@ -1,0 +1,282 @@
+"""Gradient checks: what the library derived by hand beside central differences, torch's autograd and JAX's vjp.
+
+The oracles differentiate the same forward pass, made of the portable kernels, in float64.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from portable_nn import random
+from portable_nn.arrays import Array, Namespace, Place, namespace, to_numpy
+from portable_nn.kernels import PORTABLE, Kernels
+from portable_nn.layers import Layer, Run
+from portable_nn.losses import Loss
+from portable_nn.networks import Network
+from portable_nn.testing.backends import float64_enabled
+from portable_nn.testing.differences import central_differences
+
+__all__ = ["AUTOGRAD_TOLERANCE", "DIFFERENCE_TOLERANCE", "Report", "Row", "check_layer", "check_network"]
+
+DIFFERENCE_TOLERANCE = 1e-7
+AUTOGRAD_TOLERANCE = 1e-12
+
+_KEY: random.Key = (20_101, -7_351)
+"""The same dropout masks in every pass of a check."""
+
+Gradients = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One array's gradient beside one oracle's.
+
+    Attributes
+    ----------
+    name : str
+    oracle : str
+    error : float
+        The largest difference, divided by the largest element of either gradient.
+    mean_difference : float
+        The mean absolute difference.
+    tolerance : float
+        What the error may be.
+    """
+
+    name: str
+    oracle: str
+    error: float
+    mean_difference: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the two agree."""
+        return self.error <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Report:
+    """The rows of a check; as text, a table."""
+
+    title: str
+    rows: list[Row] = field(default_factory=list[Row])
+
+    @property
+    def ok(self) -> bool:
+        """Whether all rows agree."""
+        return all(row.ok for row in self.rows)
+
+    def add(self, oracle: str, tolerance: float, found: Gradients, expected: Gradients) -> None:
+        """Add a row for each expected gradient."""
+        for name, reference in expected.items():
+            difference = np.abs(found[name] - reference)
+            size = max(np.abs(found[name]).max(initial=0.0), np.abs(reference).max(initial=0.0)) or 1.0
+            mean = float(difference.mean()) if difference.size else 0.0
+            error = float(difference.max(initial=0.0) / size)
+            self.rows.append(Row(name, oracle, error if error == error else np.inf, mean, tolerance))
+
+    def __str__(self) -> str:
+        width = max([4, *(len(row.name) for row in self.rows)])
+        lines = [f"{self.title}: gradients by hand against", f"{'of':<{width}}  {'oracle':<20} relative error"]
+        lines += [
+            f"{row.name:<{width}}  {row.oracle:<20} {row.error:.1e}{'' if row.ok else f'  over {row.tolerance:.0e}'}"
+            for row in self.rows
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A differentiable function of named arrays: its value and its gradients by hand, on any run."""
+
+    title: str
+    arrays: Gradients
+    output: Callable[[Run, dict[str, Any]], Any]
+    by_hand: Callable[[Run, dict[str, Any], Any], dict[str, Any]]
+
+
+def check_layer(
+    layer: Layer | Loss,
+    *inputs: Array,
+    xp: str | Namespace = "numpy",
+    device: Any = None,
+    tolerance: float = DIFFERENCE_TOLERANCE,
+    raises: bool = True,
+) -> Report:
+    """Compare the hand-written gradients of a layer or loss with central differences, torch autograd and `jax.vjp`.
+
+    Everything is done in float64 on copies; the layer is not changed. The gradients by hand use the kernels of the backend
+    `xp`. Oracles that are not installed are left out. Keep the inputs away from kinks such as ReLU's at 0, where central
+    differences mean nothing.
+
+    Parameters
+    ----------
+    layer : Layer or Loss
+    *inputs : arrays
+        x for a layer; y, t and perhaps sample weights for a loss.
+    xp, device : optional
+        The backend whose gradients are checked.
+    tolerance : float
+        For central differences; autograd is held to 1e-12.
+    raises : bool
+        Whether a failed check is an AssertionError, with the report as its text.
+
+    Raises
+    ------
+    AssertionError
+        If a gradient is wrong.
+    DTypeError
+        If the backend has no float64.
+    ShapeError, NamespaceError, LabelError
+        If the inputs do not fit the layer.
+    """
+    subject = _loss_subject(layer, *inputs) if isinstance(layer, Loss) else _layer_subject(layer, *inputs)
+    home = Place("numpy", dtype="float64")
+    y = np.asarray(subject.output(_run(home, PORTABLE), subject.arrays))
+    dy = random.generator(0, "check").standard_normal(y.shape)
+    with float64_enabled(namespace(xp)):
+        place = Place(xp, device, "float64")
+        here = {name: place.asarray(array) for name, array in subject.arrays.items()}
+        gradients = subject.by_hand(_run(place), here, place.asarray(dy))
+        found = {name: np.asarray(to_numpy(gradient)) for name, gradient in gradients.items()}
+    report = Report(subject.title)
+    report.add("central differences", tolerance, found, _differences(subject, home, dy))
+    for library, oracle, differentiate in (
+        ("torch", "torch autograd", _torch_gradients),
+        ("jax", "jax.vjp", _jax_gradients),
+    ):
+        if importlib.util.find_spec(library) is not None:
+            report.add(oracle, AUTOGRAD_TOLERANCE, found, differentiate(subject, dy))
+    if raises and not report.ok:
+        raise AssertionError(str(report))
+    return report
+
+
+def check_network(
+    network: Network,
+    x: Array,
+    t: Array,
+    *,
+    tolerance: float = DIFFERENCE_TOLERANCE,
+    raises: bool = True,
+    progress: bool = False,
+) -> Report:
+    """Compare the gradient of a network's training loss, by every parameter, with central differences.
+
+    It takes two forward passes for each element of each parameter, in float64 with NumPy on a copy of the network.
+
+    Parameters
+    ----------
+    network : Network
+        With a loss.
+    x, t : arrays
+        A few samples and their targets.
+    tolerance : float
+    raises : bool
+        As in `check_layer`.
+    progress : bool
+        Whether to show a bar.
+
+    Raises
+    ------
+    AssertionError
+        If a gradient is wrong.
+    ShapeError, DTypeError, LabelError, NamespaceError
+        If x or t do not fit the network.
+    """
+    network.batch(x, t)
+    copy = network.to("numpy", dtype="float64")
+    copy.unfreeze()
+    names, params = list(copy.parameters), [np.array(array) for array in copy.arrays()]
+    batch = copy.batch(to_numpy(x), to_numpy(t))
+    run = _run(copy.place)
+    _, grads = copy.loss_and_gradients(run, params, *batch)
+
+    def loss() -> Any:
+        run = _run(copy.place)
+        y, _ = copy.forward_walk(run, params, batch[0])
+        return copy.criterion.forward_pass(run, y, *batch[1:])[0]
+
+    from tqdm.auto import tqdm
+
+    report = Report(repr(network))
+    with tqdm(total=sum(p.size for p in params), unit=" elements", disable=not progress) as bar:
+        for name, array, gradient in zip(names, params, grads, strict=True):
+            expected = central_differences(loss, array, bar.update)
+            report.add("central differences", tolerance, {name: gradient}, {name: expected})
+    if raises and not report.ok:
+        raise AssertionError(str(report))
+    return report
+
+
+def _run(place: Place, kernels: Kernels | None = None) -> Run:
+    return Run(place, kernels, training=True, key=_KEY)
+
+
+def _layer_subject(layer: Layer, x: Array) -> _Subject:
+    layer.output_shape(x.shape)
+
+    def output(run: Run, arrays: dict[str, Any]) -> Any:
+        return layer.forward_pass(run, _without("x", arrays), arrays["x"])[0]
+
+    def by_hand(run: Run, arrays: dict[str, Any], dy: Any) -> dict[str, Any]:
+        params = _without("x", arrays)
+        _, kept = layer.forward_pass(run, params, arrays["x"])
+        dx, grads = layer.backward_pass(run, params, kept, dy)
+        return {"x": dx, **grads}
+
+    return _Subject(
+        repr(layer), {"x": _double(x), **{n: _double(a) for n, a in layer.arrays().items()}}, output, by_hand
+    )
+
+
+def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -> _Subject:
+    t, weight = to_numpy(t), None if weight is None else to_numpy(weight)
+
+    def output(run: Run, arrays: dict[str, Any]) -> Any:
+        return loss.forward_pass(run, arrays["y"], *loss.targets(y.shape, t, run.place, weight))[0]
+
+    def by_hand(run: Run, arrays: dict[str, Any], dy: Any) -> dict[str, Any]:
+        _, kept = loss.forward_pass(run, arrays["y"], *loss.targets(y.shape, t, run.place, weight))
+        return {"y": loss.backward_pass(run, kept, dy)}
+
+    return _Subject(repr(loss), {"y": _double(y)}, output, by_hand)
+
+
+def _double(array: Any) -> np.ndarray:
+    return np.array(to_numpy(array), dtype=np.float64)
+
+
+def _without(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    return {other: array for other, array in arrays.items() if other != name}
+
+
+def _differences(subject: _Subject, place: Place, dy: np.ndarray) -> Gradients:
+    def value() -> Any:
+        return np.sum(subject.output(_run(place, PORTABLE), subject.arrays) * dy)
+
+    return {name: central_differences(value, array) for name, array in subject.arrays.items()}
+
+
+def _torch_gradients(subject: _Subject, dy: np.ndarray) -> Gradients:
+    torch: Any = importlib.import_module("torch")
+    run = _run(Place("torch", "cpu", "float64"), PORTABLE)
+    tensors = {name: torch.tensor(array, requires_grad=True) for name, array in subject.arrays.items()}
+    y = subject.output(run, tensors)
+    found = torch.autograd.grad(y, list(tensors.values()), torch.tensor(dy), materialize_grads=True)
+    return {name: gradient.numpy() for name, gradient in zip(tensors, found, strict=True)}
+
+
+def _jax_gradients(subject: _Subject, dy: np.ndarray) -> Gradients:
+    jax: Any = importlib.import_module("jax")
+    with float64_enabled("jax"):
+        run = _run(Place("jax", "cpu", "float64"), PORTABLE)
+        arrays = {name: run.place.asarray(array) for name, array in subject.arrays.items()}
+        _, vjp = jax.vjp(lambda arrays: subject.output(run, arrays), arrays)
+        (found,) = vjp(run.place.asarray(dy))
+        return {name: np.asarray(gradient) for name, gradient in found.items()}
