@@ -1,7 +1,7 @@
 """portable_nn: neural networks written once against the Python Array API standard.
 
-The same layers, losses and optimizers train on NumPy, CuPy, torch, JAX and array-api-strict. Start with `Sequential` and
-`Trainer`; `import portable_nn as pnn`.
+The same layers, losses and optimizers train on NumPy, CuPy, torch, JAX and array-api-strict. Start with `Sequential`
+and `Trainer`; `import portable_nn as pnn`.
 """
 
 from portable_nn import datasets, initializers, kernels, random
@@ -51,5 +51,72 @@ from portable_nn.schedules import (
     WarmUp,
 )
 from portable_nn.training import Callback, EarlyStopping, History, Trainer
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Affine",
+    "Array",
+    "BackendError",
+    "Callback",
+    "CheckpointError",
+    "Constant",
+    "Cosine",
+    "DTypeError",
+    "DataFileError",
+    "DivergenceError",
+    "Dropout",
+    "EarlyStopping",
+    "Exponential",
+    "Flatten",
+    "History",
+    "Huber",
+    "Identity",
+    "LabelError",
+    "Layer",
+    "LeakyReLU",
+    "Loss",
+    "MatMul",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "MissingExtraError",
+    "Momentum",
+    "NamespaceError",
+    "Nesterov",
+    "Network",
+    "OneCycle",
+    "Optimizer",
+    "Parameter",
+    "Place",
+    "RMSprop",
+    "ReLU",
+    "ReduceOnPlateau",
+    "Run",
+    "Schedule",
+    "Sequential",
+    "ShapeError",
+    "SiLU",
+    "Sigmoid",
+    "SigmoidWithLoss",
+    "Softmax",
+    "SoftmaxWithLoss",
+    "Softplus",
+    "StepDecay",
+    "Tanh",
+    "Trainer",
+    "Transposed",
+    "WarmUp",
+    "datasets",
+    "initializers",
+    "kernels",
+    "load",
+    "namespace_of",
+    "random",
+    "to_numpy",
+]
 
 __version__ = "0.1.0"

@@ -4,9 +4,8 @@ I = inputs (all axes of the shape but the last), O = outputs (the last axis).
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol
 
 from portable_nn.arrays import namespace
 
@@ -25,8 +24,14 @@ __all__ = [
     "zeros",
 ]
 
-Initializer: TypeAlias = Callable[[Any, tuple[int, ...]], Any]
-"""Takes a `numpy.random.Generator` and a shape; returns a float64 NumPy array of that shape."""
+
+class Initializer(Protocol):
+    """Takes a `numpy.random.Generator` and a shape; returns a float64 NumPy array of that shape."""
+
+    def __call__(self, rng: Any, shape: tuple[int, ...], /) -> Any:
+        """Return the array."""
+        ...
+
 
 _numpy: Any = namespace("numpy")
 

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import MutableMapping, MutableSequence, Sequence
+from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from portable_nn.arrays import namespace_of
@@ -14,8 +14,10 @@ from portable_nn.schedules import Schedule, as_schedule
 
 __all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "Optimizer", "RMSprop"]
 
-Slots: TypeAlias = list[list[Any]]
+Arrays: TypeAlias = list[Any]
+Slots: TypeAlias = list[Arrays]
 """For each of an optimizer's slots, one array a parameter."""
+Updated: TypeAlias = tuple[Arrays, Slots]
 Numbers: TypeAlias = dict[str, float]
 """What changes from update to update and is known beforehand: the rate, and what is computed from it."""
 
@@ -73,15 +75,11 @@ class Optimizer:
     def update(
         self,
         params: MutableMapping[str, Any] | MutableSequence[Any],
-        grads: MutableMapping[str, Any] | Sequence[Any],
+        grads: Mapping[str, Any] | Sequence[Any],
     ) -> None:
-        """Replace the parameters in `params` by updated ones; arrays are not written.
+        """Replace the arrays in `params`, a mapping or list, by updated ones; no array is written.
 
-        Parameters
-        ----------
-        params : mapping or list of arrays
-        grads : mapping or list of arrays
-            A mapping may leave out parameters, which then stay as they are.
+        `grads` is of the same kind; a mapping may leave out parameters, which then stay as they are.
 
         Raises
         ------
@@ -101,8 +99,6 @@ class Optimizer:
             params[name] = p
         self.advance(names, slots)
 
-    # The parts of an update, for training steps.
-
     def slots_of(self, names: Sequence[Any], params: Sequence[Any]) -> Slots:
         """Return the slots of these parameters, zeros where they were never updated."""
         rows = [self.state.get(name) or self._zeros_like(p) for name, p in zip(names, params, strict=True)]
@@ -112,9 +108,7 @@ class Optimizer:
         """Return what the next update needs to know of its place in the run."""
         return {"lr": self.lr}
 
-    def apply(
-        self, kernels: Kernels, params: list[Any], grads: list[Any], slots: Slots, numbers: Numbers
-    ) -> tuple[list[Any], Slots]:
+    def apply(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
         """Return the updated parameters and slots: a pure function."""
         if self.clip_value is not None:
             grads = kernels.clip_by_value(grads, self.clip_value)
@@ -124,9 +118,7 @@ class Optimizer:
             params, grads = self._decayed(kernels, params, grads, numbers)
         return self.rule(kernels, params, grads, slots, numbers)
 
-    def rule(
-        self, kernels: Kernels, params: list[Any], grads: list[Any], slots: Slots, numbers: Numbers
-    ) -> tuple[list[Any], Slots]:
+    def rule(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
         """Return the updated parameters and slots, by the optimizer's own rule."""
         raise NotImplementedError
 
@@ -135,9 +127,7 @@ class Optimizer:
         self.state.update({name: tuple(slot[i] for slot in slots) for i, name in enumerate(names)})
         self.steps += 1
 
-    def _decayed(
-        self, kernels: Kernels, params: list[Any], grads: list[Any], numbers: Numbers
-    ) -> tuple[list[Any], list[Any]]:
+    def _decayed(self, kernels: Kernels, params: Arrays, grads: Arrays, numbers: Numbers) -> tuple[Arrays, Arrays]:
         return params, kernels.add_l2(grads, params, self.weight_decay)
 
     def _zeros_like(self, parameter: Any) -> tuple[Any, ...]:
@@ -150,9 +140,7 @@ class SGD(Optimizer):
     def __init__(self, lr: float | Schedule = 0.01, **options: Any):
         super().__init__(lr, **options)
 
-    def rule(
-        self, kernels: Kernels, params: list[Any], grads: list[Any], slots: Slots, numbers: Numbers
-    ) -> tuple[list[Any], Slots]:
+    def rule(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
         """Return p - lr g."""
         return kernels.sgd(params, grads, numbers["lr"]), []
 
@@ -170,9 +158,7 @@ class Momentum(Optimizer):
         super().__init__(lr, **options)
         self.momentum = in_range("momentum", momentum, 0.0, 1.0)
 
-    def rule(
-        self, kernels: Kernels, params: list[Any], grads: list[Any], slots: Slots, numbers: Numbers
-    ) -> tuple[list[Any], Slots]:
+    def rule(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
         """Return p + v, or p looked ahead, and v."""
         params, velocity = getattr(kernels, self.kernel)(params, grads, slots[0], numbers["lr"], self.momentum)
         return params, [velocity]
@@ -193,9 +179,7 @@ class AdaGrad(Optimizer):
         super().__init__(lr, **options)
         self.epsilon = in_range("epsilon", epsilon, 0.0)
 
-    def rule(
-        self, kernels: Kernels, params: list[Any], grads: list[Any], slots: Slots, numbers: Numbers
-    ) -> tuple[list[Any], Slots]:
+    def rule(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
         """Return the updated p and h."""
         params, square_sum = kernels.adagrad(params, grads, slots[0], numbers["lr"], self.epsilon)
         return params, [square_sum]
@@ -211,9 +195,7 @@ class RMSprop(Optimizer):
         self.decay = in_range("decay", decay, 0.0, 1.0)
         self.epsilon = in_range("epsilon", epsilon, 0.0)
 
-    def rule(
-        self, kernels: Kernels, params: list[Any], grads: list[Any], slots: Slots, numbers: Numbers
-    ) -> tuple[list[Any], Slots]:
+    def rule(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
         """Return the updated p and h."""
         params, square_mean = kernels.rmsprop(params, grads, slots[0], numbers["lr"], self.decay, self.epsilon)
         return params, [square_mean]
@@ -222,17 +204,9 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """Steps of the running mean of g over the root of the running mean of g^2. Kingma and Ba (ICLR 2015), algorithm 1.
 
-    Parameters
-    ----------
-    lr : float or Schedule
-    beta1, beta2 : float
-        The decay of the two means, in [0, 1).
-    epsilon : float
-    epsilon_hat : bool
-        Whether epsilon is added to the root before the bias correction, as at the end of section 2 of the paper and in
-        Keras and scikit-learn, rather than after it, as in algorithm 1 and torch.
-    **options
-        As in `Optimizer`.
+    beta1 and beta2 are the decays of the two means. With `epsilon_hat`, epsilon is added to the root before the bias
+    correction, as at the end of section 2 of the paper, in Keras and scikit-learn; else after it, as in algorithm 1 and
+    torch.
     """
 
     slots = ("mean", "square_mean")
@@ -266,9 +240,7 @@ class Adam(Optimizer):
             "epsilon": self.epsilon if self.epsilon_hat else self.epsilon * root,
         }
 
-    def rule(
-        self, kernels: Kernels, params: list[Any], grads: list[Any], slots: Slots, numbers: Numbers
-    ) -> tuple[list[Any], Slots]:
+    def rule(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
         """Return the updated p, m and v."""
         params, *means = kernels.adam(
             params, grads, *slots, numbers["corrected_lr"], self.beta1, self.beta2, numbers["epsilon"]
@@ -285,9 +257,7 @@ class AdamW(Adam):
     def __init__(self, lr: float | Schedule = 1e-3, *args: Any, weight_decay: float = 0.01, **options: Any):
         super().__init__(lr, *args, weight_decay=weight_decay, **options)
 
-    def _decayed(
-        self, kernels: Kernels, params: list[Any], grads: list[Any], numbers: Numbers
-    ) -> tuple[list[Any], list[Any]]:
+    def _decayed(self, kernels: Kernels, params: Arrays, grads: Arrays, numbers: Numbers) -> tuple[Arrays, Arrays]:
         return kernels.decay(params, numbers["lr"] * self.weight_decay), grads
 
 
@@ -299,18 +269,19 @@ def in_range(name: str, value: float, low: float, below: float = math.inf) -> fl
 
 
 def _matching_names(params: Any, grads: Any) -> list[Any]:
-    if isinstance(params, MutableMapping) and isinstance(grads, MutableMapping):
+    kinds: tuple[type[Any], type[Any]] = type(params), type(grads)
+    if issubclass(kinds[0], MutableMapping) and issubclass(kinds[1], Mapping):
         unknown = [name for name in grads if name not in params]
         if unknown:
             raise KeyError(f"there are gradients for {unknown}, but parameters only for {list(params)}")
         return list(grads)
-    if isinstance(params, MutableSequence) and isinstance(grads, Sequence):
+    if issubclass(kinds[0], MutableSequence) and issubclass(kinds[1], Sequence):
         if len(params) != len(grads):
             raise ShapeError(f"as many gradients as parameters are needed, got {len(grads)} for {len(params)}")
         return list(range(len(params)))
     raise TypeError(
         "parameters and gradients need to be two mappings or two lists, the parameters changeable, "
-        f"got {type(params).__name__} and {type(grads).__name__}"
+        f"got {kinds[0].__name__} and {kinds[1].__name__}"
     )
 
 

@@ -8,7 +8,7 @@ from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, zeros
 from portable_nn.layers.layer import Arrays, Layer, Run
 from portable_nn.layers.parameter import Parameter, Transposed
-from portable_nn.layers.weights import adopt_arrays, declare
+from portable_nn.layers.weights import adopt_arrays, declare, size
 
 __all__ = ["Affine"]
 
@@ -50,10 +50,11 @@ class Affine(Layer):
         seed: int | None = None,
     ):
         super().__init__()
-        self.inputs, self.outputs, self.bias = inputs, outputs, bias
-        self.parameters["W"] = declare("Affine", "W", (inputs, outputs), W)
+        self.inputs, self.outputs = size("Affine", "inputs", inputs), size("Affine", "outputs", outputs)
+        self.bias = bias
+        self.parameters["W"] = declare("Affine", "W", (self.inputs, self.outputs), W)
         if bias:
-            self.parameters["b"] = declare("Affine", "b", (outputs,), b or zeros())
+            self.parameters["b"] = declare("Affine", "b", (self.outputs,), b or zeros())
         self.initialize_if_asked(xp, device, dtype, seed)
 
     @classmethod

@@ -7,7 +7,7 @@ from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer
 from portable_nn.layers.layer import Arrays, Layer, Run
 from portable_nn.layers.parameter import Parameter, Transposed
-from portable_nn.layers.weights import adopt_arrays, declare
+from portable_nn.layers.weights import adopt_arrays, declare, size
 
 __all__ = ["MatMul"]
 
@@ -44,8 +44,8 @@ class MatMul(Layer):
         seed: int | None = None,
     ):
         super().__init__()
-        self.inputs, self.outputs = inputs, outputs
-        self.parameters["W"] = declare("MatMul", "W", (inputs, outputs), W)
+        self.inputs, self.outputs = size("MatMul", "inputs", inputs), size("MatMul", "outputs", outputs)
+        self.parameters["W"] = declare("MatMul", "W", (self.inputs, self.outputs), W)
         self.initialize_if_asked(xp, device, dtype, seed)
 
     @classmethod

@@ -1,12 +1,33 @@
 """How layers with weights come by them: declared to be drawn, shared with another layer, or given as arrays."""
 
-from portable_nn.arrays import Array, Place, device_of, namespace_of
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+from portable_nn.arrays import Array, Namespace, Place, device_of, namespace_of
 from portable_nn.errors import DTypeError, NamespaceError, ShapeError
 from portable_nn.initializers import Initializer
 from portable_nn.layers.layer import Layer
 from portable_nn.layers.parameter import Parameter, Transposed
 
-__all__ = ["adopt_arrays", "declare"]
+__all__ = ["adopt_arrays", "common_place", "declare", "size"]
+
+
+def size(owner: str, name: str, value: int) -> int:
+    """Return `value`, any kind of positive integer, as a Python int.
+
+    Raises
+    ------
+    ShapeError
+        If it is not one.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ShapeError(f"{owner} needs {name} to be a positive integer, got {value!r}")
+    return number
 
 
 def declare(
@@ -17,10 +38,8 @@ def declare(
     Raises
     ------
     ShapeError
-        If a size is not a positive integer, or the shared parameter has another shape.
+        If the shared parameter has another shape.
     """
-    if not all(isinstance(size, int) and size > 0 for size in shape):
-        raise ShapeError(f"{owner} needs positive integer sizes, got {name} of shape {shape}")
     if not isinstance(source, Parameter | Transposed):
         return Parameter(shape, source)
     if source.shape != shape:
@@ -53,3 +72,24 @@ def adopt_arrays(layer: Layer, arrays: dict[str, Array]) -> None:
         parameter = layer.parameters[name]
         assert isinstance(parameter, Parameter)
         parameter.value = place.asarray(array)
+
+
+def common_place(layers: Mapping[str, Layer], xp: str | Namespace | None, device: Any, dtype: str | None) -> Place:
+    """Return where named layers are to live: where those with parameters do, or as asked, or NumPy and float32.
+
+    Raises
+    ------
+    NamespaceError
+        If layers with parameters live elsewhere than the others or than asked for.
+    MissingExtraError, BackendError, DTypeError
+        If there is no such place.
+    """
+    placed = {name: layer.place for name, layer in layers.items() if layer.place is not None and layer.parameters}
+    if xp is None and device is None and dtype is None and placed:
+        place = next(iter(placed.values()))
+    else:
+        place = Place("numpy" if xp is None else xp, device, dtype or "float32")
+    for name, other in placed.items():
+        if other != place:
+            raise NamespaceError(f"layer {name} has parameters in {other}, the network is in {place}")
+    return place

@@ -40,20 +40,22 @@ def read(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
     OSError
         If it cannot be read.
     """
-    from safetensors import SafetensorError, safe_open
+    import safetensors
 
+    safe_open: Any = safetensors.safe_open  # its types are in part unknown
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            description: Any = json.loads((file.metadata() or {}).get("portable_nn", "null"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-    except (SafetensorError, ValueError) as error:
+            metadata: Any = file.metadata() or {}
+            description: Any = json.loads(metadata.get("portable_nn", "null"))
+            arrays: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    except (safetensors.SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is no safetensors file, or is damaged: {error}") from error
-    if not isinstance(description, dict):
+    version = description.get("version") if hasattr(description, "get") else None
+    if not isinstance(version, int):
         raise CheckpointError(f"{path} is a safetensors file, but not one of a portable_nn network")
-    version: Any = description.get("version")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if version > FORMAT_VERSION:
         raise CheckpointError(f"{path} is of format version {version}; this portable_nn reads up to {FORMAT_VERSION}")
     return description, arrays
 
@@ -63,9 +65,9 @@ def _describe(network: "Network") -> dict[str, Any]:
     return {
         "version": FORMAT_VERSION,
         "layout": network.layout(),
-        "layers": {name: _kind(layer) for name, layer in network.distinct_layers().items()},
+        "layers": {name: _kind(layer) for name, layer in network.wiring.distinct_layers.items()},
         "loss": None if loss is None else _kind(loss),
-        "ties": network.ties(),
+        "ties": network.wiring.ties(),
         "frozen": [name for name in network.parameters if name not in network.trainable()],
         "dtype": network.place.dtype_name,
         "seed": network.seed,

@@ -6,13 +6,14 @@ from typing import Any, Self
 
 from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place
-from portable_nn.errors import NamespaceError
 from portable_nn.kernels import kernels_for
-from portable_nn.layers import Layer, Parameter, Run, Transposed
+from portable_nn.layers import Layer, Run
 from portable_nn.layers.layer import Arrays, ParameterArrays, checked_input
+from portable_nn.layers.weights import common_place
 from portable_nn.losses import Loss
 from portable_nn.networks import files
 from portable_nn.networks.summary import summary
+from portable_nn.networks.wiring import Wiring
 
 __all__ = ["Network"]
 
@@ -38,6 +39,8 @@ class Network:
 
     Attributes
     ----------
+    wiring : Wiring
+        Which layer uses which parameter.
     notes : dict
         Anything else that a saved file shall remember, as JSON can say it.
 
@@ -62,14 +65,11 @@ class Network:
         self.loss_function = loss
         self.seed = random.fresh_seed() if seed is None else seed
         self._layers = dict(layers)
-        self._place = _common_place(self._layers, xp, device, dtype)
-        self._parameters = _unique_parameters(self._layers)
+        self._place = common_place(self._layers, xp, device, dtype)
+        self.wiring = Wiring(self._layers)
         self.notes: dict[str, Any] = {}
-        self._bindings = {name: _bindings(layer, self._parameters) for name, layer in self._layers.items()}
         self._stream = random.Stream(self.seed)
         self._output_shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
-
-    # What a layout brings.
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Tape]:
         """Return the outputs y for x, and what the backward walk needs: a pure function."""
@@ -93,8 +93,6 @@ class Network:
         """Return the layout as numbers, strings, lists and mappings, for files."""
         raise NotImplementedError
 
-    # Using it.
-
     def predict(self, x: Array) -> Any:
         """Return the raw outputs for x, outside training.
 
@@ -113,19 +111,7 @@ class Network:
     def loss(self, x: Array, t: Array, *, sample_weight: Array | None = None, training: bool = False) -> Any:
         """Return the loss on x and targets t, a 0-d array on the network's device.
 
-        Parameters
-        ----------
-        x : array of shape (N, ...)
-        t : array
-            As the loss needs it.
-        sample_weight : array of shape (N,), optional
-        training : bool
-            Whether layers such as Dropout act.
-
-        Raises
-        ------
-        ShapeError, DTypeError, LabelError, NamespaceError
-            If an argument does not fit.
+        `sample_weight` is of shape (N,); in `training`, layers such as Dropout act. Raises as `batch` does.
         """
         x, t, weight = self.batch(x, t, sample_weight)
         run = self.run(training=training)
@@ -135,10 +121,7 @@ class Network:
     def gradient(self, x: Array, t: Array, *, sample_weight: Array | None = None) -> Arrays:
         """Return the gradient of the training loss on x and t by each parameter that is not frozen, by name.
 
-        Raises
-        ------
-        ShapeError, DTypeError, LabelError, NamespaceError
-            If an argument does not fit.
+        Raises as `batch` does.
         """
         x, t, weight = self.batch(x, t, sample_weight)
         _, grads = self.loss_and_gradients(self.run(training=True), self.arrays(), x, t, weight)
@@ -147,12 +130,7 @@ class Network:
     def accuracy(self, x: Array, t: Array) -> float:
         """Return the share of right answers on x, outside training.
 
-        Raises
-        ------
-        TypeError
-            If the loss knows no right and wrong.
-        ShapeError, DTypeError, LabelError, NamespaceError
-            If an argument does not fit.
+        Raises TypeError if the loss knows no right and wrong, and as `batch` does.
         """
         if self.criterion.counts_correct is None:
             raise TypeError(f"{type(self.criterion).__name__} has no accuracy: it compares numbers, not classes")
@@ -165,7 +143,7 @@ class Network:
     @property
     def parameters(self) -> ParameterArrays:
         """The arrays of all parameters by name, in order; assigning replaces them, in all layers that share them."""
-        return ParameterArrays(self._parameters, self._place)
+        return ParameterArrays(self.wiring.parameters, self._place)
 
     def freeze(self, *names: str) -> None:
         """Keep parameters as they are in training: those of the names given, or of layers so named; else all.
@@ -175,12 +153,12 @@ class Network:
         KeyError
             If there is no such parameter or layer.
         """
-        for parameter in self._named(names):
+        for parameter in self.wiring.named(names):
             parameter.trainable = False
 
     def unfreeze(self, *names: str) -> None:
         """Undo `freeze`."""
-        for parameter in self._named(names):
+        for parameter in self.wiring.named(names):
             parameter.trainable = True
 
     def initialize(self, seed: int | None = None) -> None:
@@ -207,7 +185,7 @@ class Network:
             If there is no such place.
         """
         place = Place(self._place.xp if xp is None else xp, device, dtype or self._place.dtype_name)
-        memo: dict[int, Any] = {id(p): p.at(place) for p in self._parameters.values()}
+        memo: dict[int, Any] = {id(p): p.at(place) for p in self.wiring.parameters.values()}
         network = copy.deepcopy(self, memo)
         network._place = place
         for layer in network._layers.values():
@@ -227,12 +205,9 @@ class Network:
     def summary(self, input_shape: tuple[int, ...] | None = None) -> str:
         """Return a table of the layers: name, output shape, number of parameters.
 
-        Parameters
-        ----------
-        input_shape : tuple of int, optional
-            The shape of one sample; known by itself where a layer fixes it.
+        `input_shape`, of one sample, is known by itself where a layer fixes it.
         """
-        return summary(self._layers, self._parameters, input_shape)
+        return summary(self._layers, self.wiring.parameters, input_shape)
 
     @property
     def place(self) -> Place:
@@ -244,36 +219,9 @@ class Network:
         """The layers, in order."""
         return list(self._layers.values())
 
-    # For files.
-
-    def distinct_layers(self) -> dict[str, Layer]:
-        """Return the layers by name, each once, under its first name."""
-        first: dict[int, tuple[str, Layer]] = {}
-        for name, layer in self._layers.items():
-            first.setdefault(id(layer), (name, layer))
-        return dict(first.values())
-
-    def ties(self) -> dict[str, dict[str, Any]]:
-        """Return for each parameter of a layer that is another's the name of that one, and whether it is transposed."""
-        names = list(self._parameters)
-        return {
-            f"{layer}.{own}": {"to": names[i], "transposed": transposed}
-            for layer in self.distinct_layers()
-            for own, i, transposed in self._bindings[layer]
-            if names[i] != f"{layer}.{own}"
-        }
-
-    # For training steps and gradient checks.
-
     @property
     def criterion(self) -> Loss:
-        """The loss function.
-
-        Raises
-        ------
-        ValueError
-            If the network was made without one.
-        """
+        """The loss function; ValueError if the network was made without one."""
         if self.loss_function is None:
             raise ValueError(f"this needs a loss: {type(self).__name__}(..., loss=pnn.SoftmaxWithLoss())")
         return self.loss_function
@@ -294,16 +242,16 @@ class Network:
 
     def arrays(self) -> list[Any]:
         """Return the arrays of all parameters."""
-        return [parameter.value for parameter in self._parameters.values()]
+        return [parameter.value for parameter in self.wiring.parameters.values()]
 
     def set_arrays(self, arrays: Sequence[Any]) -> None:
         """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
-        for parameter, value in zip(self._parameters.values(), arrays, strict=True):
+        for parameter, value in zip(self.wiring.parameters.values(), arrays, strict=True):
             parameter.value = value
 
     def trainable(self) -> dict[str, int]:
         """Return the names of the parameters that are not frozen, with their positions in `arrays`."""
-        return {name: i for i, (name, p) in enumerate(self._parameters.items()) if p.trainable}
+        return {name: i for i, (name, p) in enumerate(self.wiring.parameters.items()) if p.trainable}
 
     def inputs(self, x: Array) -> Any:
         """Return x at the network's place and of its data type, its shape checked."""
@@ -314,7 +262,13 @@ class Network:
         return x
 
     def batch(self, x: Array, t: Array, sample_weight: Array | None = None) -> tuple[Any, Any, Any]:
-        """Return x, t and the sample weights at the network's place, checked."""
+        """Return x (N, ...), t and the sample weights (N,) at the network's place, as the loss needs them.
+
+        Raises
+        ------
+        ShapeError, DTypeError, LabelError, NamespaceError
+            If one of them does not fit the network, its loss or the others.
+        """
         x = self.inputs(x)
         shape = (x.shape[0], *self._output_shapes[x.shape[1:]])
         return x, *self.criterion.targets(shape, t, self._place, sample_weight)
@@ -327,21 +281,6 @@ class Network:
         loss, kept = self.criterion.forward_pass(run, y, t, weight)
         return loss, self.backward_walk(run, params, tape, self.criterion.backward_pass(run, kept))
 
-    # Inside.
-
-    def layer_params(self, name: str, run: Run, params: Sequence[Any]) -> Arrays:
-        """Return those of `params` that the layer `name` uses, by its own names, transposed where it shares so."""
-        return {
-            own: run.kernels.transpose(params[i]) if transposed else params[i]
-            for own, i, transposed in self._bindings[name]
-        }
-
-    def add_gradients(self, name: str, run: Run, grads: list[Any], layer_grads: Arrays) -> None:
-        """Add the gradients of the layer `name` to `grads`, in which None stands for nothing yet."""
-        for own, i, transposed in self._bindings[name]:
-            gradient = run.kernels.transpose(layer_grads[own]) if transposed else layer_grads[own]
-            grads[i] = gradient if grads[i] is None else run.kernels.add(grads[i], gradient)
-
     def _draw(self, *, replace: bool = False) -> None:
         layers = list(self._layers.items())
         drawn: set[int] = set()
@@ -352,49 +291,6 @@ class Network:
                 layer.initialize(self._place, self.seed, f"{name}.", default, replace=replace)
             drawn.add(id(layer))
 
-    def _named(self, names: Sequence[str]) -> list[Parameter]:
-        chosen: list[Parameter] = []
-        for name in names or tuple(self._layers):
-            found = [p for full, p in self._parameters.items() if name in (full, full.rpartition(".")[0])]
-            if not found and name not in self._layers:
-                raise KeyError(f"there is no parameter or layer {name!r}; there are {', '.join(self._parameters)}")
-            chosen += found
-        return chosen
-
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self._layers.values()))
         return f"{type(self).__name__}({layers}, loss={self.loss_function!r}) on {self._place}"
-
-
-def _common_place(layers: Mapping[str, Layer], xp: Any, device: Any, dtype: str | None) -> Place:
-    placed = {name: layer.place for name, layer in layers.items() if layer.place is not None and layer.parameters}
-    if xp is None and device is None and dtype is None and placed:
-        place = next(iter(placed.values()))
-    else:
-        place = Place("numpy" if xp is None else xp, device, dtype or "float32")
-    for name, other in placed.items():
-        if other != place:
-            raise NamespaceError(f"layer {name} has parameters in {other}, the network is in {place}")
-    return place
-
-
-def _unique_parameters(layers: Mapping[str, Layer]) -> dict[str, Parameter]:
-    unique: dict[int, tuple[str, Parameter]] = {}
-    for layer_name, layer in layers.items():
-        for name, parameter in layer.parameters.items():
-            if isinstance(parameter, Parameter):
-                unique.setdefault(id(parameter), (f"{layer_name}.{name}", parameter))
-    for layer_name, layer in layers.items():
-        for name, shared in layer.parameters.items():
-            if isinstance(shared, Transposed) and id(shared.parameter) not in unique:
-                raise ValueError(f"{layer_name}.{name} is the transpose of a parameter of no layer in the network")
-    return dict(unique.values())
-
-
-def _bindings(layer: Layer, parameters: Mapping[str, Parameter]) -> list[tuple[str, int, bool]]:
-    """Return for each parameter of the layer its own name, its position in the network, and whether it is transposed."""
-    positions = {id(parameter): i for i, parameter in enumerate(parameters.values())}
-    return [
-        (name, positions[id(p.parameter if isinstance(p, Transposed) else p)], isinstance(p, Transposed))
-        for name, p in layer.parameters.items()
-    ]

@@ -54,7 +54,7 @@ class Sequential(Network):
         """Return the output of the last layer, and what each layer kept."""
         tape: list[tuple[str, Layer, Any, Any]] = []
         for name, layer in self._layers.items():
-            layer_params = self.layer_params(name, run, params)
+            layer_params = self.wiring.layer_params(name, run.kernels, params)
             x, kept = layer.forward_pass(run, layer_params, x)
             tape.append((name, layer, layer_params, kept))
         return x, tape
@@ -64,7 +64,7 @@ class Sequential(Network):
         grads: list[Any] = [None] * len(params)
         for name, layer, layer_params, kept in reversed(tape):
             dy, layer_grads = layer.backward_pass(run, layer_params, kept, dy)
-            self.add_gradients(name, run, grads, layer_grads)
+            self.wiring.add_gradients(name, run.kernels, grads, layer_grads)
         return grads
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -77,8 +77,8 @@ class Sequential(Network):
         return shape
 
     def layout(self) -> dict[str, Any]:
-        """Return the order of the layers, by the names that `distinct_layers` gives them."""
-        names = {id(layer): name for name, layer in self.distinct_layers().items()}
+        """Return the order of the layers, each by its first name."""
+        names = {id(layer): name for name, layer in self.wiring.distinct_layers.items()}
         return {"kind": "Sequential", "layers": [names[id(layer)] for layer in self.layers]}
 
     def __len__(self) -> int:

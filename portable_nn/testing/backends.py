@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import importlib.util
 import json
 import os
 from collections.abc import Callable
@@ -112,8 +111,8 @@ def _frozen(function: Callable[..., Any]) -> Callable[..., Any]:
 def selected_backends() -> tuple[Backend, ...]:
     """Return the backends that the environment variable PORTABLE_NN_BACKENDS names: all, unless it says less.
 
-    It takes SciPy's grammar: `1`, `true` or `all` for all of them, `0` or `false` for NumPy alone, or a JSON list of names
-    or libraries, such as `["numpy", "torch"]`.
+    It takes SciPy's grammar: `1`, `true` or `all` for all of them, `0` or `false` for NumPy alone, or a JSON list of
+    names or libraries, such as `["numpy", "torch"]`.
 
     Raises
     ------

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,9 +111,9 @@ def check_layer(
 ) -> Report:
     """Compare the hand-written gradients of a layer or loss with central differences, torch autograd and `jax.vjp`.
 
-    Everything is done in float64 on copies; the layer is not changed. The gradients by hand use the kernels of the backend
-    `xp`. Oracles that are not installed are left out. Keep the inputs away from kinks such as ReLU's at 0, where central
-    differences mean nothing.
+    Everything is done in float64 on copies; the layer is not changed. The gradients by hand use the kernels of the
+    backend `xp`. Oracles that are not installed are left out. Keep the inputs away from kinks such as ReLU's at 0,
+    where central differences mean nothing.
 
     Parameters
     ----------
@@ -277,6 +278,6 @@ def _jax_gradients(subject: _Subject, dy: np.ndarray) -> Gradients:
     with float64_enabled("jax"):
         run = _run(Place("jax", "cpu", "float64"), PORTABLE)
         arrays = {name: run.place.asarray(array) for name, array in subject.arrays.items()}
-        _, vjp = jax.vjp(lambda arrays: subject.output(run, arrays), arrays)
+        _, vjp = jax.vjp(partial(subject.output, run), arrays)
         (found,) = vjp(run.place.asarray(dy))
         return {name: np.asarray(gradient) for name, gradient in found.items()}

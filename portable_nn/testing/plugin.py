@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _MARKS = """\
 skip_xp_backends(*names, reason=None, np_only=False, cpu_only=False, exceptions=()): skip the test on these backends
-xfail_xp_backends(*names, reason=None, np_only=False, cpu_only=False, exceptions=()): expect it to fail on these backends
+xfail_xp_backends(*names, reason=None, np_only=False, cpu_only=False, exceptions=()): expect the test to fail on these
 """
 
 
@@ -42,7 +42,7 @@ def _parameters() -> Iterator[Any]:
 
 @pytest.fixture
 def xp(request: pytest.FixtureRequest) -> "BackendNamespace":
-    """The Array API namespace of one backend after the other; `xp.place` says where its arrays live."""
+    """Return the Array API namespace of one backend after the other; `xp.place` says where its arrays live."""
     backend: Backend = request.param
     _apply_marks(request, backend)
     return backend.namespace()
@@ -50,7 +50,7 @@ def xp(request: pytest.FixtureRequest) -> "BackendNamespace":
 
 @pytest.fixture
 def xp64(request: pytest.FixtureRequest) -> "Generator[BackendNamespace]":
-    """The same, with float64: backends that lack it are skipped, and JAX is told to have it."""
+    """Yield the same, with float64: backends that lack it are skipped, and JAX is told to have it."""
     from portable_nn.errors import DTypeError
     from portable_nn.testing.backends import float64_enabled
 

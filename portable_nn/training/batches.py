@@ -41,7 +41,7 @@ class Batches:
                 yield [None if array is None else array[cut, ...] for array in self.arrays]
             return
         order = random.permutation(self.seed, number, self.samples)
-        orders = [None if array is None else _beside(array, order) for array in self.arrays]
+        orders: list[Any] = [None if array is None else _beside(array, order) for array in self.arrays]
         for cut in slices:
             yield [
                 None if array is None else _taken(array, indices[cut])

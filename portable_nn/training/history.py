@@ -13,7 +13,7 @@ _TITLES = {"loss": "loss", "accuracy": "accuracy", "lr": "learning rate"}
 
 
 class History(Mapping[str, list[float]]):
-    """Lists by name, of one value an epoch: `loss`, `lr`, `seconds`, and with validation data `val_loss`, `val_accuracy`.
+    """Lists by name, one value an epoch: `loss`, `lr`, `seconds`, and with validation data `val_loss`, `val_accuracy`.
 
     Attributes
     ----------

@@ -26,7 +26,8 @@ def pure_step(network: Network, optimizer: Optimizer) -> Callable[..., tuple[lis
     ) -> tuple[list[Any], Slots, Any]:
         run = Run(place, kernels, training=True, key=key)
         loss, grads = network.loss_and_gradients(run, params, x, t, weight)
-        updated, slots = optimizer.apply(kernels, [params[i] for i in trained], [grads[i] for i in trained], slots, numbers)
+        old, grads = [params[i] for i in trained], [grads[i] for i in trained]
+        updated, slots = optimizer.apply(kernels, old, grads, slots, numbers)
         params = list(params)
         for i, array in zip(trained, updated, strict=True):
             params[i] = array

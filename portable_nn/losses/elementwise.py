@@ -1,0 +1,113 @@
+"""Losses that compare outputs and targets element by element. N = batch, ... = the axes of one sample."""
+
+import math
+from typing import Any, ClassVar, Literal
+
+from portable_nn.arrays import Place, move, namespace_of
+from portable_nn.errors import DTypeError, ShapeError
+from portable_nn.layers.layer import Run
+from portable_nn.losses.loss import Loss
+from portable_nn.losses.targets import between, check_values, checked_weight, is_finite
+
+__all__ = ["Huber", "MeanAbsoluteError", "MeanSquaredError", "SigmoidWithLoss"]
+
+
+class _ElementwiseLoss(Loss):
+    """A loss that sums over the outputs: kernels `kernel(y, t, scale, *extra)` and `kernel_gradient(dout, ...)`."""
+
+    kernel: ClassVar[str]
+
+    def _extra(self) -> tuple[float, ...]:
+        return ()
+
+    def forward_pass(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+        """Return the loss; keeps y, t and the scale."""
+        kept = (y, t, self._scale(run, y, weight), *self._extra())
+        return getattr(run.kernels, self.kernel)(*kept), kept
+
+    def backward_pass(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+        """Return dy."""
+        return getattr(run.kernels, self.kernel + "_gradient")(dout, *kept)
+
+    def _scale(self, run: Run, y: Any, weight: Any) -> Any:
+        outputs = math.prod(y.shape[1:])
+        if weight is None:
+            return 1.0 if self.reduction == "sum" else 1.0 / max(y.shape[0] * outputs, 1)
+        return (
+            weight
+            if self.reduction == "sum"
+            else run.kernels.mean_scale(weight, run.kernels.multiply(weight, float(outputs)))
+        )
+
+    def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
+        """Return t in the shape of y, and the sample weights (N,) or None."""
+        xp = namespace_of(t)
+        if not xp.isdtype(t.dtype, ("real floating", "integral", "bool")):
+            raise DTypeError(f"{type(self).__name__} needs t of real numbers, got {t.dtype}")
+        if t.ndim == 1 and shape == (t.shape[0], 1):
+            t = xp.reshape(t, shape)
+        if t.shape != shape:
+            raise ShapeError(f"{type(self).__name__} needs t of shape {shape}, as y has, got {t.shape}")
+        t = move(t, place, name="t")
+        self._check(t)
+        return t, checked_weight(sample_weight, shape[0], place)
+
+    def _check(self, t: Any) -> None:
+        check_values(t, "t to be finite", is_finite)
+
+
+class SigmoidWithLoss(_ElementwiseLoss):
+    """Cross-entropy of the sigmoid of y (N, ...), one yes-or-no question an output: t (N, ...) in [0, 1].
+
+    For one output t may also be of shape (N,). Several outputs may be true at once (multi-label).
+    """
+
+    kernel = "sigmoid_loss"
+    counts_correct = "count_correct_signs"
+
+    def _check(self, t: Any) -> None:
+        check_values(t, "t from 0 to 1", between(0, 1, inclusive=True))
+
+    def answers(self, shape: tuple[int, ...]) -> int:
+        """Return the number of outputs of all samples."""
+        return math.prod(shape)
+
+
+class MeanSquaredError(_ElementwiseLoss):
+    """(y - t)^2, averaged: y, t (N, ...); for one output t may also be of shape (N,)."""
+
+    kernel = "squared_error"
+
+
+class MeanAbsoluteError(_ElementwiseLoss):
+    """|y - t|, averaged: y, t (N, ...); for one output t may also be of shape (N,)."""
+
+    kernel = "absolute_error"
+
+
+class Huber(_ElementwiseLoss):
+    """Half the squared error up to `delta`, linear beyond, averaged. Huber (1964).
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+    delta : float
+        Positive, in the units of y.
+
+    Raises
+    ------
+    ValueError
+        If `delta` is not positive.
+    """
+
+    kernel = "huber_error"
+    options = ("reduction", "delta")
+
+    def __init__(self, reduction: Literal["mean", "sum"] = "mean", *, delta: float = 1.0):
+        super().__init__(reduction)
+        if not delta > 0:
+            raise ValueError(f"Huber needs a positive delta, got {delta}")
+        self.delta = float(delta)
+
+    def _extra(self) -> tuple[float, ...]:
+        return (self.delta,)

@@ -1,0 +1,114 @@
+"""What every loss is. N = batch, ... = the axes of one sample.
+
+Like a layer, a loss has two pure passes for networks, and `forward` and `backward` for itself alone. The maths and its
+sources stand in `kernels/portable/losses.py`.
+"""
+
+from typing import Any, ClassVar, Literal
+
+from portable_nn.arrays import Array, Place, device_of, namespace_of
+from portable_nn.errors import DTypeError
+from portable_nn.layers.layer import Run
+
+__all__ = ["Loss"]
+
+
+class Loss:
+    """A number from outputs y and targets t, small where they agree.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+        "mean" divides the sum by the number of samples times outputs (SoftmaxWithLoss: of samples), or, with sample or
+        class weights, by the sum of the weights: a weighted mean. "sum" leaves the weighted sum.
+
+    Raises
+    ------
+    ValueError
+        If `reduction` is neither.
+    """
+
+    options: ClassVar[tuple[str, ...]] = ("reduction",)
+    counts_correct: ClassVar[str | None] = None
+    """The kernel that counts right answers; None where there is no right and wrong."""
+
+    def __init__(self, reduction: Literal["mean", "sum"] = "mean"):
+        if reduction not in ("mean", "sum"):
+            raise ValueError(f'{type(self).__name__} needs reduction "mean" or "sum", got {reduction!r}')
+        self.reduction = reduction
+        self._kept: Any = None
+
+    # Pure, for networks.
+
+    def forward_pass(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+        """Return the loss, a 0-d array, and what the backward pass needs; t and weight as `targets` returns them."""
+        raise NotImplementedError
+
+    def backward_pass(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+        """Return dy for dout, the derivative by the loss."""
+        raise NotImplementedError
+
+    def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
+        """Return t and the sample weights at `place`, checked against outputs y of `shape`.
+
+        Values are checked where they can be read without waiting for another device.
+
+        Raises
+        ------
+        ShapeError, DTypeError, LabelError, NamespaceError
+            If t or the weights do not fit.
+        """
+        raise NotImplementedError
+
+    def answers(self, shape: tuple[int, ...]) -> int:
+        """Return how many answers outputs of `shape` give, of which `counts_correct` counts the right ones."""
+        return shape[0]
+
+    # On its own.
+
+    def forward(self, y: Array, t: Array, *, sample_weight: Array | None = None) -> Any:
+        """Return the loss, a 0-d array.
+
+        Parameters
+        ----------
+        y : array of shape (N, ...)
+            Raw outputs, of a floating data type.
+        t : array
+            Targets: shape and data type as the class says.
+        sample_weight : array of shape (N,), optional
+
+        Raises
+        ------
+        ShapeError, DTypeError, LabelError, NamespaceError
+            If the arguments do not fit together.
+        """
+        if not namespace_of(y).isdtype(y.dtype, "real floating"):
+            raise DTypeError(f"{type(self).__name__} needs y of a floating dtype, got {y.dtype}")
+        place = Place(namespace_of(y), device_of(y), str(y.dtype).rpartition(".")[2])
+        run = Run(place, training=True)
+        loss, kept = self.forward_pass(run, y, *self.targets(y.shape, t, place, sample_weight))
+        self._kept = (run, kept)
+        return loss
+
+    def backward(self, dout: float | Array = 1.0) -> Any:
+        """Return dy, the gradient of dout times the last loss by y.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no `forward`.
+        """
+        if self._kept is None:
+            raise RuntimeError(f"{type(self).__name__} needs a forward pass before backward")
+        run, kept = self._kept
+        return self.backward_pass(run, kept, dout)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor arguments that make a loss like this one."""
+        return {name: getattr(self, name) for name in self.options}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": None}  # a copy starts without what the last pass left behind
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config().items())})"

@@ -1,0 +1,92 @@
+"""Cross-entropy of a softmax. N = batch, C = classes."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from portable_nn.arrays import Place, move, namespace_of
+from portable_nn.errors import DTypeError, ShapeError
+from portable_nn.layers.layer import Run
+from portable_nn.losses.loss import Loss
+from portable_nn.losses.targets import between, check_values, checked_weight, is_distribution
+
+__all__ = ["SoftmaxWithLoss"]
+
+
+class SoftmaxWithLoss(Loss):
+    """Cross-entropy of the softmax of y (N, C), against integer labels t (N,) or one-hot or other distributions (N, C).
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+    label_smoothing : float
+        In [0, 1): this share of each target is spread evenly over the classes. Szegedy et al. (CVPR 2016), section 7.
+    class_weight : sequence of C numbers, optional
+        What an error in each class counts; "mean" then divides by the sum of the weights of the targets, as torch does.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+    """
+
+    options = ("reduction", "label_smoothing", "class_weight")
+    counts_correct = "count_correct"
+
+    def __init__(
+        self,
+        reduction: Literal["mean", "sum"] = "mean",
+        *,
+        label_smoothing: float = 0.0,
+        class_weight: Sequence[float] | None = None,
+    ):
+        super().__init__(reduction)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"SoftmaxWithLoss needs label_smoothing in [0, 1), got {label_smoothing}")
+        self.label_smoothing = float(label_smoothing)
+        self.class_weight = None if class_weight is None else [float(weight) for weight in class_weight]
+        if not all(0 <= weight < math.inf for weight in self.class_weight or ()):
+            raise ValueError(f"SoftmaxWithLoss needs finite class weights of at least 0, got {self.class_weight}")
+
+    def forward_pass(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+        """Return the loss; keeps log-probabilities, weighted targets and the scale."""
+        class_weight = None if self.class_weight is None else run.place.asarray(self.class_weight, y.dtype)
+        scale = self._scale(run, y, t, weight, class_weight)
+        loss, (log_p, q) = run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
+        return loss, (log_p, q, scale)
+
+    def backward_pass(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+        """Return dy = dout scale (softmax(y) - t), weighted."""
+        return run.kernels.softmax_loss_gradient(dout, *kept)
+
+    def _scale(self, run: Run, y: Any, t: Any, weight: Any, class_weight: Any) -> Any:
+        if weight is None and class_weight is None:
+            return 1.0 if self.reduction == "sum" else 1.0 / max(y.shape[0], 1)
+        if weight is None:
+            weight = run.kernels.ones(y)
+        if self.reduction == "sum":
+            return weight
+        share = weight
+        if class_weight is not None:
+            share = run.kernels.multiply(weight, run.kernels.class_share(y, t, class_weight))
+        return run.kernels.mean_scale(weight, share)
+
+    def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
+        """Return t as integers (N,) or as a distribution (N, C), and the sample weights (N,) or None."""
+        if len(shape) != 2:
+            raise ShapeError(f"SoftmaxWithLoss needs y of shape (N, C), got {shape}")
+        samples, classes = shape
+        if self.class_weight is not None and len(self.class_weight) != classes:
+            raise ShapeError(f"SoftmaxWithLoss has {len(self.class_weight)} class weights, but y has {classes} classes")
+        xp = namespace_of(t)
+        if t.ndim == 2 and t.shape == shape:
+            t = move(t, place, name="t")
+            check_values(t, "t to be distributions, rows of at least 0 that sum to 1", is_distribution)
+        elif t.shape == (samples,):
+            if not xp.isdtype(t.dtype, "integral"):
+                raise DTypeError(f"SoftmaxWithLoss needs integer labels, got {t.dtype}; cast with t.astype(int)")
+            check_values(t, f"labels from 0 to {classes - 1}", between(0, classes))
+            t = move(t, place, place.index_dtype, name="t")
+        else:
+            raise ShapeError(f"SoftmaxWithLoss needs t of shape ({samples},) or {shape}, got {t.shape}")
+        return t, checked_weight(sample_weight, samples, place)
