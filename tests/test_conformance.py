@@ -1,0 +1,163 @@
+"""One table for all layers and losses: gradients, data type, device, untouched input, empty batch, file."""
+
+import numpy as np
+import pytest
+
+import portable_nn as pnn
+from portable_nn import layers as layer_module
+from portable_nn import losses as loss_module
+from portable_nn.arrays import backend_name, device_of, to_numpy
+from portable_nn.kernels import PORTABLE_KERNELS
+from portable_nn.layers import Layer
+from portable_nn.losses import Loss
+from portable_nn.testing import check_layer, float64_enabled
+from portable_nn.testing.cases import CASES
+
+LAYERS = [name for name, case in CASES.items() if isinstance(case.layer(), Layer)]
+LOSSES = [name for name, case in CASES.items() if isinstance(case.layer(), Loss)]
+
+
+def test_the_table_holds_every_layer_and_loss():
+    shown = {type(case.layer()).__name__ for case in CASES.values()}
+    assert shown == {*layer_module.__all__, *loss_module.__all__} - {"Layer", "Run", "Parameter", "Transposed", "Loss"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_agree_with_central_differences_torch_and_jax(name, xp64):
+    layer, inputs = CASES[name].make()
+    report = check_layer(layer, *inputs, xp=xp64.backend.library, device=xp64.backend.device)
+    assert {row.oracle for row in report.rows} == {"central differences", "torch autograd", "jax.vjp"}
+    assert max(row.error for row in report.rows if row.oracle == "central differences") < 1e-7
+    assert max(row.error for row in report.rows if row.oracle != "central differences") < 1e-12
+
+
+GRADIENTS = sorted(name for name in PORTABLE_KERNELS if "gradient" in name)
+
+
+@pytest.mark.parametrize("kernel", GRADIENTS)
+def test_one_percent_in_any_backward_kernel_is_found(kernel, monkeypatch):
+    from portable_nn.arrays import namespace
+    from portable_nn.kernels import kernels_for
+
+    kernels = kernels_for(namespace("numpy"))
+    right = getattr(kernels, kernel)
+    monkeypatch.setattr(kernels, kernel, lambda *arguments: 1.01 * right(*arguments))
+    reports = [check_layer(layer, *inputs, raises=False) for layer, inputs in (case.make() for case in CASES.values())]
+    assert not all(report.ok for report in reports)
+    layer, inputs = next(case.make() for case, report in zip(CASES.values(), reports, strict=True) if not report.ok)
+    with pytest.raises(AssertionError, match="over 1e-07"):
+        check_layer(layer, *inputs)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_dtype_device_and_inputs_are_kept(name, xp):
+    layer, (x,) = CASES[name].make()
+    network = pnn.Sequential(layer).to(xp)
+    x = xp.asarray(x, dtype=xp.float32)
+    before = np.array(to_numpy(x))
+    y = network[0].forward(x)
+    dy = xp.asarray(np.ones(y.shape), dtype=xp.float32)
+    dx = network[0].backward(dy)
+    for array in (y, dx, *network[0].grads.values()):
+        assert array.dtype == xp.float32
+        assert backend_name(xp) == backend_name(pnn.namespace_of(array))
+        assert device_of(array) == xp.place.device
+    assert dx.shape == x.shape
+    assert {name: g.shape for name, g in network[0].grads.items()} == {
+        name: p.shape for name, p in network[0].params.items()
+    }
+    np.testing.assert_array_equal(to_numpy(x), before)
+    np.testing.assert_array_equal(to_numpy(dy), np.ones(y.shape))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_keep_dtype_device_and_inputs(name, xp):
+    loss, (y, *others) = CASES[name].make()
+    y = xp.asarray(y, dtype=xp.float32)
+    before = np.array(to_numpy(y))
+    value = loss.forward(y, others[0], sample_weight=others[1] if len(others) > 1 else None)
+    dy = loss.backward()
+    assert value.shape == ()
+    assert value.dtype == dy.dtype == xp.float32
+    assert device_of(dy) == xp.place.device
+    np.testing.assert_array_equal(to_numpy(y), before)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("samples", [0, 1])
+def test_an_empty_batch_and_a_batch_of_one_work(name, samples, xp):
+    layer, (x,) = CASES[name].make()
+    layer = pnn.Sequential(layer).to(xp)[0]
+    y = layer.forward(xp.asarray(x[:samples], dtype=xp.float32))
+    dx = layer.backward(xp.zeros(y.shape, dtype=xp.float32))
+    assert y.shape[0] == samples
+    assert dx.shape == (samples, *x.shape[1:])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_loss_of_an_empty_batch_is_zero(name, xp):
+    loss, arrays = CASES[name].make()
+    y, t, *weight = (array[:0] for array in arrays)
+    value = loss.forward(xp.asarray(y, dtype=xp.float32), t, sample_weight=weight[0] if weight else None)
+    assert float(value) == 0.0
+    assert loss.backward().shape == y.shape
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_inputs_that_are_not_contiguous_work(name):
+    layer, (x,) = CASES[name].make()
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]))
+    strided = wide[..., ::2]
+    strided[...] = x
+    with pnn.random.replayed():
+        expected = layer.forward(x.copy())
+    with pnn.random.replayed():
+        np.testing.assert_array_equal(layer.forward(strided), expected)
+    with pnn.random.replayed():
+        np.testing.assert_array_equal(layer.forward(np.asfortranarray(x)), expected)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_saved_layers_come_back_the_same(name, tmp_path):
+    layer, (x,) = CASES[name].make()
+    network = pnn.Sequential(layer)
+    network.save(tmp_path / "net.safetensors")
+    loaded = pnn.load(tmp_path / "net.safetensors")
+    assert repr(loaded) == repr(network)
+    np.testing.assert_array_equal(loaded.predict(x), network.predict(x))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_saved_losses_come_back_the_same(name, tmp_path):
+    loss, (y, t, *_) = CASES[name].make()
+    network = pnn.Sequential(pnn.Identity(), loss=loss)
+    network.save(tmp_path / "net.safetensors")
+    loaded = pnn.load(tmp_path / "net.safetensors")
+    assert float(loaded.loss(y, t)) == float(network.loss(y, t))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_passes_run_under_jit(name):
+    jax = pytest.importorskip("jax")
+    layer, inputs = CASES[name].make()
+    with float64_enabled("jax"):
+        place = pnn.Place("jax", dtype="float64")
+        x = place.asarray(inputs[0])
+        if isinstance(layer, Loss):
+            t, weight = layer.targets(x.shape, inputs[1], place, inputs[2] if len(inputs) > 2 else None)
+
+            def gradient(x, key):
+                run = pnn.Run(place, training=True, key=key)
+                loss, kept = layer.forward_pass(run, x, t, weight)
+                return loss, layer.backward_pass(run, kept)
+        else:
+            params = {name: place.asarray(p) for name, p in layer.arrays().items()}
+
+            def gradient(x, key):
+                run = pnn.Run(place, training=True, key=key)
+                y, kept = layer.forward_pass(run, params, x)
+                return y, layer.backward_pass(run, params, kept, y)[0]
+
+        eager, compiled = gradient(x, (1, 2)), jax.jit(gradient)(x, (1, 2))
+        for a, b in zip(eager, compiled, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
