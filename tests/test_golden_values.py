@@ -50,7 +50,7 @@ def test_relu(xp):
     np.testing.assert_array_equal(to_numpy(layer.backward(array(xp, [[5, 6], [7, 8]]))), [[5, 0], [0, 8]])
 
 
-# The notes print 0.4076058141229194, which is -log(p + 1e-7): one of the mistakes that they warn of. Without it the loss is
+# The notes print 0.4076058141229194, which is -log(p + 1e-7), one of the mistakes to avoid. Without it the loss is
 # -log p, with p = 1 / (1 + exp(-1) + exp(-2)).
 LOSS = math.log(1 + math.exp(-1) + math.exp(-2))
 

@@ -5,6 +5,7 @@ from several threads or under a compiler alike. `forward` and `backward`, for a 
 between.
 """
 
+import inspect
 from collections.abc import Iterator, MutableMapping
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -15,7 +16,7 @@ from portable_nn.initializers import Initializer, glorot_uniform
 from portable_nn.kernels import Kernels, kernels_for
 from portable_nn.layers.parameter import Parameter, Transposed
 
-__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "checked_input", "describe_shape"]
+__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "checked_input", "describe"]
 
 Arrays: TypeAlias = dict[str, Any]
 """The arrays of a layer's parameters, or their gradients, by name."""
@@ -183,7 +184,7 @@ class Layer:
         return self.__dict__ | {"_kept": None, "grads": {}}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(str(value) for value in self.config().values())})"
+        return describe(self)
 
 
 class ParameterArrays(MutableMapping[str, Any]):
@@ -214,6 +215,20 @@ class ParameterArrays(MutableMapping[str, Any]):
         return f"{{{', '.join(f'{name}: {p.shape}' for name, p in self._parameters.items())}}}"
 
 
+def describe(part: Any) -> str:
+    """Return a layer or loss as the call that makes it, without arguments that have their default value."""
+    arguments: list[str] = []
+    kind: Any = type(part)
+    signature = inspect.signature(kind)
+    for name, value in part.config().items():
+        default = signature.parameters[name].default
+        if default is inspect.Parameter.empty:
+            arguments.append(repr(value))
+        elif value != default:
+            arguments.append(f"{name}={value!r}")
+    return f"{kind.__name__}({', '.join(arguments)})"
+
+
 def checked_input(x: Any, place: Place, owner: str) -> Any:
     """Return x at `place` in the place's data type.
 
@@ -232,11 +247,6 @@ def checked_input(x: Any, place: Place, owner: str) -> Any:
     if x.ndim == 0:
         raise ShapeError(f"{owner} needs x of shape (N, ...), got {x.shape}")
     return move(x, place)
-
-
-def describe_shape(shape: tuple[int | str, ...]) -> str:
-    """Return a shape as errors show it, (N, 784), with letters left unquoted."""
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
 def _place_of(x: Array) -> Place:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from portable_nn.arrays import Array, Place, device_of, namespace_of
 from portable_nn.errors import DTypeError
-from portable_nn.layers.layer import Run
+from portable_nn.layers.layer import Run, describe
 
 __all__ = ["Loss"]
 
@@ -111,4 +111,4 @@ class Loss:
         return self.__dict__ | {"_kept": None}  # a copy starts without what the last pass left behind
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config().items())})"
+        return describe(self)

@@ -101,9 +101,11 @@ class BackendNamespace:
 def _frozen(function: Callable[..., Any]) -> Callable[..., Any]:
     def freezing(*arguments: Any, **options: Any) -> Any:
         result = function(*arguments, **options)
-        if hasattr(result, "setflags"):
-            result.setflags(write=False)
-        return result
+        if not hasattr(result, "setflags"):
+            return result
+        view = result[...]  # the array itself may be the caller's
+        view.setflags(write=False)
+        return view
 
     return freezing
 

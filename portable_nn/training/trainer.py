@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from portable_nn import random
-from portable_nn.arrays import Array
+from portable_nn.arrays import Array, overflow_unreported
 from portable_nn.errors import DivergenceError, ShapeError
 from portable_nn.networks import Network
 from portable_nn.optimizers import Adam, Optimizer
@@ -114,7 +114,8 @@ class Trainer:
         watchers = list(callbacks)
         for watcher in watchers:
             watcher.on_start(self)
-        with Interruption() as interruption, Progress(epochs * batches.samples, shown=progress) as bar:
+        bar = Progress(epochs * batches.samples, shown=progress)
+        with Interruption() as interruption, bar, overflow_unreported():
             step = TrainingStep(self.network, self.optimizer)
             for epoch in range(1, epochs + 1):
                 bar.begin(f"epoch {epoch}/{epochs}")

@@ -1,0 +1,34 @@
+"""Arrays of any library: which namespace they belong to, where they live, and how they move.
+
+The only importer of array-api-compat.
+"""
+
+from portable_nn.arrays.array import Array
+from portable_nn.arrays.namespaces import (
+    BACKENDS,
+    Namespace,
+    backend_name,
+    device_of,
+    is_on_cpu,
+    namespace,
+    namespace_of,
+    overflow_unreported,
+    to_numpy,
+)
+from portable_nn.arrays.place import FLOATING_DTYPES, Place, move
+
+__all__ = [
+    "BACKENDS",
+    "FLOATING_DTYPES",
+    "Array",
+    "Namespace",
+    "Place",
+    "backend_name",
+    "device_of",
+    "is_on_cpu",
+    "move",
+    "namespace",
+    "namespace_of",
+    "overflow_unreported",
+    "to_numpy",
+]

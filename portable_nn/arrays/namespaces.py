@@ -1,0 +1,151 @@
+"""Namespaces: which library an array is from, and what the libraries do each in their own way."""
+
+import importlib
+import importlib.util
+from contextlib import AbstractContextManager
+from functools import cache
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import array_api_compat as _compat
+import array_api_compat.numpy as _numpy
+
+from portable_nn.arrays.array import Array
+from portable_nn.errors import BackendError, MissingExtraError, NamespaceError
+
+# Neither package tells its types.
+compat: Any = _compat
+numpy: Any = _numpy
+
+__all__ = [
+    "BACKENDS",
+    "Namespace",
+    "backend_name",
+    "device_of",
+    "is_on_cpu",
+    "namespace",
+    "namespace_of",
+    "numpy",
+    "overflow_unreported",
+    "to_numpy",
+]
+
+Namespace: TypeAlias = Any
+"""A module of the Array API standard. Its members are not typed by any of the libraries, hence `Any`."""
+
+BACKENDS = {"numpy": "", "cupy": "cuda13", "torch": "torch", "jax": "jax", "array_api_strict": "test"}
+"""The libraries that portable_nn is tested on, each with the extra that installs it."""
+
+_MODULES = {name: f"array_api_compat.{name}" for name in ("numpy", "cupy", "torch")} | {
+    "jax": "jax.numpy",
+    "array_api_strict": "array_api_strict",
+}
+
+
+_namespaces: dict[type, Namespace] = {}
+
+
+def namespace_of(array: object) -> Namespace:
+    """Return the Array API namespace of `array`, remembered by the array's type.
+
+    Raises
+    ------
+    NamespaceError
+        If `array` is not an array of a supported library.
+    """
+    kind = type(array)
+    if kind not in _namespaces:
+        try:
+            _namespaces[kind] = compat.array_namespace(array)
+        except TypeError:
+            raise NamespaceError(
+                f"an array of {', '.join(BACKENDS)} is needed, got {kind.__name__}: wrap it in numpy.asarray(...)"
+            ) from None
+    return _namespaces[kind]
+
+
+def backend_name(xp: Namespace) -> str:
+    """Return the plain name of a namespace: `numpy`, `cupy`, `torch`, `jax`, `array_api_strict`, ..."""
+    name: str = xp.__name__
+    for backend, module in _MODULES.items():
+        if name in (backend, module):
+            return backend
+    return name.removeprefix("array_api_compat.")
+
+
+def namespace(xp: str | Namespace) -> Namespace:
+    """Return the Array API namespace that `xp`, a module or a backend's name, stands for.
+
+    Raises
+    ------
+    MissingExtraError
+        If the library is not installed; the message names the extra that brings it.
+    BackendError
+        If the library is installed but its device does not answer (CuPy without a working GPU).
+    NamespaceError
+        If `xp` names no supported library.
+    """
+    if not isinstance(xp, str | ModuleType):
+        return xp  # an object that wraps a namespace
+    name = xp.replace("-", "_").removesuffix(".numpy") if isinstance(xp, str) else backend_name(xp)
+    if name not in BACKENDS:
+        raise NamespaceError(f"unknown array library {name!r}: known are {', '.join(BACKENDS)}")
+    if importlib.util.find_spec(name) is None:
+        raise MissingExtraError.of(name, BACKENDS[name], f"the backend {name}")
+    if name == "cupy":
+        _confirm_cuda()
+    return importlib.import_module(_MODULES[name])
+
+
+@cache
+def _confirm_cuda() -> None:
+    # is_available() only counts devices; a product shows that driver, toolkit and GPU work together.
+    cupy: Any = importlib.import_module("cupy")
+    if not cupy.is_available():
+        raise BackendError("cupy is installed but finds no CUDA GPU: check the driver with nvidia-smi, or use numpy")
+    try:
+        one = cupy.ones((2, 2), dtype="float32")
+        answer = float((one @ one)[0, 0])
+    except Exception as error:
+        raise BackendError(f"cupy finds a GPU, but a first matrix product on it failed: {error}") from error
+    if answer != 2.0:
+        raise BackendError(f"cupy multiplied ones(2, 2) by itself and got {answer} where 2.0 was due")
+
+
+def device_of(array: Array) -> Any:
+    """Return the device that holds `array`, as its library names it."""
+    return compat.device(array)
+
+
+def is_on_cpu(array: Array) -> bool:
+    """Tell whether the values of `array` can be read without waiting for another device, and are there at all.
+
+    A tracer (JAX under `jit`) has no values.
+    """
+    if compat.is_cupy_array(array):
+        return False
+    if compat.is_torch_array(array):
+        return device_of(array).type == "cpu"
+    if compat.is_jax_array(array):
+        device = device_of(array)
+        return device is not None and getattr(device, "platform", "cpu") == "cpu"
+    return True
+
+
+def to_numpy(array: object) -> Any:
+    """Return a NumPy array of the values of `array`, which may share its memory: read it, do not write it."""
+    if compat.is_numpy_array(array):
+        return array
+    if compat.is_cupy_array(array):
+        return array.get()  # type: ignore[attr-defined]
+    if compat.is_torch_array(array):
+        return array.detach().cpu().numpy()  # type: ignore[attr-defined]
+    if hasattr(array, "__array_namespace__") and "array_api_strict" in type(array).__module__:
+        strict: Any = namespace("array_api_strict")
+        return numpy.asarray(array.to_device(strict.Device("CPU_DEVICE")))  # type: ignore[attr-defined]
+    return numpy.asarray(array)
+
+
+def overflow_unreported() -> AbstractContextManager[Any]:
+    """Return a context in which NumPy does not warn of infinities and NaN, for code that looks for them itself."""
+    return numpy.errstate(over="ignore", invalid="ignore", divide="ignore")

@@ -1,0 +1,132 @@
+"""Places: where arrays live, and how they get there."""
+
+import importlib
+import re
+from typing import Any
+
+from portable_nn.arrays.namespaces import Namespace, backend_name, device_of, namespace, namespace_of, numpy
+from portable_nn.errors import BackendError, DTypeError, NamespaceError
+
+__all__ = ["FLOATING_DTYPES", "Place", "move"]
+
+FLOATING_DTYPES = ("float32", "float64")
+"""The data types that parameters may have, where the backend has them: those of the Array API standard."""
+
+
+class Place:
+    """Where the arrays of a network live: a namespace, a device and a floating data type.
+
+    Parameters
+    ----------
+    xp : str or namespace
+        `numpy`, `cupy`, `torch`, `jax`, `array_api_strict`, or the module itself.
+    device : object, optional
+        A device of that library or its name (`"cpu"`, `"cuda:0"`, `"device1"`); by default the library's own default.
+    dtype : str
+        The name of a floating data type.
+
+    Raises
+    ------
+    MissingExtraError, BackendError, NamespaceError
+        As `namespace` raises them, and BackendError if the device does not exist.
+    DTypeError
+        If the library or the device has no such floating data type.
+    """
+
+    def __init__(self, xp: str | Namespace = "numpy", device: Any = None, dtype: str = "float32"):
+        self.xp = namespace(xp)
+        self.backend = backend_name(self.xp)
+        self.dtype_name = str(dtype).rpartition(".")[2]
+        device = _find_device(self.backend, device)
+        self._check_dtype(device)
+        self.dtype = getattr(self.xp, self.dtype_name)
+        try:
+            self.device = device_of(self.xp.zeros((1,), dtype=self.dtype, device=device))
+        except Exception as error:  # each library raises its own
+            raise BackendError(f"{self.backend} cannot make an array on the device {device!r}: {error}") from error
+
+    def _check_dtype(self, device: Any) -> None:
+        name = self.dtype_name
+        if name not in FLOATING_DTYPES:
+            raise DTypeError(f"one of the dtypes {', '.join(FLOATING_DTYPES)} is needed, got {name!r}")
+        if name == "float64" and name not in self.xp.__array_namespace_info__().dtypes(device=device):
+            hint = ': first call jax.config.update("jax_enable_x64", True)' if self.backend == "jax" else ""
+            raise DTypeError(f"{self.backend} has no float64 on the device {device}{hint}")
+
+    def asarray(self, values: Any, dtype: Any = None) -> Any:
+        """Return `values` (NumPy array, list or number) as a new array here, of the place's data type by default."""
+        return self.xp.asarray(values, dtype=self.dtype if dtype is None else dtype, device=self.device, copy=True)
+
+    @property
+    def index_dtype(self) -> Any:
+        """The data type of labels here: the library's default integer."""
+        return self.xp.__array_namespace_info__().default_dtypes(device=self.device)["integral"]
+
+    def holds(self, array: object) -> bool:
+        """Tell whether `array` is of this namespace and on this device, whatever its data type."""
+        if backend_name(namespace_of(array)) != self.backend:
+            return False
+        device = device_of(array)  # type: ignore[arg-type]
+        return device is None or device == self.device  # a tracer is on no device yet
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[str, str, str]:
+        return self.backend, str(self.device), self.dtype_name
+
+    def __repr__(self) -> str:
+        return f"{self.backend} on {self.device}, {self.dtype_name}"
+
+    def __deepcopy__(self, memo: Any) -> "Place":
+        return self  # a value; modules and devices cannot be copied
+
+    def __reduce__(self) -> Any:
+        return Place, self._key()
+
+
+def _find_device(backend: str, device: Any) -> Any:
+    """Return the device that a string names; torch and NumPy take the string themselves."""
+    if not isinstance(device, str):
+        return device
+    kind, _, index = device.partition(":")
+    try:
+        if backend == "jax":
+            jax: Any = importlib.import_module("jax")
+            return jax.devices({"cuda": "gpu"}.get(kind, kind))[int(index or 0)]
+        if backend == "array_api_strict":
+            strict: Any = importlib.import_module("array_api_strict")
+            return strict.Device("CPU_DEVICE" if device == "cpu" else re.sub(r".*\(.(\w+).\)", r"\1", device))
+        if backend == "cupy":
+            cupy: Any = importlib.import_module("cupy")
+            return cupy.cuda.Device(int(re.sub(r"\D", "", device) or 0))
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise BackendError(f"{backend} has no device {device!r}: {error}") from error
+    return device
+
+
+def move(array: Any, place: Place, dtype: Any = None, name: str = "x") -> Any:
+    """Return `array` at `place` with `dtype` (the place's own by default): itself where nothing has to change.
+
+    NumPy arrays are moved.
+
+    Raises
+    ------
+    NamespaceError
+        If `array` belongs to another library or device; the message, which calls it `name`, says how to move it.
+    """
+    dtype = place.dtype if dtype is None else dtype
+    if place.holds(array):
+        return array if array.dtype == dtype else place.xp.astype(array, dtype)
+    source = backend_name(namespace_of(array))
+    if source == "numpy":
+        return place.asarray(numpy.asarray(array, dtype=array.dtype.newbyteorder("=")), dtype)
+    if source == place.backend:
+        raise NamespaceError(f"{name} is on the device {device_of(array)}, the network on {place.device}: move one")
+    raise NamespaceError(
+        f"{name} is an array of {source}, the network is on {place.backend}: "
+        f'move the network with .to("{source}"), or the array with portable_nn.to_numpy({name})'
+    )

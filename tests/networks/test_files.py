@@ -1,0 +1,131 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import portable_nn as pnn
+from portable_nn.arrays import to_numpy
+
+X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+
+
+def net(**options):
+    return pnn.Sequential(
+        pnn.Affine(6, 5), pnn.LeakyReLU(0.2), pnn.Affine(5, 3), loss=pnn.Huber(delta=2.0), seed=3, **options
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "net.safetensors"
+
+
+def test_a_network_saved_on_one_backend_is_the_same_bits_on_any_other(xp, path):
+    network = net(xp=xp)
+    network.freeze("0.b")
+    network.notes["classes"] = ["a", "b"]
+    network.save(path)
+    for library in ("numpy", "torch", "jax", "array_api_strict"):
+        loaded = pnn.load(path, library)
+        assert loaded.place.backend == library
+        for name, value in network.parameters.items():
+            assert to_numpy(loaded.parameters[name]).tobytes() == to_numpy(value).tobytes()
+        assert loaded.trainable() == network.trainable()
+        assert loaded.seed == 3
+        assert loaded.notes == {"classes": ["a", "b"]}
+        assert loaded.loss_function.delta == 2.0
+        assert loaded[1].slope == 0.2
+
+
+def test_float64_stays_float64_unless_told_otherwise(path):
+    net(dtype="float64").save(path)
+    assert pnn.load(path).parameters["0.W"].dtype == np.float64
+    assert pnn.load(path, dtype="float32").parameters["0.W"].dtype == np.float32
+
+
+def test_arrays_that_are_not_contiguous_are_written_right(path):
+    W = np.arange(30, dtype=np.float32).reshape(5, 6).T
+    network = pnn.Sequential(pnn.Affine.from_arrays(W))
+    network[0].parameters["W"].value = W  # as a fast kernel might lay it out
+    network.save(path)
+    np.testing.assert_array_equal(load_file(path)["0.W"], W)
+
+
+class Scale(pnn.Layer):
+    def forward_pass(self, run, params, x):
+        return x, None
+
+
+def test_layers_of_ones_own_are_passed_in_never_imported(path):
+    pnn.Sequential(Scale()).save(path)
+    with pytest.raises(pnn.CheckpointError, match=r"pass it to load\(\.\.\., classes=\[Scale\]\)"):
+        pnn.load(path)
+    assert isinstance(pnn.load(path, classes=[Scale])[0], Scale)
+
+
+def change(path, edit):
+    """Rewrite the description in a file, by means of safetensors alone."""
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        description = json.loads(file.metadata()["portable_nn"])
+    edit(description)
+    save_file(load_file(path), path, metadata={"portable_nn": json.dumps(description)})
+
+
+DAMAGE = {
+    "cut short": (lambda p: p.write_bytes(p.read_bytes()[:-5]), "is damaged"),
+    "empty": (lambda p: p.write_bytes(b""), "is damaged"),
+    "not a file of ours": (lambda p: save_file({"a": np.ones(2)}, p), "not one of a portable_nn network"),
+    "newer": (lambda p: change(p, lambda d: d.update(version=99)), "version 99; this portable_nn reads up to 1"),
+    "no version": (lambda p: change(p, lambda d: d.pop("version")), "not one of a portable_nn network"),
+    "unknown class": (
+        lambda p: change(p, lambda d: d["layers"]["0"].update(kind="os.system")),
+        "class os.system is not",
+    ),
+    "other sizes": (lambda p: change(p, lambda d: d["layers"]["0"]["options"].update(outputs=7)), "needs shape"),
+    "no layers": (lambda p: change(p, lambda d: d.pop("layers")), "does not describe a network"),
+    "layers of nothing": (lambda p: change(p, lambda d: d["layout"].update(layers=["8"])), "does not describe"),
+    "wrong options": (
+        lambda p: change(p, lambda d: d["layers"]["0"]["options"].update(xp="torch", evil=1)),
+        "does not",
+    ),
+    "missing array": (lambda p: change(p, lambda d: d["layers"]["0"]["options"].update(bias=False)), "its layers need"),
+    "tie to nowhere": (lambda p: change(p, lambda d: d["ties"].update({"2.b": {"to": "9.b"}})), "does not describe"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_file_that_is_damaged_or_strange_is_a_clear_error(kind, path):
+    damage, message = DAMAGE[kind]
+    net().save(path)
+    damage(path)
+    with pytest.raises(pnn.CheckpointError, match=message):
+        pnn.load(path)
+
+
+def test_no_file(path):
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        pnn.load(path)
+
+
+def test_a_save_that_fails_leaves_the_old_file_and_no_other(path, monkeypatch):
+    net().save(path)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        net(dtype="float64").save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_saved_file_has_the_usual_permissions(path):
+    net().save(path)
+    (path.parent / "usual").touch()
+    assert path.stat().st_mode == (path.parent / "usual").stat().st_mode
