@@ -184,7 +184,7 @@ class Layer:
         return self.__dict__ | {"_kept": None, "grads": {}}
 
     def __repr__(self) -> str:
-        return describe(self)
+        return describe(type(self), self.config())
 
 
 class ParameterArrays(MutableMapping[str, Any]):
@@ -215,12 +215,11 @@ class ParameterArrays(MutableMapping[str, Any]):
         return f"{{{', '.join(f'{name}: {p.shape}' for name, p in self._parameters.items())}}}"
 
 
-def describe(part: Any) -> str:
-    """Return a layer or loss as the call that makes it, without arguments that have their default value."""
+def describe(kind: type, config: dict[str, Any]) -> str:
+    """Return the call that makes a layer or loss of a class, without arguments that have their default value."""
     arguments: list[str] = []
-    kind: Any = type(part)
     signature = inspect.signature(kind)
-    for name, value in part.config().items():
+    for name, value in config.items():
         default = signature.parameters[name].default
         if default is inspect.Parameter.empty:
             arguments.append(repr(value))

@@ -111,4 +111,4 @@ class Loss:
         return self.__dict__ | {"_kept": None}  # a copy starts without what the last pass left behind
 
     def __repr__(self) -> str:
-        return describe(self)
+        return describe(type(self), self.config())

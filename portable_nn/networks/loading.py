@@ -74,6 +74,8 @@ def load(
         if description["frozen"]:
             network.freeze(*description["frozen"])
         network.notes = description["notes"]
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path} does not describe a network: {error}") from error
     return network

@@ -124,7 +124,10 @@ def selected_backends() -> tuple[Backend, ...]:
     value = os.environ.get("PORTABLE_NN_BACKENDS", "all").strip()
     if value.lower() in ("", "1", "true", "all"):
         return BACKENDS
-    names = ["numpy"] if value.lower() in ("0", "false") else json.loads(value)
+    try:
+        names = ["numpy"] if value.lower() in ("0", "false") else list(json.loads(value))
+    except (ValueError, TypeError):
+        raise ValueError(f'PORTABLE_NN_BACKENDS needs 0, 1, all, or a list such as ["numpy"], got {value}') from None
     if "all" in names:
         return BACKENDS
     unknown = set(names) - {b.name for b in BACKENDS} - {b.library for b in BACKENDS}

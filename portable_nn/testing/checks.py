@@ -280,4 +280,4 @@ def _jax_gradients(subject: _Subject, dy: np.ndarray) -> Gradients:
         arrays = {name: run.place.asarray(array) for name, array in subject.arrays.items()}
         _, vjp = jax.vjp(partial(subject.output, run), arrays)
         (found,) = vjp(run.place.asarray(dy))
-        return {name: np.asarray(gradient) for name, gradient in found.items()}
+        return {name: np.asarray(found[name]) for name in arrays}  # JAX sorts the names

@@ -60,4 +60,5 @@ def test_a_missing_backend_is_reported_by_name(run, monkeypatch):
 
 
 def test_an_unknown_backend_is_an_error(run):
+    run("numpy").stdout.fnmatch_lines(["*needs 0, 1, all, or a list such as *, got numpy*"])
     run('["nunpy"]').stdout.fnmatch_lines(["*PORTABLE_NN_BACKENDS has ?'nunpy'?; known are numpy*"])
