@@ -59,7 +59,7 @@ class Cosine:
     """
 
     def __init__(self, lr: float, *, steps: int, final: float = 0.0):
-        self.lr, self.steps, self.final = _positive("lr", lr), _positive("steps", steps), float(final)
+        self.lr, self.steps, self.final = _positive("lr", lr), _positive("steps", steps), _not_negative("final", final)
 
     def __call__(self, step: int) -> float:
         """Return the rate of the update that follows `step` updates."""
@@ -74,7 +74,7 @@ class WarmUp:
 
     def __init__(self, schedule: Schedule | float, *, steps: int, start: float = 0.0):
         self.schedule = as_schedule(schedule)
-        self.steps, self.start = int(_positive("steps", steps)), float(start)
+        self.steps, self.start = int(_positive("steps", steps)), _not_negative("start", start)
 
     def __call__(self, step: int) -> float:
         """Return the rate of the update that follows `step` updates."""
@@ -93,8 +93,8 @@ class OneCycle:
         self, lr: float, *, steps: int, rise: float = 0.3, start_divisor: float = 25.0, final_divisor: float = 1e4
     ):
         self.lr, self.steps, self.rise = _positive("lr", lr), _positive("steps", steps), float(rise)
-        self.start = lr / start_divisor
-        self.final = self.start / final_divisor
+        self.start = self.lr / _positive("start_divisor", start_divisor)
+        self.final = self.start / _positive("final_divisor", final_divisor)
         if not 0 < rise < 1:
             raise ValueError(f"OneCycle needs rise between 0 and 1, got {rise}")
 
@@ -140,8 +140,14 @@ class ReduceOnPlateau:
         mode: Literal["min", "max"] = "min",
     ):
         self.lr, self.factor, self.minimum = _positive("lr", lr), _positive("factor", factor), float(minimum)
-        self.patience, self.threshold, self.cooldown = patience, threshold, cooldown
-        self.sign = {"min": 1.0, "max": -1.0}[mode]
+        self.patience, self.cooldown = _not_negative("patience", patience), _not_negative("cooldown", cooldown)
+        self.threshold = _not_negative("threshold", threshold)
+        if not (self.factor < 1 and 0 <= minimum <= lr and mode in ("min", "max")):
+            raise ValueError(
+                'ReduceOnPlateau needs factor below 1, minimum from 0 to lr, and mode "min" or "max", '
+                f"got {factor}, {minimum} and {mode!r}"
+            )
+        self.sign = 1.0 if mode == "min" else -1.0
         self.best = math.inf
         self.bad_epochs = 0
         self.resting = 0
@@ -153,7 +159,7 @@ class ReduceOnPlateau:
     def observe(self, value: float) -> None:
         """Take the value of an epoch into account."""
         value = self.sign * value
-        if value < self.best - self.threshold * abs(self.best) or self.best == math.inf:
+        if value < self.best - (self.threshold * abs(self.best) if math.isfinite(self.best) else 0.0):
             self.best, self.bad_epochs = value, 0
         else:
             self.bad_epochs += 1
@@ -178,4 +184,10 @@ def _cosine(start: float, end: float, progress: float) -> float:
 def _positive(name: str, value: float) -> float:
     if not value > 0 or value == math.inf:
         raise ValueError(f"{name} needs to be positive and finite, got {value}")
+    return float(value)
+
+
+def _not_negative(name: str, value: float) -> float:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} needs to be at least 0 and finite, got {value}")
     return float(value)

@@ -85,8 +85,10 @@ def namespace(xp: str | Namespace) -> Namespace:
     NamespaceError
         If `xp` names no supported library.
     """
-    if not isinstance(xp, str | ModuleType):
+    if hasattr(xp, "asarray") and not isinstance(xp, ModuleType):
         return xp  # an object that wraps a namespace
+    if not isinstance(xp, str | ModuleType):
+        raise NamespaceError(f"a namespace or the name of one is needed ({', '.join(BACKENDS)}), got {xp!r}")
     name = xp.replace("-", "_").removesuffix(".numpy") if isinstance(xp, str) else backend_name(xp)
     if name not in BACKENDS:
         raise NamespaceError(f"unknown array library {name!r}: known are {', '.join(BACKENDS)}")

@@ -36,22 +36,18 @@ class Place:
     def __init__(self, xp: str | Namespace = "numpy", device: Any = None, dtype: str = "float32"):
         self.xp = namespace(xp)
         self.backend = backend_name(self.xp)
-        self.dtype_name = str(dtype).rpartition(".")[2]
+        self.dtype_name = str(getattr(dtype, "__name__", dtype)).rpartition(".")[2]  # a dtype's class or its name
+        if self.dtype_name not in FLOATING_DTYPES:
+            raise DTypeError(f"one of the dtypes {', '.join(FLOATING_DTYPES)} is needed, got {self.dtype_name!r}")
         device = _find_device(self.backend, device)
-        self._check_dtype(device)
-        self.dtype = getattr(self.xp, self.dtype_name)
         try:
-            self.device = device_of(self.xp.zeros((1,), dtype=self.dtype, device=device))
+            self.device = device_of(self.xp.zeros((1,), dtype=self.xp.float32, device=device))
         except Exception as error:  # each library raises its own
             raise BackendError(f"{self.backend} cannot make an array on the device {device!r}: {error}") from error
-
-    def _check_dtype(self, device: Any) -> None:
-        name = self.dtype_name
-        if name not in FLOATING_DTYPES:
-            raise DTypeError(f"one of the dtypes {', '.join(FLOATING_DTYPES)} is needed, got {name!r}")
-        if name == "float64" and name not in self.xp.__array_namespace_info__().dtypes(device=device):
+        if self.dtype_name not in self.xp.__array_namespace_info__().dtypes(device=self.device):
             hint = ': first call jax.config.update("jax_enable_x64", True)' if self.backend == "jax" else ""
-            raise DTypeError(f"{self.backend} has no float64 on the device {device}{hint}")
+            raise DTypeError(f"{self.backend} has no {self.dtype_name} on the device {self.device}{hint}")
+        self.dtype = getattr(self.xp, self.dtype_name)
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
         """Return `values` (NumPy array, list or number) as a new array here, of the place's data type by default."""
@@ -123,7 +119,9 @@ def move(array: Any, place: Place, dtype: Any = None, name: str = "x") -> Any:
         return array if array.dtype == dtype else place.xp.astype(array, dtype)
     source = backend_name(namespace_of(array))
     if source == "numpy":
-        return place.asarray(numpy.asarray(array, dtype=array.dtype.newbyteorder("=")), dtype)
+        # Not every library takes other byte orders, negative strides, or 0-d arrays of another data type.
+        host = numpy.array(array, dtype=array.dtype.newbyteorder("="), order="C", ndmin=1)
+        return place.xp.reshape(place.asarray(host, dtype), array.shape)
     if source == place.backend:
         raise NamespaceError(f"{name} is on the device {device_of(array)}, the network on {place.device}: move one")
     raise NamespaceError(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from portable_nn.arrays import backend_name, namespace_of
-from portable_nn.errors import NamespaceError, ShapeError
+from portable_nn.errors import DTypeError, NamespaceError, ShapeError
 from portable_nn.kernels import Kernels, kernels_for
 from portable_nn.schedules import Schedule, as_schedule
 
@@ -83,7 +83,7 @@ class Optimizer:
 
         Raises
         ------
-        ShapeError, NamespaceError, KeyError, TypeError
+        ShapeError, DTypeError, NamespaceError, KeyError, TypeError
             If the two do not fit together. Nothing is changed then.
         """
         names = _matching_names(params, grads)
@@ -92,7 +92,7 @@ class Optimizer:
         if not names:
             return
         for name, p, g in zip(names, old, new, strict=True):
-            _check_pair(name, p, g)
+            _check_pair(name, p, g, old[0])
         slots = self.slots_of(names, old)
         updated, slots = self.apply(kernels_for(namespace_of(old[0])), old, new, slots, self.numbers())
         for name, p in zip(names, updated, strict=True):
@@ -163,9 +163,14 @@ def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind)
 
 
-def _check_pair(name: Any, parameter: Any, gradient: Any) -> None:
-    if namespace_of(parameter) is not namespace_of(gradient):
-        raise NamespaceError(f"parameter {name} and its gradient are arrays of two libraries")
+def _check_pair(name: Any, parameter: Any, gradient: Any, first: Any) -> None:
+    xp = namespace_of(first)
+    if namespace_of(parameter) is not xp or namespace_of(gradient) is not xp:
+        raise NamespaceError(f"parameter {name} and its gradient need to be arrays of the same library as the others")
+    if not xp.isdtype(parameter.dtype, "real floating") or parameter.dtype != gradient.dtype:
+        raise DTypeError(
+            f"parameter {name} and its gradient need one floating dtype, got {parameter.dtype} and {gradient.dtype}"
+        )
     if parameter.shape != gradient.shape:
         raise ShapeError(f"the gradient of {name} needs shape {parameter.shape}, got {gradient.shape}")
 

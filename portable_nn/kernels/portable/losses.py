@@ -46,7 +46,7 @@ def softmax_loss(
         q = (1.0 - smoothing) * q + smoothing / y.shape[-1]
     if class_weight is not None:
         q = q * class_weight
-    return -_scaled_sum(xp.where(q > 0, q * log_p, 0.0), scale), (log_p, q)
+    return _scaled_sum(xp.where(q > 0, -q * log_p, 0.0), scale), (log_p, q)
 
 
 def softmax_loss_gradient(dout: Scale, log_p: Array, q: Array, scale: Scale) -> Array:

@@ -1,0 +1,122 @@
+"""Each fast kernel beside its portable namesake: `python -m benchmarks.kernels`.
+
+One line a fast kernel: median microseconds, portable and fast, over a range of sizes, and the size from which the fast
+one wins. Both are timed in turns in one run, in float32, with one BLAS thread.
+"""
+
+import importlib
+import pkgutil
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import portable_nn as pnn
+from portable_nn.errors import BackendError, MissingExtraError
+from portable_nn.kernels import PORTABLE, Kernels, fast, kernels_for
+from portable_nn.training.step import pure_step
+
+ROUNDS = 31
+SECONDS = 0.002  # the least that one measurement takes, by repeating short calls
+
+Call = Callable[[], Any]
+
+
+def elementwise(kernel: str, arguments: int, kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call of a kernel that takes arrays of one shape: here normal numbers, so half are negative."""
+    rng = np.random.default_rng(0)
+    arrays = [place.asarray(rng.standard_normal(size)) for _ in range(arguments)]
+    return partial(getattr(kernels, kernel), *arrays)
+
+
+def training_step(kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call of one step of Adam: 100 samples, `size` inputs, two hidden layers as wide, 10 classes."""
+    layers = [pnn.Affine(size, size), pnn.ReLU(), pnn.Affine(size, size), pnn.ReLU(), pnn.Affine(size, 10)]
+    network = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0).to(place.xp, device=place.device)
+    optimizer, rng = pnn.Adam(), np.random.default_rng(0)
+    batch = network.batch(rng.standard_normal((100, size)), rng.integers(0, 10, 100))
+    step = kernels.compile_step(pure_step(network, optimizer))
+    numbers = optimizer.numbers()
+    state: list[Any] = [network.arrays(), optimizer.slots_of(list(network.trainable()), network.arrays())]
+
+    def call() -> Any:
+        *state[:], loss = step(*state, *batch, (0, 0), numbers)
+        return loss
+
+    return call
+
+
+# How each fast kernel is called, what its size counts, and the sizes.
+CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[int, ...]]] = {
+    "compile_step": (training_step, "units a layer", (16, 64, 256, 1024)),
+    "relu_gradient": (partial(elementwise, "relu_gradient", 2), "elements", (100, 1_000, 10_000, 100_000, 1_000_000)),
+}
+
+
+def finish(array: Any) -> None:
+    """Wait until an array is there: some backends return before it is."""
+    if hasattr(array, "block_until_ready"):
+        array.block_until_ready()
+    elif hasattr(array.device, "synchronize"):
+        array.device.synchronize()
+
+
+def seconds(call: Call, repeats: int) -> float:
+    """Return the seconds that one call takes, the mean of `repeats` of them."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        finish(call())
+    return (time.perf_counter() - start) / repeats
+
+
+def contest(*calls: Call) -> list[float]:
+    """Return the median microseconds of calls, timed in turns."""
+    for call in calls:
+        seconds(call, 3)  # compiles, and fills the caches
+    repeats = [max(1, int(SECONDS / seconds(call, 1))) for call in calls]
+    rounds = [[seconds(*each) for each in zip(calls, repeats, strict=True)] for _ in range(ROUNDS)]
+    return [1e6 * statistics.median(times) for times in zip(*rounds, strict=True)]
+
+
+def winning_size(times: dict[int, list[float]]) -> int | None:
+    """Return the size from which on the second time is always below the first; None if it is not at the last."""
+    winner = None
+    for size, (portable, quick) in sorted(times.items(), reverse=True):
+        if quick >= portable:
+            break
+        winner = size
+    return winner
+
+
+def line(backend: str, kernel: str) -> str:
+    """Return the line of one fast kernel."""
+    prepare, unit, sizes = CONTESTS[kernel]
+    place = pnn.Place(backend)
+    kernels = kernels_for(place.xp)
+    times = {size: contest(prepare(PORTABLE, place, size), prepare(kernels, place, size)) for size in sizes}
+    winner = winning_size(times)
+    verdict = "never wins" if winner is None else f"wins from {winner:,} {unit}"
+    cells = "   ".join(f"{size:,}: {portable:,.1f} -> {quick:,.1f}" for size, (portable, quick) in times.items())
+    return f"{backend:6} {kernel:14} {verdict:27} {cells}"
+
+
+def main() -> None:
+    print(f"fast kernels, median of {ROUNDS} in us, portable -> fast, by size; float32, one BLAS thread")
+    with threadpool_limits(limits=1):
+        for module in pkgutil.iter_modules(fast.__path__):
+            backend = module.name
+            try:
+                pnn.Place(backend)
+            except (MissingExtraError, BackendError) as error:
+                print(f"{backend:6} left out: {error}")
+                continue
+            for kernel in importlib.import_module(f"{fast.__name__}.{backend}").__all__:
+                print(line(backend, kernel), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Dropout masks against the same hash on Python's own integers, and their statistics."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from portable_nn import to_numpy
+from portable_nn.kernels import PORTABLE
+
+KEYS = [(0, 0), (1, 2), (-1, -1), (-(2**31), 2**31 - 1), (123456789, -987654321)]
+SIZE = 2**16
+
+
+def mix(h):
+    """Return lowbias32 of h mod 2^32. Source: C. Wellons, Prospecting for hash functions (2018)."""
+    h ^= h >> 16
+    h = h * 0x7FEB352D % 2**32
+    h ^= h >> 15
+    h = h * 0x846CA68B % 2**32
+    return h ^ h >> 16
+
+
+def unmix(h):
+    """Return the inverse of `mix`, as its author published it."""
+    h ^= h >> 16
+    h = h * 0x43021123 % 2**32
+    h ^= h >> 15 ^ h >> 30
+    h = h * 0x1D69E2A5 % 2**32
+    return h ^ h >> 16
+
+
+def reference_bits(shape, key, layer):
+    """Return the upper 24 bits of the hash of each element."""
+    first, second = (word % 2**32 for word in key)
+    bits = [mix(mix((mix(i ^ first) + second) % 2**32) ^ layer) >> 8 for i in range(math.prod(shape))]
+    return np.array(bits, dtype=np.int64).reshape(shape)
+
+
+def reference_mask(shape, rate, key, layer):
+    return reference_bits(shape, key, layer) >= round(rate * 2**24)
+
+
+def mask(shape=(SIZE,), rate=0.5, key=(11, 12), layer=1):
+    return PORTABLE.dropout_mask(np.zeros(shape, np.float32), rate, key, layer)
+
+
+def test_the_reference_is_the_published_hash():
+    numbers = [0, 1, 2**31, 2**32 - 1, *range(2**16, 2**32, 104_729 * 97)]
+    assert [unmix(mix(n)) for n in numbers] == numbers
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_backend_makes_the_reference_mask(xp, key):
+    x = xp.asarray(np.full((7, 9), -2.5, np.float32))
+    for rate, layer in ((0.5, 1), (0.2, 3)):
+        result = PORTABLE.dropout_mask(x, rate, key, layer)
+        expected = np.where(reference_mask((7, 9), rate, key, layer), np.float32(1.0 / (1.0 - rate)), np.float32(0.0))
+        np.testing.assert_array_equal(to_numpy(result), expected)
+        assert result.dtype == xp.float32
+        assert xp.place.holds(result)
+    np.testing.assert_array_equal(to_numpy(x), -2.5)
+
+
+def test_an_element_at_the_threshold_is_kept(xp):
+    for threshold in reference_bits((3,), (5, 6), 2).tolist():
+        result = PORTABLE.dropout_mask(xp.zeros(3, dtype=xp.float32), threshold / 2**24, (5, 6), 2)
+        np.testing.assert_array_equal(to_numpy(result) > 0, reference_bits((3,), (5, 6), 2) >= threshold)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0, 3), (2, 3, 4)])
+def test_any_shape(xp, shape):
+    result = to_numpy(PORTABLE.dropout_mask(xp.zeros(shape, dtype=xp.float32), 0.5, (5, 6), 2))
+    assert result.shape == shape
+    np.testing.assert_array_equal(result, 2.0 * reference_mask(shape, 0.5, (5, 6), 2))
+
+
+def test_float64_gets_the_same_elements(xp64):
+    result = PORTABLE.dropout_mask(xp64.zeros((7, 9), dtype=xp64.float64), 0.3, KEYS[4], 1)
+    assert result.dtype == xp64.float64
+    np.testing.assert_array_equal(to_numpy(result), reference_mask((7, 9), 0.3, KEYS[4], 1) * (1.0 / 0.7))
+
+
+def test_strided_input_counts_in_c_order(xp):
+    x = xp.permute_dims(xp.zeros((9, 14), dtype=xp.float32), (1, 0))[::2, :]
+    np.testing.assert_array_equal(
+        to_numpy(PORTABLE.dropout_mask(x, 0.5, (1, 2), 1)), 2.0 * reference_mask((7, 9), 0.5, (1, 2), 1)
+    )
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_a_traced_key_makes_the_same_mask(x64):
+    jax = pytest.importorskip("jax")
+    with jax.enable_x64(x64):
+        traced = jax.jit(lambda x, key: PORTABLE.dropout_mask(x, 0.5, key, 3))
+        x = jax.numpy.zeros((7, 9), dtype="float32")
+        for key in KEYS:
+            np.testing.assert_array_equal(to_numpy(traced(x, key)), 2.0 * reference_mask((7, 9), 0.5, key, 3))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.2, 0.5, 0.9])
+def test_the_share_kept_and_the_mean(rate):
+    sigma = math.sqrt(rate * (1.0 - rate) / SIZE)
+    for key in KEYS:
+        drawn = mask(rate=rate, key=key)
+        assert abs(np.mean(drawn > 0) - (1.0 - rate)) <= 4.0 * sigma
+        assert set(np.unique(drawn)) <= {np.float32(0.0), np.float32(1.0 / (1.0 - rate))}
+
+
+def test_rows_and_columns_are_dropped_alike():
+    kept = mask((256, 256)) > 0
+    for axis in (0, 1):
+        assert np.all(np.abs(np.mean(kept, axis=axis) - 0.5) < 5.0 * 0.5 / math.sqrt(256))
+
+
+def correlation(a, b):
+    return abs(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+LIMIT = 4.0 / math.sqrt(SIZE)  # four standard deviations of the correlation of independent masks
+
+
+def test_keys_are_uncorrelated():
+    masks = [mask(key=key) for key in (*KEYS, (1, 3), (2, 2), (2, 1))]
+    assert max(correlation(a, b) for a, b in combinations(masks, 2)) < LIMIT
+
+
+def test_layers_are_uncorrelated():
+    masks = [mask(layer=layer) for layer in range(1, 9)]
+    assert max(correlation(a, b) for a, b in combinations(masks, 2)) < LIMIT
+
+
+def test_neighbours_are_uncorrelated():
+    drawn = mask()
+    for distance in (1, 2, 3, 4, 8, 28, 64, 100, 784, 1024):
+        assert correlation(drawn[distance:], drawn[:-distance]) < LIMIT

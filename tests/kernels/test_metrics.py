@@ -1,0 +1,27 @@
+"""Counting right answers."""
+
+import numpy as np
+
+from portable_nn.kernels import PORTABLE
+
+
+def test_count_correct_takes_labels_and_one_hot(xp):
+    y = xp.asarray([[0.1, 0.9], [3.0, -3.0], [0.0, 1.0]], dtype=xp.float32)
+    for t in (xp.asarray([1, 0, 0]), xp.asarray([[0, 1], [1, 0], [1, 0]], dtype=xp.float32)):
+        count = PORTABLE.count_correct(y, t)
+        assert int(count) == 2
+        assert count.shape == ()
+        assert xp.isdtype(count.dtype, "integral")
+        assert xp.place.holds(count)
+
+
+def test_count_correct_signs(xp):
+    y = xp.asarray([[2.0, -2.0, 0.0], [-1.0, 1.0, 0.5]], dtype=xp.float32)
+    t = xp.asarray([[1, 1, 0], [0, 1, 1]], dtype=xp.float32)
+    assert int(PORTABLE.count_correct_signs(y, t)) == 5
+
+
+def test_nothing_to_count(xp):
+    y = xp.zeros((0, 2), dtype=xp.float32)
+    assert int(PORTABLE.count_correct(y, xp.asarray(np.zeros(0, np.int32)))) == 0
+    assert int(PORTABLE.count_correct_signs(y, y)) == 0
