@@ -7,6 +7,7 @@ Every draw is a function of a seed, a name and a number, never of what was drawn
 
 import contextlib
 import contextvars
+import operator
 import secrets
 import zlib
 from collections.abc import Generator
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["Key", "Stream", "fresh_seed", "generator", "permutation", "replayed"]
+__all__ = ["Key", "Stream", "checked_seed", "fresh_seed", "generator", "permutation", "replayed"]
 
 Key: TypeAlias = tuple[Any, Any]
 """Two signed 32-bit numbers; Python integers, or 0-d integer arrays while a step is being traced."""
@@ -23,6 +24,25 @@ Key: TypeAlias = tuple[Any, Any]
 def fresh_seed() -> int:
     """Return a seed from the operating system, below 2^32."""
     return secrets.randbits(32)
+
+
+def checked_seed(seed: int | None) -> int:
+    """Return `seed` as a Python integer, or a fresh one for None.
+
+    Raises
+    ------
+    ValueError
+        If it is not an integer of at least 0.
+    """
+    if seed is None:
+        return fresh_seed()
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ValueError(f"a seed needs to be an integer of at least 0, got {seed!r}")
+    return number
 
 
 def generator(seed: int, *names: str | int) -> np.random.Generator:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 __all__ = [
     "Constant",
@@ -82,6 +82,10 @@ class WarmUp:
             return self.schedule(step - self.steps)
         return self.schedule(0) * (self.start + (1.0 - self.start) * (step + 1) / self.steps)
 
+    def observe(self, value: float) -> None:
+        """Pass the value of an epoch on to the schedule, if it wants to know."""
+        observe(self.schedule, value)
+
 
 class OneCycle:
     """Along half a cosine from lr / start_divisor up to `lr`, then down to lr / start_divisor / final_divisor.
@@ -124,8 +128,6 @@ class ReduceOnPlateau:
         Epochs after a reduction in which nothing is counted.
     minimum : float
         The rate never falls below it.
-    mode : "min" or "max"
-        Whether smaller or larger values are better.
     """
 
     def __init__(
@@ -137,17 +139,14 @@ class ReduceOnPlateau:
         threshold: float = 1e-4,
         cooldown: int = 0,
         minimum: float = 0.0,
-        mode: Literal["min", "max"] = "min",
     ):
         self.lr, self.factor, self.minimum = _positive("lr", lr), _positive("factor", factor), float(minimum)
         self.patience, self.cooldown = _not_negative("patience", patience), _not_negative("cooldown", cooldown)
         self.threshold = _not_negative("threshold", threshold)
-        if not (self.factor < 1 and 0 <= minimum <= lr and mode in ("min", "max")):
+        if not (self.factor < 1 and 0 <= minimum <= lr):
             raise ValueError(
-                'ReduceOnPlateau needs factor below 1, minimum from 0 to lr, and mode "min" or "max", '
-                f"got {factor}, {minimum} and {mode!r}"
+                f"ReduceOnPlateau needs factor below 1 and minimum from 0 to lr, got {factor} and {minimum}"
             )
-        self.sign = 1.0 if mode == "min" else -1.0
         self.best = math.inf
         self.bad_epochs = 0
         self.resting = 0
@@ -157,8 +156,7 @@ class ReduceOnPlateau:
         return self.lr
 
     def observe(self, value: float) -> None:
-        """Take the value of an epoch into account."""
-        value = self.sign * value
+        """Take the value of an epoch, better if smaller, into account."""
         if value < self.best - (self.threshold * abs(self.best) if math.isfinite(self.best) else 0.0):
             self.best, self.bad_epochs = value, 0
         else:
@@ -169,6 +167,12 @@ class ReduceOnPlateau:
         if self.bad_epochs > self.patience:
             self.lr = max(self.lr * self.factor, self.minimum)
             self.resting, self.bad_epochs = self.cooldown, 0
+
+
+def observe(schedule: Schedule, value: float) -> None:
+    """Tell a schedule the value of an epoch, if it is one that observes."""
+    if isinstance(schedule, WarmUp | ReduceOnPlateau):
+        schedule.observe(value)
 
 
 def as_schedule(lr: Schedule | float) -> Schedule:

@@ -104,8 +104,16 @@ CALLS = {
     "unknown dtype": (lambda n: n.to(dtype="int32"), pnn.DTypeError, "float32, float64 is needed, got 'int32'"),
     "unknown device": (lambda n: n.to("array_api_strict", device="gpu"), pnn.BackendError, "no device 'gpu'"),
     "no samples": (lambda n: fit(n, X[:0], T[:0]), pnn.ShapeError, "at least one sample"),
-    "batch size of zero": (lambda n: fit(n, X, T, batch_size=0), ValueError, "batch_size of at least 1, got 0"),
-    "negative epochs": (lambda n: fit(n, X, T, epochs=-1), ValueError, "epochs of at least 0, got -1"),
+    "batch size of zero": (
+        lambda n: fit(n, X, T, batch_size=0),
+        ValueError,
+        "batch_size to be a whole number of at least 1, got 0",
+    ),
+    "negative epochs": (
+        lambda n: fit(n, X, T, epochs=-1),
+        ValueError,
+        "epochs to be a whole number of at least 0, got -1",
+    ),
     "both kinds of validation": (
         lambda n: fit(n, X, T, validation_data=(X, T), validation_split=0.5),
         ValueError,
@@ -114,13 +122,31 @@ CALLS = {
     "a split that leaves nothing": (lambda n: fit(n, X, T, validation_split=0.01), ValueError, "one of the two parts"),
     "bad label in fit": (lambda n: fit(n, X, T + 5), pnn.LabelError, "labels from 0 to 1, got 5"),
     "bad validation label": (lambda n: fit(n, X, T, validation_data=(X, T + 5)), pnn.LabelError, "got 5"),
-    "early stopping on nothing": (
-        lambda n: (
-            fit(n, X, T, epochs=0, callbacks=[pnn.EarlyStopping()])
-            or pnn.EarlyStopping().on_epoch(pnn.Trainer(n), 1, {"loss": 1.0})
-        ),
+    "a batch size that is not whole": (lambda n: fit(n, X, T, batch_size=2.5), ValueError, "at least 1, got 2.5"),
+    "a list to fit": (lambda n: fit(n, [[1, 2, 3]], T), pnn.NamespaceError, "got list: wrap it in numpy.asarray(...)"),
+    "a number to fit": (lambda n: fit(n, np.asarray(1.0), T), pnn.ShapeError, "needs x of shape (N, ...), got ()"),
+    "a list to predict": (
+        lambda n: pnn.Trainer(n).predict([[1, 2, 3]]),
+        pnn.NamespaceError,
+        "got list: wrap it in numpy.asarray(...)",
+    ),
+    "validation data with weights": (
+        lambda n: fit(n, X, T, validation_data=(X, T, T)),
         ValueError,
-        "EarlyStopping watches 'val_loss', but the epoch has only loss",
+        "validation_data as the two arrays (x, t)",
+    ),
+    "early stopping on nothing": (
+        lambda n: fit(n, X, T, callbacks=[pnn.EarlyStopping()]),
+        ValueError,
+        "EarlyStopping watches 'val_loss': give fit validation_data or validation_split",
+    ),
+    "early stopping the wrong way": (lambda n: pnn.EarlyStopping(mode="least"), ValueError, "got 'least'"),
+    "negative seed": (lambda n: pnn.Sequential(pnn.ReLU(), seed=-1), ValueError, "integer of at least 0, got -1"),
+    "seed of text": (lambda n: pnn.Affine(2, 2, seed="a"), ValueError, "integer of at least 0, got 'a'"),
+    "sharing with a layer not drawn": (
+        lambda n: pnn.Affine(2, 3, W=pnn.Affine(3, 2).parameters["W"].T).forward(np.ones((1, 2))),
+        ValueError,
+        "Affine(2, 3) shares W with a layer that is not initialized yet: put both in a network",
     ),
     "not a layer": (lambda n: pnn.Sequential(pnn.ReLU), TypeError, "needs layers, got"),
     "no layers": (lambda n: pnn.Sequential(), ValueError, "at least one layer"),
@@ -222,7 +248,7 @@ def test_two_devices_are_named(xp):
     if xp.backend.library != "array_api_strict":
         pytest.skip("only array-api-strict has a second device everywhere")
     strict = pytest.importorskip("array_api_strict")
-    with pytest.raises(pnn.NamespaceError, match="x is on the device .*device2.*, the network on"):
+    with pytest.raises(pnn.NamespaceError, match=r"x is on the device .*device2.*, the network on"):
         net().to(xp).predict(strict.ones((4, 3), device=strict.Device("device2"), dtype=strict.float32))
 
 

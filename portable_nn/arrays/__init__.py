@@ -14,6 +14,7 @@ from portable_nn.arrays.namespaces import (
     namespace_of,
     overflow_unreported,
     to_numpy,
+    without_graph,
 )
 from portable_nn.arrays.place import FLOATING_DTYPES, Place, move
 
@@ -31,4 +32,5 @@ __all__ = [
     "namespace_of",
     "overflow_unreported",
     "to_numpy",
+    "without_graph",
 ]

@@ -28,6 +28,7 @@ __all__ = [
     "numpy",
     "overflow_unreported",
     "to_numpy",
+    "without_graph",
 ]
 
 Namespace: TypeAlias = Any
@@ -132,6 +133,11 @@ def is_on_cpu(array: Array) -> bool:
         device = device_of(array)
         return device is not None and getattr(device, "platform", "cpu") == "cpu"
     return True
+
+
+def without_graph(array: Any) -> Any:
+    """Return a torch tensor cut off from what autograd recorded of it; any other array as it is."""
+    return array.detach() if compat.is_torch_array(array) and array.requires_grad else array
 
 
 def to_numpy(array: object) -> Any:

@@ -4,7 +4,15 @@ import importlib
 import re
 from typing import Any
 
-from portable_nn.arrays.namespaces import Namespace, backend_name, device_of, namespace, namespace_of, numpy
+from portable_nn.arrays.namespaces import (
+    Namespace,
+    backend_name,
+    device_of,
+    namespace,
+    namespace_of,
+    numpy,
+    without_graph,
+)
 from portable_nn.errors import BackendError, DTypeError, NamespaceError
 
 __all__ = ["FLOATING_DTYPES", "Place", "move"]
@@ -51,7 +59,8 @@ class Place:
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
         """Return `values` (NumPy array, list or number) as a new array here, of the place's data type by default."""
-        return self.xp.asarray(values, dtype=self.dtype if dtype is None else dtype, device=self.device, copy=True)
+        dtype = self.dtype if dtype is None else dtype
+        return self.xp.asarray(without_graph(values), dtype=dtype, device=self.device, copy=True)
 
     @property
     def index_dtype(self) -> Any:
@@ -98,8 +107,9 @@ def _find_device(backend: str, device: Any) -> Any:
             return strict.Device("CPU_DEVICE" if device == "cpu" else re.sub(r".*\(.(\w+).\)", r"\1", device))
         if backend == "cupy":
             cupy: Any = importlib.import_module("cupy")
-            return cupy.cuda.Device(int(re.sub(r"\D", "", device) or 0))
-    except (RuntimeError, IndexError, ValueError) as error:
+            number = re.fullmatch(r"(?:cuda|gpu|<CUDA Device )?:?(\d*)>?", device)
+            return cupy.cuda.Device(int(number[1] or 0) if number else device)
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
         raise BackendError(f"{backend} has no device {device!r}: {error}") from error
     return device
 
@@ -116,11 +126,12 @@ def move(array: Any, place: Place, dtype: Any = None, name: str = "x") -> Any:
     """
     dtype = place.dtype if dtype is None else dtype
     if place.holds(array):
+        array = without_graph(array)
         return array if array.dtype == dtype else place.xp.astype(array, dtype)
     source = backend_name(namespace_of(array))
     if source == "numpy":
         # Not every library takes other byte orders, negative strides, or 0-d arrays of another data type.
-        host = numpy.array(array, dtype=array.dtype.newbyteorder("="), order="C", ndmin=1)
+        host = numpy.array(array, dtype=array.dtype.newbyteorder("="), order="C", ndmin=1, copy=None)
         return place.xp.reshape(place.asarray(host, dtype), array.shape)
     if source == place.backend:
         raise NamespaceError(f"{name} is on the device {device_of(array)}, the network on {place.device}: move one")

@@ -17,7 +17,7 @@ class Activation(Layer):
     kernel: ClassVar[str]
     keeps_output: ClassVar[bool] = False
     """Whether the gradient needs y, rather than x."""
-    weights_before = he_normal()
+    weights_before = staticmethod(he_normal())
 
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
         """Return y; keeps y or x, whichever the gradient needs."""
@@ -55,14 +55,14 @@ class Sigmoid(Activation):
     """1 / (1 + exp(-x)), without overflow at any x."""
 
     kernel, keeps_output = "sigmoid", True
-    weights_before = glorot_uniform()
+    weights_before = staticmethod(glorot_uniform())
 
 
 class Tanh(Activation):
     """The hyperbolic tangent."""
 
     kernel, keeps_output = "tanh", True
-    weights_before = glorot_uniform()
+    weights_before = staticmethod(glorot_uniform())
 
 
 class Softplus(Activation):

@@ -51,7 +51,7 @@ class Affine(Layer):
     ):
         super().__init__()
         self.inputs, self.outputs = size("Affine", "inputs", inputs), size("Affine", "outputs", outputs)
-        self.bias = bias
+        self.bias = bool(bias)
         self.parameters["W"] = declare("Affine", "W", (self.inputs, self.outputs), W)
         if bias:
             self.parameters["b"] = declare("Affine", "b", (self.outputs,), b or zeros())

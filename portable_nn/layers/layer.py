@@ -100,23 +100,19 @@ class Layer:
 
     # A layer that stands alone.
 
-    def initialize(
-        self, place: Place, seed: int, path: str = "", default: Initializer | None = None, *, replace: bool = False
-    ) -> None:
-        """Draw the parameters that have no value yet (all with `replace`) at `place`: a function of seed and path."""
+    def initialize(self, place: Place, seed: int, path: str = "", default: Initializer | None = None) -> None:
+        """Draw the parameters that have no value yet at `place`: a function of seed and path."""
         self.place = place
         self._stream = random.Stream(seed)
         for name, parameter in self.parameters.items():
             if isinstance(parameter, Parameter):
-                if replace:
-                    parameter.value = None
                 parameter.initialize(place, random.generator(seed, "weights", path + name), default or glorot_uniform())
 
     def initialize_if_asked(self, xp: str | Namespace | None, device: Any, dtype: str, seed: int | None) -> Self:
         """Draw the parameters now if a namespace or a seed was given to the constructor; else leave it to a network."""
         if xp is not None or seed is not None:
             place = Place("numpy" if xp is None else xp, device, dtype)
-            self.initialize(place, random.fresh_seed() if seed is None else seed)
+            self.initialize(place, random.checked_seed(seed))
         return self
 
     @property
@@ -129,6 +125,11 @@ class Layer:
         """Return the parameters as the passes take them: transposed where they are shared as a transpose."""
         if self.parameters:
             self._placed()
+        for name, shared in self.parameters.items():
+            if isinstance(shared, Transposed) and shared.parameter.value is None:
+                raise ValueError(
+                    f"{self} shares {name} with a layer that is not initialized yet: put both in a network"
+                )
         return {
             name: p.parameter.value.T if isinstance(p, Transposed) else p.value for name, p in self.parameters.items()
         }
@@ -142,7 +143,7 @@ class Layer:
             If x does not fit the layer; nothing is changed then.
         """
         place = self._placed() if self.parameters else _place_of(x)
-        x = checked_input(x, place, str(self))
+        x = checked_input(x, place, self)
         self.output_shape(x.shape)
         key = self._stream.next() if training and self.is_random else None
         y, kept = self.forward_pass(Run(place, training=training, key=key), self.arrays(), x)
@@ -171,7 +172,9 @@ class Layer:
 
     def _placed(self) -> Place:
         if self.place is None:
-            self.initialize(Place(), random.fresh_seed())
+            shared = [p.parameter if isinstance(p, Transposed) else p for p in self.parameters.values()]
+            values = [parameter.value for parameter in shared if parameter.value is not None]
+            self.initialize(_place_of(values[0]) if values else Place(), random.fresh_seed())
         assert self.place is not None
         return self.place
 
@@ -228,8 +231,8 @@ def describe(kind: type, config: dict[str, Any]) -> str:
     return f"{kind.__name__}({', '.join(arguments)})"
 
 
-def checked_input(x: Any, place: Place, owner: str) -> Any:
-    """Return x at `place` in the place's data type.
+def checked_input(x: Any, place: Place, owner: object) -> Any:
+    """Return x at `place` in the place's data type; `owner` names itself in errors.
 
     Raises
     ------

@@ -50,17 +50,17 @@ class Parameter:
         return parameter
 
     def set(self, value: Array, place: Place, name: str) -> None:
-        """Replace the value, moved to `place`.
+        """Replace the value by a copy at `place`.
 
         Raises
         ------
         ShapeError
             If `value` has another shape than the parameter.
         """
-        value = move(value, place, name=name)
-        if value.shape != self.shape:
-            raise ShapeError(f"parameter {name} needs shape {self.shape}, got {value.shape}")
-        self.value = value
+        moved = move(value, place, name=name)
+        if moved.shape != self.shape:
+            raise ShapeError(f"parameter {name} needs shape {self.shape}, got {moved.shape}")
+        self.value = place.asarray(moved) if moved is value else moved
 
 
 class Transposed:

@@ -14,7 +14,7 @@ class Softmax(Layer):
     To train a classifier, use the loss SoftmaxWithLoss instead.
     """
 
-    weights_before = glorot_uniform()
+    weights_before = staticmethod(glorot_uniform())
 
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
         """Return y; keeps y."""

@@ -48,9 +48,8 @@ class _ElementwiseLoss(Loss):
             t = xp.reshape(t, shape)
         if t.shape != shape:
             raise ShapeError(f"{type(self).__name__} needs t of shape {shape}, as y has, got {t.shape}")
-        t = move(t, place, name="t")
         self._check(t)
-        return t, checked_weight(sample_weight, shape[0], place)
+        return move(t, place, name="t"), checked_weight(sample_weight, shape[0], place)
 
     def _check(self, t: Any) -> None:
         check_values(t, "t to be finite", is_finite)

@@ -6,7 +6,7 @@ sources stand in `kernels/portable/losses.py`.
 
 from typing import Any, ClassVar, Literal
 
-from portable_nn.arrays import Array, Place, device_of, namespace_of
+from portable_nn.arrays import Array, Place, device_of, move, namespace_of
 from portable_nn.errors import DTypeError
 from portable_nn.layers.layer import Run, describe
 
@@ -60,6 +60,10 @@ class Loss:
         """
         raise NotImplementedError
 
+    def total_weight(self, run: Run, t: Any, weight: Any = None) -> Any:
+        """Return what a mean over the samples divides by: their number, or the sum of their weights, 0-d."""
+        return t.shape[0] if weight is None else run.kernels.total(weight)
+
     def answers(self, shape: tuple[int, ...]) -> int:
         """Return how many answers outputs of `shape` give, of which `counts_correct` counts the right ones."""
         return shape[0]
@@ -101,6 +105,7 @@ class Loss:
         if self._kept is None:
             raise RuntimeError(f"{type(self).__name__} needs a forward pass before backward")
         run, kept = self._kept
+        dout = float(dout) if isinstance(dout, float | int) else move(dout, run.place, name="dout")
         return self.backward_pass(run, kept, dout)
 
     def config(self) -> dict[str, Any]:

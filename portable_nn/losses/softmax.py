@@ -22,7 +22,8 @@ class SoftmaxWithLoss(Loss):
     label_smoothing : float
         In [0, 1): this share of each target is spread evenly over the classes. Szegedy et al. (CVPR 2016), section 7.
     class_weight : sequence of C numbers, optional
-        What an error in each class counts; "mean" then divides by the sum of the weights of the targets, as torch does.
+        What an error in each class counts; "mean" then divides by the sum of the weights of the targets, as torch does
+        for integer labels.
 
     Raises
     ------
@@ -50,7 +51,7 @@ class SoftmaxWithLoss(Loss):
 
     def forward_pass(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps log-probabilities, weighted targets and the scale."""
-        class_weight = None if self.class_weight is None else run.place.asarray(self.class_weight, y.dtype)
+        class_weight = self._class_weight(run)
         scale = self._scale(run, y, t, weight, class_weight)
         loss, (log_p, q) = run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
         return loss, (log_p, q, scale)
@@ -58,6 +59,17 @@ class SoftmaxWithLoss(Loss):
     def backward_pass(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
         """Return dy = dout scale (softmax(y) - t), weighted."""
         return run.kernels.softmax_loss_gradient(dout, *kept)
+
+    def total_weight(self, run: Run, t: Any, weight: Any = None) -> Any:
+        """Return the number of samples, or the sum of their weights times those of their classes."""
+        class_weight = self._class_weight(run)
+        if class_weight is None:
+            return super().total_weight(run, t, weight)
+        share = run.kernels.class_share(t, class_weight)
+        return run.kernels.total(share if weight is None else run.kernels.multiply(share, weight))
+
+    def _class_weight(self, run: Run) -> Any:
+        return None if self.class_weight is None else run.place.asarray(self.class_weight)
 
     def _scale(self, run: Run, y: Any, t: Any, weight: Any, class_weight: Any) -> Any:
         if weight is None and class_weight is None:
@@ -68,7 +80,7 @@ class SoftmaxWithLoss(Loss):
             return weight
         share = weight
         if class_weight is not None:
-            share = run.kernels.multiply(weight, run.kernels.class_share(y, t, class_weight))
+            share = run.kernels.multiply(weight, run.kernels.class_share(t, class_weight))
         return run.kernels.mean_scale(weight, share)
 
     def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
@@ -80,8 +92,8 @@ class SoftmaxWithLoss(Loss):
             raise ShapeError(f"SoftmaxWithLoss has {len(self.class_weight)} class weights, but y has {classes} classes")
         xp = namespace_of(t)
         if t.ndim == 2 and t.shape == shape:
-            t = move(t, place, name="t")
             check_values(t, "t to be distributions, rows of at least 0 that sum to 1", is_distribution)
+            t = move(t, place, name="t")
         elif t.shape == (samples,):
             if not xp.isdtype(t.dtype, "integral"):
                 raise DTypeError(f"SoftmaxWithLoss needs integer labels, got {t.dtype}; cast with t.astype(int)")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from portable_nn.arrays import Place, is_on_cpu, move, to_numpy
+from portable_nn.arrays import Place, is_on_cpu, move, namespace_of, to_numpy
 from portable_nn.errors import LabelError, ShapeError
 
 __all__ = ["between", "check_values", "checked_weight", "is_distribution", "is_finite"]
@@ -50,8 +50,7 @@ def checked_weight(weight: Any, samples: int, place: Place) -> Any:
     """
     if weight is None:
         return None
-    weight = move(weight, place, name="sample_weight")
-    if weight.shape != (samples,):
+    if namespace_of(weight) and weight.shape != (samples,):
         raise ShapeError(f"sample_weight needs shape ({samples},), got {weight.shape}")
     check_values(weight, "finite sample weights of at least 0", between(0, math.inf))
-    return weight
+    return move(weight, place, name="sample_weight")

@@ -20,6 +20,9 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 FORMAT_VERSION = 1
 
+_UMASK = os.umask(0)  # can only be read by setting it, which is not for several threads
+os.umask(_UMASK)
+
 
 def save(network: "Network", path: PathLike) -> None:
     """Write `network` to `path`, replacing a file that is there only when all is written."""
@@ -27,7 +30,7 @@ def save(network: "Network", path: PathLike) -> None:
 
     ascontiguous: Callable[..., Any] = namespace("numpy").ascontiguousarray  # safetensors garbles other layouts
     arrays = {name: ascontiguous(to_numpy(array)) for name, array in network.parameters.items()}
-    _write(Path(path), serialize(arrays, metadata={"portable_nn": json.dumps(_describe(network))}))
+    _write(Path(path), serialize(arrays, metadata={"portable_nn": json.dumps(_describe(network), default=_plain)}))
 
 
 def read(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -50,7 +53,7 @@ def read(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
             metadata: Any = file.metadata() or {}
             description: Any = json.loads(metadata.get("portable_nn", "null"))
             arrays: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-    except (safetensors.SafetensorError, ValueError) as error:
+    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is no safetensors file, or is damaged: {error}") from error
     version = description.get("version") if hasattr(description, "get") else None
     if not isinstance(version, int):
@@ -79,6 +82,10 @@ def _kind(part: Any) -> dict[str, Any]:
     return {"kind": type(part).__name__, "options": part.config()}
 
 
+def _plain(number: Any) -> Any:
+    return number.item()  # a NumPy scalar among options or notes
+
+
 def _write(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
@@ -86,15 +93,9 @@ def _write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101  (a name, as mkstemp gave it)
+        os.chmod(name, 0o666 & ~_UMASK)  # noqa: PTH101  (a name, as mkstemp gave it)
         os.replace(name, path)  # noqa: PTH105
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)  # noqa: PTH108
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -8,13 +8,14 @@ from typing import Any
 
 from portable_nn import layers as layer_module
 from portable_nn import losses as loss_module
-from portable_nn.arrays import Namespace
+from portable_nn.arrays import Namespace, Place
 from portable_nn.errors import CheckpointError
 from portable_nn.layers import Layer, Parameter
 from portable_nn.losses import Loss
 from portable_nn.networks.files import PathLike, read
 from portable_nn.networks.network import Network
 from portable_nn.networks.sequential import Sequential
+from portable_nn.networks.wiring import Wiring
 
 __all__ = ["load"]
 
@@ -55,25 +56,26 @@ def load(
         If there is no such place.
     """
     description, arrays = read(path)
-    tables = _LAYERS | _LOSSES | {kind.__name__: kind for kind in classes}
+    place = Place(xp, device, dtype or description.get("dtype", "float32"))
+    own = list(classes)
+    layers = _LAYERS | {kind.__name__: kind for kind in own if issubclass(kind, Layer)}
+    losses = _LOSSES | {kind.__name__: kind for kind in own if issubclass(kind, Loss)}
     try:
-        distinct = {name: _build(kind, tables) for name, kind in description["layers"].items()}
+        distinct = {name: _build(kind, layers) for name, kind in description["layers"].items()}
         for name, tie in description["ties"].items():
             _tie(distinct, name, tie)
+        _fill(Wiring(distinct).parameters, arrays, place)
         network = Sequential(
             *(distinct[name] for name in description["layout"]["layers"]),
-            loss=None if description["loss"] is None else _build(description["loss"], tables),
+            loss=None if description["loss"] is None else _build(description["loss"], losses),
             seed=description["seed"],
-            xp=xp,
-            device=device,
-            dtype=dtype or description["dtype"],
+            xp=place.xp,
+            device=place.device,
+            dtype=place.dtype_name,
         )
-        if set(arrays) != set(network.parameters):
-            raise CheckpointError(f"it has the arrays {sorted(arrays)}, its layers need {sorted(network.parameters)}")
-        network.parameters.update(arrays)
         if description["frozen"]:
             network.freeze(*description["frozen"])
-        network.notes = description["notes"]
+        network.notes = dict(description["notes"])
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -86,6 +88,14 @@ def _build(part: Mapping[str, Any], tables: Mapping[str, Any]) -> Any:
     if name not in tables:
         raise CheckpointError(f"the class {name} is not one of portable_nn: pass it to load(..., classes=[{name}])")
     return tables[name](**part["options"])
+
+
+def _fill(parameters: Mapping[str, Parameter], arrays: Mapping[str, Any], place: Place) -> None:
+    """Give the parameters their values, before anything of a size that the file merely claims is made."""
+    if set(arrays) != set(parameters):
+        raise CheckpointError(f"it has the arrays {sorted(arrays)}, its layers need {sorted(parameters)}")
+    for name, parameter in parameters.items():
+        parameter.set(arrays[name], place, name)
 
 
 def _tie(layers: Mapping[str, Layer], name: str, tie: Mapping[str, Any]) -> None:

@@ -63,7 +63,7 @@ class Network:
         dtype: str | None = None,
     ):
         self.loss_function = loss
-        self.seed = random.fresh_seed() if seed is None else seed
+        self.seed = random.checked_seed(seed)
         self._layers = dict(layers)
         self._place = common_place(self._layers, xp, device, dtype)
         self.wiring = Wiring(self._layers)
@@ -163,9 +163,11 @@ class Network:
 
     def initialize(self, seed: int | None = None) -> None:
         """Draw all parameters anew, from `seed` or else the network's own, and start the dropout masks over."""
-        self.seed = self.seed if seed is None else seed
+        self.seed = self.seed if seed is None else random.checked_seed(seed)
         self._stream = random.Stream(self.seed)
-        self._draw(replace=True)
+        for parameter in self.wiring.parameters.values():
+            parameter.value = None
+        self._draw()
 
     def to(self, xp: str | Namespace | None = None, *, device: Any = None, dtype: str | None = None) -> Self:
         """Return a copy of the network elsewhere: same structure, parameters, ties and seed.
@@ -175,7 +177,7 @@ class Network:
         xp : str or namespace, optional
             By default the same.
         device : optional
-            By default the namespace's own default.
+            By default the same, or the default of another namespace.
         dtype : str, optional
             By default the same.
 
@@ -184,7 +186,9 @@ class Network:
         MissingExtraError, BackendError, NamespaceError, DTypeError
             If there is no such place.
         """
-        place = Place(self._place.xp if xp is None else xp, device, dtype or self._place.dtype_name)
+        if xp is None:
+            xp, device = self._place.xp, self._place.device if device is None else device
+        place = Place(xp, device, dtype or self._place.dtype_name)
         memo: dict[int, Any] = {id(p): p.at(place) for p in self.wiring.parameters.values()}
         network = copy.deepcopy(self, memo)
         network._place = place
@@ -281,14 +285,14 @@ class Network:
         loss, kept = self.criterion.forward_pass(run, y, t, weight)
         return loss, self.backward_walk(run, params, tape, self.criterion.backward_pass(run, kept))
 
-    def _draw(self, *, replace: bool = False) -> None:
+    def _draw(self) -> None:
         layers = list(self._layers.items())
         drawn: set[int] = set()
         for i, (name, layer) in enumerate(layers):
             after = (other for _, other in layers[i + 1 :] if other.weights_before or other.parameters)
             default = next((other.weights_before for other in after), None)
             if id(layer) not in drawn:
-                layer.initialize(self._place, self.seed, f"{name}.", default, replace=replace)
+                layer.initialize(self._place, self.seed, f"{name}.", default)
             drawn.add(id(layer))
 
     def __repr__(self) -> str:

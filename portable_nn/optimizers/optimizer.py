@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from portable_nn.arrays import backend_name, namespace_of
+from portable_nn.arrays import backend_name, device_of, namespace_of, without_graph
 from portable_nn.errors import DTypeError, NamespaceError, ShapeError
 from portable_nn.kernels import Kernels, kernels_for
 from portable_nn.schedules import Schedule, as_schedule
@@ -87,20 +87,27 @@ class Optimizer:
             If the two do not fit together. Nothing is changed then.
         """
         names = _matching_names(params, grads)
-        old: list[Any] = [params[name] for name in names]
-        new: list[Any] = [grads[name] for name in names]
         if not names:
             return
+        old: list[Any] = [without_graph(params[name]) for name in names]
+        new: list[Any] = [without_graph(grads[name]) for name in names]
         for name, p, g in zip(names, old, new, strict=True):
             _check_pair(name, p, g, old[0])
         slots = self.slots_of(names, old)
         updated, slots = self.apply(kernels_for(namespace_of(old[0])), old, new, slots, self.numbers())
         for name, p in zip(names, updated, strict=True):
             params[name] = p
-        self.advance(names, slots)
+        self.keep(names, slots)
+        self.steps += 1
 
     def slots_of(self, names: Sequence[Any], params: Sequence[Any]) -> Slots:
-        """Return the slots of these parameters, zeros where they were never updated; raise ShapeError for others'."""
+        """Return the slots of these parameters, zeros where they were never updated.
+
+        Raises
+        ------
+        ShapeError
+            If the optimizer has updated other parameters of the same names.
+        """
         for name, p in zip(names, params, strict=True):
             _check_state(name, p, self.state.get(name, ()))
         rows = [self.state.get(name) or self._zeros_like(p) for name, p in zip(names, params, strict=True)]
@@ -124,10 +131,9 @@ class Optimizer:
         """Return the updated parameters and slots, by the optimizer's own rule."""
         raise NotImplementedError
 
-    def advance(self, names: Sequence[Any], slots: Slots) -> None:
-        """Note an update and keep its slots."""
+    def keep(self, names: Sequence[Any], slots: Slots) -> None:
+        """Make `slots` the state of the parameters `names`."""
         self.state.update({name: tuple(slot[i] for slot in slots) for i, name in enumerate(names)})
-        self.steps += 1
 
     def _decayed(self, kernels: Kernels, params: Arrays, grads: Arrays, numbers: Numbers) -> tuple[Arrays, Arrays]:
         return params, kernels.add_l2(grads, params, self.weight_decay)
@@ -177,9 +183,13 @@ def _check_pair(name: Any, parameter: Any, gradient: Any, first: Any) -> None:
 
 def _check_state(name: Any, parameter: Any, state: tuple[Any, ...]) -> None:
     for slot in state:
-        before, now = backend_name(namespace_of(slot)), backend_name(namespace_of(parameter))
-        if before != now or slot.shape != parameter.shape:
+        before, now = _kind(slot), _kind(parameter)
+        if before != now:
             raise ShapeError(
-                f"this optimizer has updated a parameter {name} of shape {slot.shape} in {before}, "
-                f"now it gets one of {parameter.shape} in {now}: a new network needs a new optimizer"
+                f"this optimizer has updated a parameter {name} of {before}, now it gets one of {now}: "
+                "a new network needs a new optimizer"
             )
+
+
+def _kind(array: Any) -> str:
+    return f"shape {array.shape} in {backend_name(namespace_of(array))} on {device_of(array)}, {array.dtype}"

@@ -1,6 +1,7 @@
 """The optimizers, each a rule for one update. The maths stands in `kernels/portable/updates.py`."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from portable_nn.kernels import Kernels
@@ -100,6 +101,17 @@ class Adam(Optimizer):
         super().__init__(lr, **options)
         self.beta1, self.beta2 = in_range("beta1", beta1, 0.0, 1.0), in_range("beta2", beta2, 0.0, 1.0)
         self.epsilon, self.epsilon_hat = in_range("epsilon", epsilon, 0.0), epsilon_hat
+
+    def slots_of(self, names: Sequence[Any], params: Sequence[Any]) -> Slots:
+        """Return the slots of these parameters; ValueError if some are new: one bias correction cannot suit all."""
+        slots = super().slots_of(names, params)
+        new = [name for name in names if name not in self.state]
+        if self.steps and new:
+            raise ValueError(
+                f"this {type(self).__name__} has made {self.steps} updates without {', '.join(map(str, new))}: "
+                "after unfreezing parameters, go on with a new optimizer"
+            )
+        return slots
 
     def numbers(self) -> Numbers:
         """Return the rate, and rate and epsilon with the bias correction in them.

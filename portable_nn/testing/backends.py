@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from portable_nn.arrays import Place, backend_name, namespace
@@ -38,6 +39,7 @@ class Backend:
     device: str | None = None
     readonly: bool = False
 
+    @cache  # noqa: B019  (a value, of which there are nine)
     def missing(self) -> str:
         """Return why the backend cannot be used here; empty if it can."""
         try:

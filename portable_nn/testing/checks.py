@@ -75,6 +75,9 @@ class Report:
     def add(self, oracle: str, tolerance: float, found: Gradients, expected: Gradients) -> None:
         """Add a row for each expected gradient."""
         for name, reference in expected.items():
+            if found[name].shape != reference.shape:
+                self.rows.append(Row(f"{name}, shape {found[name].shape}", oracle, np.inf, np.inf, tolerance))
+                continue
             difference = np.abs(found[name] - reference)
             size = max(np.abs(found[name]).max(initial=0.0), np.abs(reference).max(initial=0.0)) or 1.0
             mean = float(difference.mean()) if difference.size else 0.0
@@ -111,9 +114,9 @@ def check_layer(
 ) -> Report:
     """Compare the hand-written gradients of a layer or loss with central differences, torch autograd and `jax.vjp`.
 
-    Everything is done in float64 on copies; the layer is not changed. The gradients by hand use the kernels of the
-    backend `xp`. Oracles that are not installed are left out. Keep the inputs away from kinks such as ReLU's at 0,
-    where central differences mean nothing.
+    Everything is done in float64 on copies; the layer is not changed, but drawn if it was not yet. The gradients by
+    hand use the kernels of the backend `xp`. Oracles that are not installed are left out. Keep the inputs away from
+    kinks such as ReLU's at 0, where central differences mean nothing.
 
     Parameters
     ----------

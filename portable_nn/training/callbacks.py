@@ -12,7 +12,10 @@ __all__ = ["Callback", "EarlyStopping"]
 
 
 class Callback:
-    """Override what you need. The trainer has `network`, `optimizer`, `history` and `stop(reason)`."""
+    """Override what you need. The trainer has `network`, `optimizer`, `history` and `stop(reason)`.
+
+    Which parameters are trained is fixed when `fit` begins: freezing some in between has no effect on it.
+    """
 
     def on_start(self, trainer: "Trainer") -> None:
         """Act before the first epoch."""
@@ -51,23 +54,27 @@ class EarlyStopping(Callback):
         mode: Literal["min", "max"] | None = None,
         restore_best: bool = True,
     ):
+        if mode not in ("min", "max", None):
+            raise ValueError(f'EarlyStopping needs mode "min" or "max", got {mode!r}')
         self.patience, self.monitor, self.min_delta, self.restore_best = patience, monitor, min_delta, restore_best
         self.sign = -1.0 if (mode or ("max" if monitor.endswith("accuracy") else "min")) == "max" else 1.0
 
     def on_start(self, trainer: "Trainer") -> None:
-        """Forget the last run."""
+        """Forget the last run; ValueError if this one has nothing to monitor."""
+        if self.monitor in ("val_loss", "val_accuracy") and not trainer.validates:
+            raise ValueError(
+                f"EarlyStopping watches {self.monitor!r}: give fit validation_data or validation_split, "
+                'or EarlyStopping another monitor, such as "loss"'
+            )
         self.best, self.best_epoch = math.inf, 0
         self._weights: list[Any] = []
 
     def on_epoch(self, trainer: "Trainer", epoch: int, record: dict[str, float]) -> None:
         """Keep the weights if they are the best so far; stop if the best are too long ago."""
         if self.monitor not in record:
-            raise ValueError(
-                f"EarlyStopping watches {self.monitor!r}, but the epoch has only {', '.join(record)}: "
-                "give fit validation data, or another monitor"
-            )
+            raise ValueError(f"EarlyStopping watches {self.monitor!r}, but the epoch has only {', '.join(record)}")
         value = self.sign * record[self.monitor]
-        if value < self.best - self.min_delta or not self.best_epoch:
+        if value < self.best - self.min_delta:
             self.best, self.best_epoch = value, epoch
             self._weights = copies(trainer.network.arrays())
         elif epoch - self.best_epoch >= self.patience:

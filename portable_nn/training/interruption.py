@@ -19,7 +19,9 @@ class Interruption:
         self._previous: Any = None
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
+        previous = signal.getsignal(signal.SIGINT)
+        # One that is ignored (nohup) stays so; None stands for one that Python cannot put back.
+        if threading.current_thread() is threading.main_thread() and previous not in (signal.SIG_IGN, None):
             self._previous = signal.signal(signal.SIGINT, self._handle)
         return self
 

@@ -39,42 +39,51 @@ def pure_step(network: Network, optimizer: Optimizer) -> Callable[..., tuple[lis
 class TrainingStep:
     """The steps of a training run: each takes a batch, updates the network and the optimizer, and returns the loss.
 
-    Parameters
-    ----------
-    network : Network
-        Its parameters are copied once, so that arrays which a user holds outlive a backend that reuses their memory.
-    optimizer : Optimizer
+    A backend may reuse the memory of the arrays that a step replaces. Only arrays of the run's own are replaced so:
+    each snapshot keeps the arrays that anyone may have seen, and goes on with copies.
+
+    Raises
+    ------
+    ShapeError, ValueError
+        If the optimizer has updated another network.
     """
 
     def __init__(self, network: Network, optimizer: Optimizer):
         self.network, self.optimizer = network, optimizer
         self._names, self._positions = list(network.trainable()), list(network.trainable().values())
-        self.restore(self.snapshot())
+        self._slots = optimizer.slots_of(self._names, [network.arrays()[i] for i in self._positions])
+        self.snapshot()
         self._step = kernels_for(network.place.xp).compile_step(pure_step(network, optimizer))
 
     def __call__(self, x: Any, t: Any, weight: Any = None) -> Any:
         """Update from a batch as `Network.batch` returns it, and return its loss, a 0-d array on its device."""
         network, optimizer = self.network, self.optimizer
         key = network.next_key() if network.is_random else (0, 0)
-        params, slots, loss = self._step(network.arrays(), self._slots(), x, t, weight, key, optimizer.numbers())
-        network.set_arrays(params)
-        optimizer.advance(self._names, slots)
+        params, slots, loss = self._step(network.arrays(), self._slots, x, t, weight, key, optimizer.numbers())
+        self._take(params, slots)
+        optimizer.steps += 1
         return loss
 
     def snapshot(self) -> tuple[list[Any], Slots, int]:
-        """Return copies of the parameters and of the optimizer's slots, and how many updates it made."""
-        return copies(self.network.arrays()), [copies(slot) for slot in self._slots()], self.optimizer.steps
+        """Return the arrays of network and optimizer and the number of updates made, and go on with copies."""
+        params, slots = self.network.arrays(), self._slots
+        self._take(copies(params), [copies(slot) for slot in slots])
+        return params, slots, self.optimizer.steps
 
     def restore(self, snapshot: tuple[list[Any], Slots, int]) -> None:
-        """Set network and optimizer back to a snapshot, which is used up by it."""
-        params, slots, steps = snapshot
-        self.network.set_arrays(params)
-        self.optimizer.advance(self._names, slots)
-        self.optimizer.steps = steps
+        """Set network and optimizer back to a snapshot."""
+        params, slots, self.optimizer.steps = snapshot
+        self._take(params, slots)
 
-    def _slots(self) -> Slots:
-        params = self.network.arrays()
-        return self.optimizer.slots_of(self._names, [params[i] for i in self._positions])
+    def is_finite(self) -> bool:
+        """Tell whether all parameters are finite; this waits for the device."""
+        finite = kernels_for(self.network.place.xp).all_finite
+        return all(bool(finite(array)) for array in self.network.arrays())
+
+    def _take(self, params: list[Any], slots: Slots) -> None:
+        self.network.set_arrays(params)
+        self._slots = slots
+        self.optimizer.keep(self._names, slots)
 
 
 def copies(arrays: list[Any]) -> list[Any]:

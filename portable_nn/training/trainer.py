@@ -1,21 +1,22 @@
 """The training loop."""
 
 import math
+import operator
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from portable_nn import random
-from portable_nn.arrays import Array, overflow_unreported
+from portable_nn.arrays import Array, namespace_of, overflow_unreported
 from portable_nn.errors import DivergenceError, ShapeError
 from portable_nn.networks import Network
 from portable_nn.optimizers import Adam, Optimizer
-from portable_nn.schedules import ReduceOnPlateau
+from portable_nn.schedules import observe
 from portable_nn.training.batches import Batches, take
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.history import History
 from portable_nn.training.interruption import Interruption
-from portable_nn.training.metrics import combine, evaluate, predict
+from portable_nn.training.metrics import RunningLoss, evaluate, predict
 from portable_nn.training.progress import Progress
 from portable_nn.training.step import TrainingStep
 
@@ -39,6 +40,8 @@ class Trainer:
     ----------
     history : History
         Of the last or the running `fit`.
+    validates : bool
+        Whether the running `fit` has validation data.
     epochs : int
         How many epochs were begun, over all calls of `fit`; the order of the samples depends on it.
 
@@ -56,6 +59,7 @@ class Trainer:
         self.network = network
         self.optimizer = Adam() if optimizer is None else optimizer
         self.history = History()
+        self.validates = False
         self.epochs = 0
 
     def fit(
@@ -101,37 +105,24 @@ class Trainer:
         ShapeError, DTypeError, LabelError, NamespaceError, ValueError
             If an argument does not fit. Nothing is changed then.
         DivergenceError
-            If the loss becomes NaN or infinite. The network then has its weights from the start of that epoch, or the
-            best ones if EarlyStopping keeps them.
+            If the loss, the validation loss or a parameter becomes NaN or infinite. The network then has its weights
+            from the start of an earlier epoch, or the best ones if EarlyStopping keeps them.
         """
-        _check_numbers(epochs, batch_size, validation_split, both=validation_data is not None and validation_split > 0)
-        data = _checked(self.network, x, t, sample_weight)
-        validation = None if validation_data is None else _checked(self.network, *validation_data)[:2]
-        if validation_split:
-            data, validation = _split(data, validation_split, self.network.seed)
+        epochs, batch_size = _whole("epochs", epochs, 0), _whole("batch_size", batch_size, 1)
+        data, validation = self._data(x, t, sample_weight, validation_data, validation_split)
         batches = Batches(data, batch_size, shuffle=shuffle, seed=self.network.seed)
-        self.history = History()
+        self.history, self.validates = History(), validation is not None
         watchers = list(callbacks)
         for watcher in watchers:
             watcher.on_start(self)
+        step = TrainingStep(self.network, self.optimizer)
         bar = Progress(epochs * batches.samples, shown=progress)
         with Interruption() as interruption, bar, overflow_unreported():
-            step = TrainingStep(self.network, self.optimizer)
-            for epoch in range(1, epochs + 1):
-                bar.begin(f"epoch {epoch}/{epochs}")
-                started = time.perf_counter()
-                loss = self._epoch(step, batches, bar, interruption, watchers)
-                if interruption.asked:
-                    self.stop(f"interrupted in epoch {epoch}")
-                    break
-                record = {"loss": loss, **self._validate(validation), "lr": self.optimizer.lr}
-                record["seconds"] = time.perf_counter() - started
-                self._finish_epoch(epoch, record, watchers)
-                bar.show(record)
-                if self.history.stopped:
-                    break
-        for watcher in watchers:
-            watcher.on_end(self)
+            try:
+                self._train(step, batches, epochs, validation, bar, interruption, watchers)
+            finally:
+                for watcher in watchers:
+                    watcher.on_end(self)
         return self.history
 
     def stop(self, reason: str) -> None:
@@ -153,59 +144,87 @@ class Trainer:
         x, t, _ = _checked(self.network, x, t)
         return evaluate(self.network, x, t, batch_size)
 
-    def _epoch(
-        self, step: TrainingStep, batches: Batches, bar: Progress, interruption: Interruption, watchers: list[Callback]
-    ) -> float:
-        """Train for one epoch and return its mean loss; at the first NaN or infinity undo it and raise."""
-        self.epochs += 1
-        before = step.snapshot()
-        losses: list[float] = []
-        sizes: list[int] = []
-        pending: list[Any] = []
-        for x, t, weight in batches.epoch(self.epochs):
-            pending.append(step(self.network.inputs(x), t, weight))
-            sizes.append(x.shape[0])
-            bar.advance(x.shape[0])
-            if len(pending) == _LOOK_EVERY or len(sizes) == len(batches) or interruption.asked:
-                losses += map(float, pending)
-                pending.clear()
-                if not math.isfinite(sum(losses)):
-                    step.restore(before)
-                    for watcher in watchers:
-                        watcher.on_end(self)
-                    raise DivergenceError(_advice(losses, self.epochs, self.optimizer))
-                bar.show({"loss": combine(losses, sizes, self.network.criterion)})
+    def _data(self, x: Any, t: Any, weight: Any, validation: Any, share: float) -> tuple[list[Any], list[Any] | None]:
+        """Return the samples to train on and those to validate with, checked."""
+        if not 0 <= share < 1:
+            raise ValueError(f"fit needs validation_split in [0, 1), got {share}")
+        data = _checked(self.network, x, t, weight)
+        if validation is None:
+            return _split(data, share, self.network.seed) if share else (data, None)
+        if share:
+            raise ValueError("fit needs validation_data or validation_split, got both")
+        if not isinstance(validation, tuple | list) or len(validation) != 2:  # pyright: ignore[reportUnknownArgumentType]
+            raise ValueError("fit needs validation_data as the two arrays (x, t)")
+        return data, _checked(self.network, *validation)[:2]
+
+    def _train(
+        self,
+        step: TrainingStep,
+        batches: Batches,
+        epochs: int,
+        validation: list[Any] | None,
+        bar: Progress,
+        interruption: Interruption,
+        watchers: list[Callback],
+    ) -> None:
+        earlier = None
+        for epoch in range(1, epochs + 1):
+            bar.begin(f"epoch {epoch}/{epochs}")
+            started, lr, start = time.perf_counter(), self.optimizer.lr, step.snapshot()
+            running = self._epoch(step, batches, bar, interruption)
+            if interruption.asked and not running.first_bad:
+                return self.stop(f"interrupted in epoch {epoch}")
+            record = {"loss": running.read(), **({} if running.first_bad else self._validate(validation)), "lr": lr}
+            if not (math.isfinite(record.get("val_loss", record["loss"])) and step.is_finite()):
+                # A bad loss in the first step was made by the last update of the epoch before.
+                step.restore(earlier if earlier and running.first_bad == 1 else start)
+                raise DivergenceError(_advice(running.first_bad, epoch, lr))
+            earlier = start
+            record["seconds"] = time.perf_counter() - started
+            observe(self.optimizer.schedule, record.get("val_loss", record["loss"]))
+            for watcher in watchers:
+                watcher.on_epoch(self, epoch, record)
+            self.history.append(record)
+            bar.show(record)
             if interruption.asked:
-                break
-        return combine(losses, sizes, self.network.criterion)
+                self.stop(f"interrupted after epoch {epoch}")
+            if self.history.stopped:
+                return None
+        return None
+
+    def _epoch(self, step: TrainingStep, batches: Batches, bar: Progress, interruption: Interruption) -> RunningLoss:
+        """Train for one epoch, or until a look at the loss shows NaN or infinity, or until interrupted."""
+        self.epochs += 1
+        running = RunningLoss(self.network)
+        for x, t, weight in batches.epoch(self.epochs):
+            running.add(step(self.network.inputs(x), t, weight), t, weight)
+            bar.advance(x.shape[0])
+            if running.waiting == _LOOK_EVERY or interruption.asked:
+                bar.show({"loss": running.read()})
+                if running.first_bad or interruption.asked:
+                    break
+        return running
 
     def _validate(self, validation: list[Any] | None) -> dict[str, float]:
         if validation is None:
             return {}
         return {f"val_{name}": value for name, value in evaluate(self.network, *validation).items()}
 
-    def _finish_epoch(self, epoch: int, record: dict[str, float], watchers: list[Callback]) -> None:
-        if isinstance(self.optimizer.schedule, ReduceOnPlateau):
-            self.optimizer.schedule.observe(record.get("val_loss", record["loss"]))
-        for watcher in watchers:
-            watcher.on_epoch(self, epoch, record)
-        self.history.append(record)
 
-
-def _check_numbers(epochs: int, batch_size: int, validation_split: float, *, both: bool) -> None:
-    if epochs < 0:
-        raise ValueError(f"fit needs epochs of at least 0, got {epochs}")
-    if batch_size < 1:
-        raise ValueError(f"fit needs batch_size of at least 1, got {batch_size}")
-    if not 0 <= validation_split < 1:
-        raise ValueError(f"fit needs validation_split in [0, 1), got {validation_split}")
-    if both:
-        raise ValueError("fit needs validation_data or validation_split, got both")
+def _whole(name: str, number: int, least: int) -> int:
+    try:
+        whole = operator.index(number)
+    except TypeError:
+        whole = least - 1
+    if whole < least:
+        raise ValueError(f"fit needs {name} to be a whole number of at least {least}, got {number!r}")
+    return whole
 
 
 def _checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
     """Return [x, t, weight]: x where it is, the others checked and at the network's place."""
-    network.inputs(x[: min(1, x.shape[0]), ...])
+    namespace_of(x)
+    network.inputs(x[: min(1, x.shape[0]), ...] if x.ndim else x)
     if x.shape[0] == 0:
         raise ShapeError("training and evaluation need at least one sample, got none")
     return [x, *network.criterion.targets(network.output_shape(x.shape), t, network.place, weight)]
@@ -220,10 +239,10 @@ def _split(data: list[Any], share: float, seed: int) -> tuple[list[Any], list[An
     return [take(array, order[kept:]) for array in data], [take(array, order[:kept]) for array in data[:2]]
 
 
-def _advice(losses: list[float], epoch: int, optimizer: Optimizer) -> str:
-    step = next(i for i, loss in enumerate(losses, 1) if not math.isfinite(loss))
+def _advice(step: int, epoch: int, lr: float) -> str:
+    where = f"at step {step}" if step else "after the last step"
     return (
-        f"the loss became {losses[step - 1]} at step {step} of epoch {epoch}; the network has its earlier weights. "
-        f"Try a lower learning rate (it is {optimizer.lr:g}) or clip_norm=1.0 in the optimizer, "
+        f"the loss became NaN or infinite {where} of epoch {epoch}; the network has its earlier weights. "
+        f"Try a lower learning rate (it was {lr:g}) or clip_norm=1.0 in the optimizer, "
         "and look for NaN or very large numbers in x and t"
     )

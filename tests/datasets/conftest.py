@@ -2,7 +2,6 @@
 
 import gzip
 import math
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -51,14 +50,4 @@ def folder(tmp_path: Path, four_files: dict[str, bytes]) -> Path:
         (place / name).write_bytes(four_files[name])
     for name in NAMES[2:]:
         (place / f"{name}.gz").write_bytes(gzip.compress(four_files[name]))
-    return place
-
-
-@pytest.fixture
-def mnist_folder() -> Path:
-    """Return the folder with the real MNIST."""
-    beside = Path(__file__).parents[3] / "shared" / "data" / "mnist"
-    place = Path(os.environ.get("PORTABLE_NN_MNIST", beside))
-    if not place.is_dir():
-        pytest.skip(f"MNIST is not in {place}; PORTABLE_NN_MNIST names its folder")
     return place

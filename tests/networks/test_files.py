@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 
@@ -27,7 +28,7 @@ def test_a_network_saved_on_one_backend_is_the_same_bits_on_any_other(xp, path):
     network.freeze("0.b")
     network.notes["classes"] = ["a", "b"]
     network.save(path)
-    for library in ("numpy", "torch", "jax", "array_api_strict"):
+    for library in filter(importlib.util.find_spec, ("numpy", "torch", "jax", "array_api_strict")):
         loaded = pnn.load(path, library)
         assert loaded.place.backend == library
         for name, value in network.parameters.items():
@@ -86,6 +87,12 @@ DAMAGE = {
         "class os.system is not",
     ),
     "other sizes": (lambda p: change(p, lambda d: d["layers"]["0"]["options"].update(outputs=7)), "needs shape"),
+    "a layer as loss": (
+        lambda p: change(p, lambda d: d.update(loss={"kind": "ReLU", "options": {}})),
+        "class ReLU is not",
+    ),
+    "notes of another kind": (lambda p: change(p, lambda d: d.update(notes=3)), "does not describe a network"),
+    "too deep": (lambda p: save_file({"a": np.ones(2)}, p, metadata={"portable_nn": "[" * 100_000}), "is damaged"),
     "no layers": (lambda p: change(p, lambda d: d.pop("layers")), "does not describe a network"),
     "layers of nothing": (lambda p: change(p, lambda d: d["layout"].update(layers=["8"])), "does not describe"),
     "wrong options": (
@@ -103,6 +110,29 @@ def test_a_file_that_is_damaged_or_strange_is_a_clear_error(kind, path):
     net().save(path)
     damage(path)
     with pytest.raises(pnn.CheckpointError, match=message):
+        pnn.load(path)
+
+
+def test_numpy_scalars_among_the_options_can_be_saved(path):
+    network = pnn.Sequential(
+        pnn.Affine(np.int64(3), 2, bias=np.bool_(False)), pnn.Dropout(np.float32(0.5)), seed=np.int64(3)
+    )
+    network.notes["mean"] = np.float32(1.5)
+    network.save(path)
+    loaded = pnn.load(path)
+    assert (repr(loaded), loaded.seed, loaded.notes) == (repr(network), 3, {"mean": 1.5})
+
+
+def test_a_place_that_is_missing_is_not_called_a_damaged_file(path):
+    net().save(path)
+    with pytest.raises(pnn.NamespaceError, match="unknown array library 'foo'"):
+        pnn.load(path, "foo")
+
+
+def test_sizes_that_a_file_merely_claims_are_not_allocated(path):
+    net().save(path)
+    change(path, lambda d: d["layers"]["0"]["options"].update(inputs=10**7, outputs=10**7))
+    with pytest.raises(pnn.CheckpointError, match="needs shape"):
         pnn.load(path)
 
 

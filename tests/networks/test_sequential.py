@@ -108,6 +108,32 @@ def test_initialize_draws_again():
     np.testing.assert_array_equal(network.parameters["0.W"], net(seed=5).parameters["0.W"])
 
 
+def test_initialize_draws_shared_parameters_as_a_new_network_does():
+    network = tied(transposed=False)
+    start = network.parameters["0.W"]
+    network.initialize()
+    np.testing.assert_array_equal(network.parameters["0.W"], start)
+
+
+def test_changing_the_data_type_alone_stays_on_the_device(xp64):
+    network = net(xp=xp64)
+    assert network.to(dtype="float64").place.device == xp64.place.device
+
+
+def test_an_assigned_parameter_is_a_copy():
+    network, W = net(), np.ones((6, 5), F32)
+    network.parameters["0.W"] = W
+    W[...] = 0
+    assert network.parameters["0.W"].all()
+
+
+def test_a_layer_that_shares_a_parameter_works_alone(xp):
+    first = pnn.Affine(2, 3, xp=xp, seed=0)
+    second = pnn.Affine(3, 2, W=first.parameters["W"].T)
+    x = xp.ones((1, 3), dtype=xp.float32)
+    np.testing.assert_allclose(to_numpy(second.forward(x)), np.ones((1, 3)) @ to_numpy(first.params["W"]).T, rtol=1e-6)
+
+
 def test_assigning_a_parameter_writes_through(xp):
     network = net(xp=xp)
     network.parameters["0.W"] = np.zeros((6, 5))

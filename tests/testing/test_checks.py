@@ -75,10 +75,25 @@ class WrongLater(pnn.Layer):
 def test_an_error_of_a_millionth_in_one_element_is_found():
     report = check_layer(WrongLater(), np.ones((2, 2)), raises=False)
     assert not report.ok
-    assert {row.oracle for row in report.rows if not row.ok} == {"central differences", "torch autograd", "jax.vjp"}
+    assert {row.oracle for row in report.rows} == {row.oracle for row in report.rows if not row.ok}
     with pytest.raises(AssertionError, match=r"WrongLater\(\): gradients by hand against"):
         check_layer(WrongLater(), np.ones((2, 2)))
     assert check_layer(WrongLater(), np.ones((2, 2)), tolerance=1e-5, raises=False).rows[0].ok
+
+
+class Flat(pnn.Layer):
+    """Gives gradients of another shape, which broadcasting would hide."""
+
+    def forward_pass(self, run, params, x):
+        return x, None
+
+    def backward_pass(self, run, params, kept, dy):
+        return dy[:, :1], {}
+
+
+def test_gradients_of_another_shape_are_wrong():
+    with pytest.raises(AssertionError, match=r"x, shape \(2, 1\)"):
+        check_layer(Flat(), np.ones((2, 2)))
 
 
 class Not(pnn.Layer):

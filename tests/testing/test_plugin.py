@@ -34,7 +34,7 @@ def run(pytester, monkeypatch):
     def run(value):
         monkeypatch.setenv("PORTABLE_NN_BACKENDS", value)
         pytester.makepyfile(TEST)
-        return pytester.runpytest_inprocess("-v", "-rs")
+        return pytester.runpytest_subprocess("-v", "-rs")
 
     return run
 
@@ -51,14 +51,28 @@ def test_zero_is_numpy_alone(run):
     assert "torch" not in run("0").stdout.str()
 
 
-def test_a_missing_backend_is_reported_by_name(run, monkeypatch):
-    import importlib.util
+def test_a_missing_backend_is_reported_by_name(run):
+    result = run('["torch-cuda", "jax-cuda", "cupy"]').stdout.str()
+    if "PASSED" in result:
+        pytest.skip("there is a GPU")
+    for name in ("torch-cuda", "jax-cuda", "cupy"):
+        assert f"missing backend {name}: " in result
 
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "cupy" else find_spec(name, *a))
-    run('["cupy"]').stdout.fnmatch_lines(["*missing backend cupy: the backend cupy needs the package cupy*"])
+
+def test_a_projects_own_xp_takes_the_place_of_ours(pytester):
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.fixture(params=[1, 2])
+        def xp(request):
+            return request.param
+
+        def test_own(xp):
+            assert xp in (1, 2)
+    """)
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
 
 
 def test_an_unknown_backend_is_an_error(run):
-    run("numpy").stdout.fnmatch_lines(["*needs 0, 1, all, or a list such as *, got numpy*"])
-    run('["nunpy"]').stdout.fnmatch_lines(["*PORTABLE_NN_BACKENDS has ?'nunpy'?; known are numpy*"])
+    run("numpy").stderr.fnmatch_lines(["*needs 0, 1, all, or a list such as *, got numpy*"])
+    run('["nunpy"]').stderr.fnmatch_lines(["*PORTABLE_NN_BACKENDS has ?'nunpy'?; known are numpy*"])

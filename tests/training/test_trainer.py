@@ -133,7 +133,7 @@ def test_arrays_that_a_user_holds_outlive_training(xp):
 def test_a_diverging_loss_names_the_step_and_leaves_earlier_weights(kind, xp):
     network, opt = net(xp=xp), kind(1e30)
     start = [np.array(to_numpy(a)) for a in network.arrays()]
-    with pytest.raises(pnn.DivergenceError, match=r"step \d+ of epoch 1; .*lower learning rate \(it is 1e\+30\)"):
+    with pytest.raises(pnn.DivergenceError, match=r"step \d+ of epoch 1; .*lower learning rate \(it was 1e\+30\)"):
         fit(network, opt=opt, epochs=5)
     for before, after in zip(start, network.arrays(), strict=True):
         np.testing.assert_array_equal(to_numpy(after), before)
@@ -178,9 +178,9 @@ def test_early_stopping_restores_the_weights_of_the_best_epoch(xp):
 def test_early_stopping_on_accuracy_prefers_more():
     class Fake(pnn.Callback):
         def on_epoch(self, trainer, epoch, record):
-            record["val_accuracy"] = [0.5, 0.7, 0.6, 0.6][epoch - 1]
+            record["my_accuracy"] = [0.5, 0.7, 0.6, 0.6][epoch - 1]
 
-    history = fit(net(), epochs=50, callbacks=[Fake(), pnn.EarlyStopping(2, monitor="val_accuracy")])
+    history = fit(net(), epochs=50, callbacks=[Fake(), pnn.EarlyStopping(2, monitor="my_accuracy")])
     assert history.best_epoch == 2
 
 
@@ -303,3 +303,95 @@ def test_an_optimizer_of_another_network_is_refused_before_anything_changes(xp):
         fit(other, opt=opt)
     for a, b in zip(other.arrays(), before, strict=True):
         np.testing.assert_array_equal(to_numpy(a), b)
+
+
+@pytest.mark.parametrize("options", [{"dtype": "float64"}, {"xp": "array_api_strict", "device": "device1"}])
+def test_an_optimizer_does_not_carry_another_place_into_a_network(options):
+    opt = pnn.Adam()
+    fit(net(**options), opt=opt)
+    with pytest.raises(pnn.ShapeError, match="a new network needs a new optimizer"):
+        fit(net(), opt=opt)
+
+
+def test_adam_asks_for_a_new_optimizer_after_unfreezing():
+    network, opt = net(), pnn.Adam()
+    network.freeze("0")
+    fit(network, opt=opt, epochs=1)
+    network.unfreeze()
+    with pytest.raises(ValueError, match=r"has made 6 updates without 0.W, 0.b: after unfreezing"):
+        fit(network, opt=opt)
+    fit(network, opt=pnn.Adam(), epochs=1)
+
+
+def test_divergence_in_the_last_update_does_not_go_unnoticed_or_into_the_weights():
+    for options in ({"validation_data": (X, T)}, {}):
+        network = net()
+        start = [a.copy() for a in network.arrays()]
+        with pytest.raises(pnn.DivergenceError, match=r"after the last step of epoch 1|at step 1 of epoch 2"):
+            fit(network, opt=pnn.SGD(1e38), epochs=2, batch_size=90, **options)
+        for before, after in zip(start, network.arrays(), strict=True):
+            np.testing.assert_array_equal(after, before)
+
+
+def test_arrays_that_callbacks_saw_or_assigned_outlive_training(xp):
+    seen, mine = [], xp.zeros((4, 8), dtype=xp.float32)
+
+    class Watch(pnn.Callback):
+        def on_epoch(self, trainer, epoch, record):
+            seen.append(dict(trainer.network.parameters))
+            trainer.network.parameters["0.W"] = mine
+
+    fit(net(xp=xp), epochs=3, callbacks=[Watch()])
+    assert all(np.isfinite(to_numpy(array)).all() for parameters in seen for array in parameters.values())
+    np.testing.assert_array_equal(to_numpy(mine), 0.0)
+
+
+@pytest.mark.parametrize("batch_size", [7, 30, 90])
+def test_weighted_losses_do_not_depend_on_the_batches(batch_size, xp):
+    network = net(xp=xp, loss=pnn.SoftmaxWithLoss(class_weight=[1.0, 9.0]))
+    scores = pnn.Trainer(network).evaluate(X, T, batch_size=batch_size)
+    assert scores["loss"] == pytest.approx(float(network.loss(X, T)), rel=1e-5)
+    weight = np.linspace(0, 1, 90)
+    network = pnn.Sequential(pnn.Affine(4, 2), loss=pnn.SoftmaxWithLoss(), seed=0, xp=xp)
+    expected = float(network.loss(X, T, sample_weight=weight))
+    history = fit(network, opt=pnn.SGD(1e-30), epochs=1, batch_size=batch_size, sample_weight=weight)
+    assert history["loss"] == [pytest.approx(expected, rel=1e-5)]
+
+
+def test_the_recorded_rate_is_the_one_that_the_epoch_began_with():
+    history = fit(net(), opt=pnn.SGD(pnn.StepDecay(0.1, every=6)), epochs=3)
+    assert history["lr"] == pytest.approx([0.1, 0.01, 0.001])
+
+
+def test_callbacks_are_told_of_the_end_whatever_ends_it():
+    ends = []
+
+    class Fails(pnn.Callback):
+        def on_epoch(self, trainer, epoch, record):
+            raise KeyboardInterrupt
+
+        def on_end(self, trainer):
+            ends.append(trainer)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(net(), callbacks=[Fails()])
+    assert len(ends) == 1
+
+
+def test_ctrl_c_in_a_callback_ends_training_after_that_epoch():
+    class Interrupts(pnn.Callback):
+        def on_epoch(self, trainer, epoch, record):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    history = fit(net(), epochs=9, callbacks=[Interrupts()])
+    assert history.stopped == "interrupted after epoch 1"
+    assert len(history["loss"]) == 1
+
+
+def test_torch_inputs_and_parameters_with_a_graph_leave_it_outside():
+    torch = pytest.importorskip("torch")
+    W = torch.nn.Parameter(torch.ones(4, 2))
+    network = pnn.Sequential(pnn.Affine.from_arrays(W), loss=pnn.SoftmaxWithLoss())
+    fit(network, torch.tensor(X, requires_grad=True), torch.tensor(T), epochs=2)
+    assert not network.parameters["0.W"].requires_grad
+    assert not network.predict(torch.tensor(X, requires_grad=True)).requires_grad

@@ -24,6 +24,7 @@ __all__ = [
     "softmax_loss_gradient",
     "squared_error",
     "squared_error_gradient",
+    "total",
 ]
 
 Scale = float | Array
@@ -56,7 +57,7 @@ def softmax_loss_gradient(dout: Scale, log_p: Array, q: Array, scale: Scale) -> 
 
 
 def one_hot(t: Array, y: Array) -> Array:
-    """Return integer labels t (N,) as rows of zeros and a one in the dtype of y (N, C); t (N, C) is cast only."""
+    """Return integer labels t (N,) as rows of zeros and a one in the dtype of y (..., C); t (N, C) is cast only."""
     xp = namespace_of(y)
     if t.ndim == 1:
         classes = xp.arange(y.shape[-1], dtype=t.dtype, device=device_of(y))
@@ -64,9 +65,14 @@ def one_hot(t: Array, y: Array) -> Array:
     return xp.astype(t, y.dtype)
 
 
-def class_share(y: Array, t: Array, class_weight: Array) -> Array:
-    """Return sum_c w_c t_nc, the class weight of each sample (N,): y (N, C), t (N,) or (N, C), class_weight w (C,)."""
-    return namespace_of(y).sum(one_hot(t, y) * class_weight, axis=-1)
+def class_share(t: Array, class_weight: Array) -> Array:
+    """Return sum_c w_c t_nc, the class weight of each sample (N,): t (N,) or (N, C), class_weight w (C,)."""
+    return namespace_of(t).sum(one_hot(t, class_weight) * class_weight, axis=-1)
+
+
+def total(weight: Array) -> Array:
+    """Return the sum of weights (N,), 0-d."""
+    return namespace_of(weight).sum(weight)
 
 
 def mean_scale(weight: Array, total: Array) -> Array:

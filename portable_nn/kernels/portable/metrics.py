@@ -2,7 +2,13 @@
 
 from portable_nn.arrays import Array, namespace_of
 
-__all__ = ["count_correct", "count_correct_signs"]
+__all__ = ["all_finite", "count_correct", "count_correct_signs"]
+
+
+def all_finite(x: Array) -> Array:
+    """Return whether no element of x is NaN or infinite; 0-d truth value."""
+    xp = namespace_of(x)
+    return xp.all(xp.isfinite(x))
 
 
 def count_correct(y: Array, t: Array) -> Array:

@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# All checks that need no GPU, and last the test command of the README. Exits with 1 if any of them failed.
+#
+#   ci/check.sh          in a new virtual environment, removed at the end
+#   ci/check.sh --here   in $VIRTUAL_ENV, the one that is active, which is faster the second time
+#
+# PYTHON             the interpreter of the checks (3.11 where it is found, else python3)
+# OTHER_PYTHONS      the versions on which the wheel is tested too, where they are found ("3.12 3.13")
+# TORCH_REQUIREMENT  what pip is asked for ("torch==2.13.0"); empty to go without torch
+# TORCH_INDEX_URL    a package index for torch alone, such as one of builds for the CPU
+# CI                 true: a backend that needs only a CPU must not be missing
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+failed=()
+
+step() { # NAME COMMAND...: run the command, say how long it took, remember whether it failed
+  local name=$1 begin=$SECONDS status
+  shift
+  printf '\n== %s\n' "$name"
+  (set -e && "$@") # bash forgets -e in a condition, so no step may stand in one
+  status=$?
+  printf -- '-- %s: %d s%s\n' "$name" $((SECONDS - begin)) "$([ $status = 0 ] || echo ', FAILED')"
+  [ $status = 0 ] || failed+=("$name")
+}
+
+find_python() { # VERSION: print the interpreter of that version which runs and can make virtual environments
+  local candidate
+  for candidate in "python$1" "$(pyenv root 2>/dev/null)/versions/$1".*/bin/python; do
+    if "$candidate" -c "import ensurepip, sys; sys.exit(sys.version_info[:2] != (${1/./, }))" 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+install() {
+  python -m pip install -e ".[test,dev]" "pyright[nodejs]"
+  python --version
+}
+
+install_torch() {
+  if [ -z "$TORCH_REQUIREMENT" ]; then
+    echo "left out: TORCH_REQUIREMENT is empty"
+  elif ! timeout 300 python -m pip install ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "$TORCH_REQUIREMENT"; then
+    echo "$TORCH_REQUIREMENT could not be installed: the checks go on without it"
+  fi
+}
+
+find_backends() {
+  python - numpy array-api-strict torch jax <<'END'
+import os
+import sys
+
+from portable_nn.testing.backends import BACKENDS
+
+missing = [backend.name for backend in BACKENDS if backend.missing()]
+print(*(f"{backend.name}: {'missing' if backend.name in missing else 'found'}" for backend in BACKENDS), sep="\n")
+sys.exit(os.environ.get("CI") == "true" and bool(set(missing) & set(sys.argv[1:])))
+END
+}
+
+# Away from the repository, so that what is imported is what users get; without torch and JAX, which not all of them have.
+test_wheel() { # PYTHON
+  local away entry
+  away=$(mktemp -d "$scratch/away.XXXXXX")
+  mkdir "$away/repository"
+  for entry in *; do [ "$entry" = portable_nn ] || cp -r "$entry" "$away/repository"; done
+  cd "$away/repository"
+  "$1" -m venv "$away/venv"
+  PATH="$away/venv/bin:$PATH"
+  python - >"$away/requirements.txt" <<'END'
+import tomllib
+
+extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
+print(*(requirement for requirement in extras["test"] if not requirement.startswith("jax")), sep="\n")
+END
+  python -m pip install "$scratch"/wheel/*.whl -r "$away/requirements.txt"
+  python -c 'import portable_nn; print(portable_nn.__file__); assert "site-packages" in portable_nn.__file__'
+  portable-nn train digits --quiet
+  PORTABLE_NN_BACKENDS='["numpy", "array_api_strict"]' python -m pytest -q --tb=short -m "not slow" tests
+}
+
+test_wheel_elsewhere() { # VERSION
+  local python
+  if python=$(find_python "$1"); then
+    step "wheel on Python $1" test_wheel "$python"
+  else
+    printf '\n== wheel on Python %s\nnot found here\n' "$1"
+  fi
+}
+
+readme_tests='python -m pip install -e ".[test]" && python -m pytest'
+
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_QUIET=2
+# Two threads of BLAS on two busy cores are slower than one, and tests measure time.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+TORCH_REQUIREMENT=${TORCH_REQUIREMENT-torch==2.13.0}
+
+if [ "${1:-}" = --here ]; then
+  environment=${VIRTUAL_ENV:?--here needs an active virtual environment}
+else
+  environment=$scratch/venv
+  "${PYTHON:-$(find_python 3.11 || echo python3)}" -m venv "$environment" || exit 1
+fi
+export PATH="$environment/bin:$PATH"
+
+step "install" install
+[ ${#failed[@]} = 0 ] || exit 1
+step "install torch" install_torch
+step "backends" find_backends
+step "format" ruff format --check .
+step "lint" ruff check .
+step "import contracts" lint-imports --no-cache
+step "types" pyright --pythonpath "$(command -v python)"
+step "wheel" python -m build --wheel --outdir "$scratch/wheel" .
+step "budgets" python ci/budgets.py "$scratch"/wheel/*.whl
+step "README names the test command" grep -F "$readme_tests" README.md
+step "wheel on this Python" test_wheel python
+for version in ${OTHER_PYTHONS-3.12 3.13}; do test_wheel_elsewhere "$version"; done
+
+printf '\n== tests, after %d s of checks, of which failed: %s\n' "$SECONDS" "$(IFS=, && echo "${failed[*]:-none}")"
+bash -c "$readme_tests" && [ ${#failed[@]} = 0 ]

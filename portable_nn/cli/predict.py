@@ -1,0 +1,114 @@
+"""`portable-nn predict`: what a saved network says about new samples. N = samples, O = outputs."""
+
+import csv
+import math
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, TextIO
+
+from portable_nn.arrays import BACKENDS, namespace, to_numpy
+from portable_nn.cli.arguments import output_file
+from portable_nn.cli.console import Commands, say
+from portable_nn.cli.samples import SETS, load_inputs
+from portable_nn.errors import CheckpointError
+from portable_nn.losses import SigmoidWithLoss, SoftmaxWithLoss
+from portable_nn.networks import Network, load
+from portable_nn.testing import float64_enabled
+from portable_nn.training import Trainer
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    parser = commands.add_parser(
+        "predict", help="use a saved network", description="Print one predicted class a line, or the outputs."
+    )
+    parser.set_defaults(command=predict)
+    parser.add_argument("network", metavar="NET.safetensors", help="as train --save wrote it")
+    data = (
+        f"FILE.csv, .npz or .npy, a file of images in IDX format, or the test images of {', '.join(SETS)} or a folder"
+    )
+    parser.add_argument("data", metavar="DATA", help=data)
+    parser.add_argument("--output", type=output_file(".csv"), metavar="FILE.csv", help="write them there instead")
+    parser.add_argument("--probabilities", action="store_true", help="print the probabilities of the classes too")
+    parser.add_argument("--backend", choices=BACKENDS, default="numpy", help="(default: numpy)")
+
+
+def predict(options: Namespace) -> int:
+    """Print or write the predictions."""
+    if options.output and any(_is_same(options.output, source) for source in (options.data, options.network)):
+        raise ValueError(f"--output {options.output} would overwrite what is read")
+    with float64_enabled(namespace(options.backend)):
+        network = load(options.network, options.backend)
+        x = load_inputs(options.data, _width(network, options.network), _target(network))
+        header, rows = _answers(network, Trainer(network).predict(x), options)
+    if options.output is None:
+        _write(sys.stdout, [header, *rows] if options.probabilities else rows)
+        return 0
+    with options.output.open("w", newline="", encoding="utf-8") as file:
+        _write(file, [header, *rows])
+    say(f"{len(rows):,} predictions written to {options.output}")
+    return 0
+
+
+def _is_same(output: Path, source: str) -> bool:
+    return output.exists() and Path(source).exists() and output.samefile(source)
+
+
+def _width(network: Network, path: str) -> int:
+    """Return the number of features that the network takes."""
+    shape = next((fixed for layer in network.layers if (fixed := layer.input_shape())), None)
+    if shape is None:
+        raise CheckpointError(f"{path}: needed a network with a layer that fixes the number of features")
+    return math.prod(shape)
+
+
+def _answers(network: Network, y: Any, options: Namespace) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns, and for each sample its row: class or outputs, probabilities behind."""
+    kernels, rows = network.run().kernels, list[list[str]]()
+    if isinstance(network.loss_function, SoftmaxWithLoss):
+        names = _class_names(network, y.shape[1], options.network)
+        rows = [[names[label]] for label in _labels(y)]
+        header, chances = ["class"], kernels.softmax(y)
+    elif isinstance(network.loss_function, SigmoidWithLoss):
+        names = [f"probability {i}" for i in range(math.prod(y.shape[1:]))]
+        rows = [[str(int(value > 0)) for value in row] for row in _as_lists(y)]
+        header, chances = [f"output {i}" for i in range(len(names))], kernels.sigmoid(y)
+    elif options.probabilities:
+        raise ValueError(f"--probabilities needs a network that classifies, {options.network} does not")
+    else:
+        return [f"output {i}" for i in range(math.prod(y.shape[1:]))], [_numbers(row) for row in _as_lists(y)]
+    if options.probabilities:
+        header += names
+        rows = [row + _numbers(more) for row, more in zip(rows, _as_lists(chances), strict=True)]
+    return header, rows
+
+
+def _target(network: Network) -> int | str | None:
+    target = network.notes.get("target")
+    return target if isinstance(target, int | str) else None
+
+
+def _class_names(network: Network, outputs: int, path: str) -> list[str]:
+    names: Any = network.notes.get("classes") or range(outputs)
+    if not hasattr(names, "__len__") or len(names) != outputs:
+        raise CheckpointError(f"{path}: needed names for {outputs} classes, got {names}")
+    return list(map(str, names))
+
+
+def _labels(y: Any) -> list[int]:
+    return to_numpy(y).argmax(axis=1).tolist()
+
+
+def _as_lists(y: Any) -> list[list[float]]:
+    return to_numpy(y).reshape(y.shape[0], -1).tolist()
+
+
+def _numbers(row: list[float]) -> list[str]:
+    return [f"{value:.7g}" for value in row]
+
+
+def _write(file: TextIO, rows: list[list[str]]) -> None:
+    csv.writer(file, lineterminator="\n").writerows(rows)

@@ -1,0 +1,70 @@
+"""Columns brought to mean 0 and standard deviation 1 for training, and that undone in the network itself.
+
+N = rows, F = features, O = outputs. All arrays but the network's are NumPy's.
+"""
+
+from typing import Any
+
+from portable_nn.arrays import namespace_of, to_numpy
+from portable_nn.networks import Sequential
+
+__all__ = ["Scaling", "fold_inputs", "fold_outputs"]
+
+_LEAST_DEVIATION = 1e-30
+"""A column that varies less counts as constant: dividing by so little leaves float32."""
+
+
+class Scaling:
+    """The map x -> (x - mean) / deviation of each column of float32 `data` (N, F), with its mean and deviation there.
+
+    A column that is constant in `data` is mapped to 0 whatever its value: nothing was learnt about it.
+
+    Attributes
+    ----------
+    mean, deviation : NumPy float64 (F,)
+        The standard deviation is infinite for constant columns. (Of equal float32 numbers it is exactly 0 in float64.)
+    """
+
+    def __init__(self, data: Any):
+        xp = namespace_of(data)
+        data = xp.astype(data, xp.float64)
+        deviation = xp.std(data, axis=0)
+        self.mean = xp.mean(data, axis=0)
+        self.deviation = xp.where(deviation > _LEAST_DEVIATION, deviation, xp.inf)
+
+    def __call__(self, data: Any) -> Any:
+        """Return `data` (N, F) scaled, of the same data type."""
+        return namespace_of(data).astype((data - self.mean) / self.deviation, data.dtype)
+
+
+def fold_inputs(network: Sequential, scaling: Scaling) -> None:
+    """Let a network trained on scaled features take them as they are; its first layer is Affine.
+
+    ((x - mean) / deviation) W + b = x (W / deviation) + b - (mean / deviation) W.
+    """
+    W, b = _affine(network, 0)
+    folded = W / scaling.deviation[:, None]
+    _replace(network, 0, folded, b - scaling.mean @ folded)
+
+
+def fold_outputs(network: Sequential, scaling: Scaling) -> None:
+    """Let a network trained towards scaled targets give them as they were; its last layer is Affine.
+
+    (x W + b) deviation + mean = x (W deviation) + b deviation + mean; a constant target is given as it was.
+    """
+    last = len(network) - 1
+    W, b = _affine(network, last)
+    xp = namespace_of(scaling.deviation)
+    deviation = xp.where(xp.isfinite(scaling.deviation), scaling.deviation, 0.0)
+    _replace(network, last, W * deviation, b * deviation + scaling.mean)
+
+
+def _affine(network: Sequential, layer: int) -> tuple[Any, Any]:
+    """Return the layer's W (F, O) and b (O,) in float64."""
+    W, b = (to_numpy(network.parameters[f"{layer}.{name}"]) for name in ("W", "b"))
+    xp = namespace_of(W)
+    return xp.astype(W, xp.float64), xp.astype(b, xp.float64)
+
+
+def _replace(network: Sequential, layer: int, W: Any, b: Any) -> None:
+    network.parameters.update({f"{layer}.W": W, f"{layer}.b": b})

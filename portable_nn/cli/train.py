@@ -1,0 +1,207 @@
+"""`portable-nn train`: train a network of affine layers on images or on a table."""
+
+import contextlib
+import importlib.util
+import time
+from argparse import Namespace
+
+from portable_nn import layers, optimizers
+from portable_nn.arrays import BACKENDS, FLOATING_DTYPES, Place, move, namespace, to_numpy
+from portable_nn.cli.arguments import column, count, fraction, output_file, positive, seed, share, size
+from portable_nn.cli.console import Commands, say
+from portable_nn.cli.samples import SETS, Samples, load_samples
+from portable_nn.cli.scaling import Scaling, fold_inputs, fold_outputs
+from portable_nn.cli.scores import confusions, r_squared
+from portable_nn.errors import DivergenceError, MissingExtraError
+from portable_nn.losses import MeanSquaredError, SoftmaxWithLoss
+from portable_nn.networks import Sequential
+from portable_nn.schedules import Cosine
+from portable_nn.testing import float64_enabled
+from portable_nn.training import Trainer
+
+__all__ = ["add_to"]
+
+_ACTIVATIONS: dict[str, type[layers.Layer]] = {
+    "relu": layers.ReLU,
+    "leaky-relu": layers.LeakyReLU,
+    "elu": layers.ELU,
+    "silu": layers.SiLU,
+    "gelu": layers.GELU,
+    "softplus": layers.Softplus,
+    "tanh": layers.Tanh,
+    "sigmoid": layers.Sigmoid,
+}
+
+_OPTIMIZERS: dict[str, tuple[type[optimizers.Optimizer], float]] = {
+    "adam": (optimizers.Adam, 4e-3),
+    "adamw": (optimizers.AdamW, 4e-3),
+    "rmsprop": (optimizers.RMSprop, 2e-3),
+    "adagrad": (optimizers.AdaGrad, 2e-2),
+    "sgd": (optimizers.SGD, 0.05),
+    "momentum": (optimizers.Momentum, 2e-2),
+    "nesterov": (optimizers.Nesterov, 2e-2),
+}
+"""The optimizers, each with the learning rate that its run begins with."""
+
+_MANY_SAMPLES = 10_000
+"""From here on a larger network and larger batches pay."""
+
+_UPDATES = 2000
+"""What the default number of epochs aims at, if that takes 10 to 200 of them."""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    parser = commands.add_parser("train", help="train a network", description="Train a network and measure it.")
+    parser.set_defaults(command=train)
+    data = f"{', '.join(SETS)}, a folder of IDX files, FILE.csv or FILE.npz (default: digits)"
+    parser.add_argument("data", nargs="?", default="digits", metavar="DATA", help=data)
+    group = parser.add_argument_group("tables")
+    group.add_argument("--target", type=column, metavar="COLUMN", help="name or index of what to predict (default: -1)")
+    group.add_argument("--test-fraction", type=fraction, metavar="SHARE", help="kept for the test (default: 0.2)")
+    group.add_argument("--regression", action="store_true", help="predict whole numbers as quantities, not as classes")
+    group = parser.add_argument_group("network")
+    sizes = "of the hidden layers (default: 128 128, or 512 512 from 10,000 samples on)"
+    group.add_argument("--hidden", nargs="*", type=size, metavar="SIZE", help=sizes)
+    group.add_argument("--activation", choices=_ACTIVATIONS, default="relu", help="(default: relu)")
+    rate = "after each hidden layer (default: 0.2)"
+    group.add_argument("--dropout", type=share, default=0.2, metavar="RATE", help=rate)
+    group = parser.add_argument_group("training")
+    group.add_argument("--optimizer", choices=_OPTIMIZERS, default="adam", help="(default: adam)")
+    rates = ", ".join(f"{name} {lr:g}" for name, (_, lr) in _OPTIMIZERS.items())
+    group.add_argument("--lr", type=positive, help=f"first learning rate, falling along a cosine (default: {rates})")
+    samples = "samples (default: 32, or 128 from 10,000 on)"
+    group.add_argument("--batch-size", type=count, metavar="N", help=samples)
+    epochs = f"(default: about {_UPDATES:,} updates in 10 to 200 epochs)"
+    group.add_argument("--epochs", type=count, metavar="N", help=epochs)
+    decides = "decides weights, order of batches and dropout, not the test samples (default: 0)"
+    group.add_argument("--seed", type=seed, default=0, metavar="N", help=decides)
+    group = parser.add_argument_group("place")
+    group.add_argument("--backend", choices=BACKENDS, default="numpy", help="(default: numpy)")
+    group.add_argument("--device", help="such as cpu or cuda:0 (default: the backend's own)")
+    group.add_argument("--dtype", choices=FLOATING_DTYPES, default="float32", help="(default: float32)")
+    group = parser.add_argument_group("output")
+    group.add_argument("--save", type=output_file(".safetensors"), metavar="NET.safetensors", help="keep the network")
+    curves = "draw loss and accuracy by epoch"
+    group.add_argument("--plot", type=output_file(".png", ".svg", ".pdf"), metavar="FILE.png", help=curves)
+    group.add_argument("--quiet", action="store_true", help="no progress, no table")
+
+
+def train(options: Namespace) -> int:
+    """Train, save, report and draw; return 130 if Ctrl-C cut it short."""
+    if options.plot and importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError.of("matplotlib", "plot", "--plot")
+    xp = namespace(options.backend)
+    with float64_enabled(xp) if options.dtype == "float64" else contextlib.nullcontext():
+        place = Place(xp, options.device, options.dtype)
+        samples = load_samples(
+            options.data, target=options.target, test_fraction=options.test_fraction, regression=options.regression
+        )
+        _complete(options, samples)
+        network = _network(options, samples, place)
+        if not options.quiet:
+            say(f"{options.data}: {samples}; {place}")
+            say(_description(options, network))
+        trainer, seconds = _trained(options, samples, network)
+        if options.save:
+            network.save(options.save)
+        history = trainer.history
+        _report(options, samples, trainer, f"{_epochs(len(history.get('loss', [])))} in {seconds:.1f} s")
+    if history.stopped:
+        say(history.stopped)
+    if options.save:
+        say(f"network saved in {options.save}")
+    if options.plot and len(history):
+        history.plot(options.plot)
+        say(f"curves drawn in {options.plot}")
+    elif options.plot:
+        say("no curves drawn: no epoch was finished")
+    return 130 if history.stopped else 0
+
+
+def _complete(options: Namespace, samples: Samples) -> None:
+    """Decide what the user left open."""
+    many = len(samples.x) >= _MANY_SAMPLES
+    if options.hidden is None:
+        options.hidden = [512, 512] if many else [128, 128]
+    options.lr = options.lr or _OPTIMIZERS[options.optimizer][1]
+    options.batch_size = options.batch_size or (128 if many else 32)
+    options.batches = -(-len(samples.x) // options.batch_size)
+    options.epochs = options.epochs or min(max(10, round(_UPDATES / options.batches)), 200)
+
+
+def _network(options: Namespace, samples: Samples, place: Place) -> Sequential:
+    width, stack = samples.x.shape[1], list[layers.Layer]()
+    for outputs in options.hidden:
+        stack += [layers.Affine(width, outputs), _ACTIVATIONS[options.activation]()]
+        stack += [layers.Dropout(options.dropout)] if options.dropout else []
+        width = outputs
+    stack.append(layers.Affine(width, 1 if samples.classes is None else len(samples.classes)))
+    loss = MeanSquaredError() if samples.classes is None else SoftmaxWithLoss()
+    network = Sequential(*stack, loss=loss, seed=options.seed, xp=place.xp, device=place.device, dtype=place.dtype_name)
+    if samples.classes is not None:
+        network.notes["classes"] = samples.classes
+    if options.target is not None:
+        network.notes["target"] = options.target
+    return network
+
+
+def _description(options: Namespace, network: Sequential) -> str:
+    sizes = [layer.inputs for layer in network.layers if isinstance(layer, layers.Affine)]
+    shape = "-".join(map(str, [*sizes, network.output_shape((1, sizes[0]))[1]]))
+    parameters = sum(int(to_numpy(array).size) for array in network.parameters.values())
+    dropout = f", dropout {options.dropout:g}" if options.hidden and options.dropout else ""
+    return (
+        f"{shape}{f', {options.activation}' if options.hidden else ''}{dropout}, {parameters:,} parameters; "
+        f"{options.optimizer}, learning rate {options.lr:g} falling to 0, {_epochs(options.epochs)}, "
+        f"batches of {options.batch_size}, seed {options.seed}"
+    )
+
+
+def _epochs(number: int) -> str:
+    return "1 epoch" if number == 1 else f"{number:,} epochs"
+
+
+def _trained(options: Namespace, samples: Samples, network: Sequential) -> tuple[Trainer, float]:
+    """Train the network, so that it takes and gives what the data hold; return the trainer and the seconds taken."""
+    inputs = Scaling(samples.x) if samples.is_table else None
+    outputs = Scaling(samples.t) if samples.classes is None else None
+    x, x_test = (x if inputs is None else inputs(x) for x in (samples.x, samples.x_test))
+    t, t_test = (t if outputs is None else outputs(t) for t in (samples.t, samples.t_test))
+    optimizer = _OPTIMIZERS[options.optimizer][0](Cosine(options.lr, steps=options.epochs * options.batches))
+    trainer = Trainer(network, optimizer)
+    started = time.perf_counter()
+    try:
+        trainer.fit(
+            move(x, network.place),
+            t,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            validation_data=(move(x_test, network.place), t_test),
+            progress=not options.quiet,
+        )
+    except DivergenceError:
+        raise DivergenceError(
+            f"the loss became NaN or infinite in epoch {trainer.epochs}: try --lr lower than {options.lr:g}"
+        ) from None
+    seconds = time.perf_counter() - started
+    if inputs is not None:
+        fold_inputs(network, inputs)
+    if outputs is not None:
+        fold_outputs(network, outputs)
+    return trainer, seconds
+
+
+def _report(options: Namespace, samples: Samples, trainer: Trainer, effort: str) -> None:
+    scores = trainer.evaluate(samples.x_test, samples.t_test)
+    y = to_numpy(trainer.predict(samples.x_test))
+    if samples.classes is None:
+        say(f"test loss {scores['loss']:.4g} (mean squared error), R^2 {r_squared(samples.t_test, y):.4f}; {effort}")
+        return
+    right = round(scores["accuracy"] * len(samples.t_test))
+    say(
+        f"test accuracy {scores['accuracy']:.4f} ({right:,} of {len(samples.t_test):,}), "
+        f"loss {scores['loss']:.4f}; {effort}"
+    )
+    if not options.quiet:
+        say(confusions(samples.t_test.tolist(), y.argmax(axis=1).tolist(), samples.classes))
