@@ -7,7 +7,7 @@ between.
 
 import inspect
 from collections.abc import Iterator, MutableMapping
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, device_of, move, namespace_of
@@ -16,7 +16,7 @@ from portable_nn.initializers import Initializer, glorot_uniform
 from portable_nn.kernels import Kernels, kernels_for
 from portable_nn.layers.parameter import Parameter, Transposed
 
-__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "checked_input", "describe"]
+__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "as_tuple", "checked_input", "describe"]
 
 Arrays: TypeAlias = dict[str, Any]
 """The arrays of a layer's parameters, or their gradients, by name."""
@@ -74,24 +74,29 @@ class Layer:
         self._kept: Any = None
         self._stream = random.Stream(0)
 
-    # What a layer does: pure, overridden by every layer.
+    # What a layer does: pure, overridden by every layer with as many inputs and outputs as it has. (Type checkers take
+    # `*inputs: Any, **_: Any` for "whatever the override says".)
 
-    def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
-        """Return y and whatever the backward pass needs."""
+    def forward_pass(self, run: Run, params: Arrays, *inputs: Any, **_: Any) -> tuple[Any, Any]:
+        """Return y, a tuple for several outputs, and whatever the backward pass needs."""
         raise NotImplementedError
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
-        """Return dx, and the gradients of the parameters by name, from dy and what the forward pass kept."""
+    def backward_pass(self, run: Run, params: Arrays, kept: Any, *douts: Any, **_: Any) -> tuple[Any, Arrays]:
+        """Return dx, a tuple for several inputs, and the gradients of the parameters by name.
+
+        `douts` are the derivatives by each output, `kept` what the forward pass kept.
+        """
         raise NotImplementedError
 
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of y for x of `shape`, batch axis first.
+    def output_shape(self, *shapes: Any, **_: Any) -> Any:
+        """Return the shape of y, a tuple of shapes for several outputs, for inputs of `shapes`, batch axis first.
 
         Raises
         ------
         ShapeError
-            If the layer cannot take x of that shape.
+            If the layer cannot take inputs of these shapes.
         """
+        (shape,) = shapes
         return shape
 
     def input_shape(self) -> tuple[int, ...] | None:
@@ -134,40 +139,41 @@ class Layer:
             name: p.parameter.value.T if isinstance(p, Transposed) else p.value for name, p in self.parameters.items()
         }
 
-    def forward(self, x: Array, *, training: bool = True) -> Any:
+    def forward(self, *inputs: Array, training: bool = True) -> Any:
         """Return y; in training, remember what `backward` needs.
 
         Raises
         ------
         ShapeError, DTypeError, NamespaceError
-            If x does not fit the layer; nothing is changed then.
+            If the inputs do not fit the layer; nothing is changed then.
         """
-        place = self._placed() if self.parameters else _place_of(x)
-        x = checked_input(x, place, self)
-        self.output_shape(x.shape)
+        place = self._placed() if self.parameters else _place_of(inputs[0])
+        arrays = [checked_input(x, place, self) for x in inputs]
+        self.output_shape(*(x.shape for x in arrays))
         key = self._stream.next() if training and self.is_random else None
-        y, kept = self.forward_pass(Run(place, training=training, key=key), self.arrays(), x)
+        y, kept = self.forward_pass(Run(place, training=training, key=key), self.arrays(), *arrays)
         if training:
-            self._kept = (place, kept, y.shape)
+            self._kept = (place, kept, [part.shape for part in as_tuple(y)])
         return y
 
-    def backward(self, dy: Array) -> Any:
-        """Return dx for the last `forward`, and set `grads`.
+    def backward(self, *douts: Array) -> Any:
+        """Return dx for the last `forward`, a tuple for several inputs, and set `grads`.
 
         Raises
         ------
         RuntimeError
             If there was no `forward` in training.
         ShapeError
-            If dy has another shape than y had.
+            If a derivative has another shape than its output had.
         """
         if self._kept is None:
             raise RuntimeError(f"{self} needs a forward pass in training before backward")
-        place, kept, shape = self._kept
-        dy = move(dy, place, name="dy")
-        if dy.shape != shape:
-            raise ShapeError(f"{self} needs dy of shape {shape}, as y had, got {dy.shape}")
-        dx, self.grads = self.backward_pass(Run(place, training=True), self.arrays(), kept, dy)
+        place, kept, shapes = self._kept
+        arrays = [move(dy, place, name="dy") for dy in douts]
+        if [dy.shape for dy in arrays] != shapes:
+            needed, got = (", ".join(map(str, s)) for s in (shapes, [dy.shape for dy in arrays]))
+            raise ShapeError(f"{self} needs dy of shape {needed}, as y had, got {got}")
+        dx, self.grads = self.backward_pass(Run(place, training=True), self.arrays(), kept, *arrays)
         return dx
 
     def _placed(self) -> Place:
@@ -218,6 +224,11 @@ class ParameterArrays(MutableMapping[str, Any]):
         return f"{{{', '.join(f'{name}: {p.shape}' for name, p in self._parameters.items())}}}"
 
 
+def as_tuple(parts: Any) -> tuple[Any, ...]:
+    """Return what a layer takes or gives, one array or a tuple of them, as a tuple."""
+    return cast("tuple[Any, ...]", parts) if isinstance(parts, tuple) else (parts,)
+
+
 def describe(kind: type, config: dict[str, Any]) -> str:
     """Return the call that makes a layer or loss of a class, without arguments that have their default value."""
     arguments: list[str] = []
@@ -238,16 +249,12 @@ def checked_input(x: Any, place: Place, owner: object) -> Any:
     ------
     DTypeError
         If x is not numeric.
-    ShapeError
-        If x has no batch axis.
     NamespaceError
         If x is of another library, NumPy excepted.
     """
     xp = namespace_of(x)
     if not xp.isdtype(x.dtype, ("real floating", "integral", "bool")):
         raise DTypeError(f"{owner} needs x of real numbers, got dtype {x.dtype}")
-    if x.ndim == 0:
-        raise ShapeError(f"{owner} needs x of shape (N, ...), got {x.shape}")
     return move(x, place)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place
+from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.layer import Arrays, ParameterArrays, checked_input
@@ -260,6 +261,8 @@ class Network:
     def inputs(self, x: Array) -> Any:
         """Return x at the network's place and of its data type, its shape checked."""
         x = checked_input(x, self._place, type(self).__name__)
+        if x.ndim == 0:
+            raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
         sample = x.shape[1:]
         if sample not in self._output_shapes:
             self._output_shapes[sample] = self.output_shape(x.shape)[1:]

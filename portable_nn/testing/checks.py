@@ -16,6 +16,7 @@ from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, namespace, to_numpy
 from portable_nn.kernels import PORTABLE, Kernels
 from portable_nn.layers import Layer, Run
+from portable_nn.layers.layer import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.networks import Network
 from portable_nn.testing.backends import float64_enabled
@@ -101,7 +102,7 @@ class _Subject:
     title: str
     arrays: Gradients
     output: Callable[[Run, dict[str, Any]], Any]
-    by_hand: Callable[[Run, dict[str, Any], Any], dict[str, Any]]
+    by_hand: Callable[[Run, dict[str, Any], list[Any]], dict[str, Any]]
 
 
 def check_layer(
@@ -141,12 +142,16 @@ def check_layer(
     """
     subject = _loss_subject(layer, *inputs) if isinstance(layer, Loss) else _layer_subject(layer, *inputs)
     home = Place("numpy", dtype="float64")
-    y = np.asarray(subject.output(_run(home, PORTABLE), subject.arrays))
-    dy = random.generator(0, "check").standard_normal(y.shape)
+    shapes: list[tuple[int, ...]] = [
+        part.shape for part in as_tuple(subject.output(_run(home, PORTABLE), subject.arrays))
+    ]
+    dy: list[np.ndarray] = [
+        np.asarray(random.generator(0, "check", i).standard_normal(shape)) for i, shape in enumerate(shapes)
+    ]
     with float64_enabled(namespace(xp)):
         place = Place(xp, device, "float64")
         here = {name: place.asarray(array) for name, array in subject.arrays.items()}
-        gradients = subject.by_hand(_run(place), here, place.asarray(dy))
+        gradients = subject.by_hand(_run(place), here, [place.asarray(part) for part in dy])
         found = {name: np.asarray(to_numpy(gradient)) for name, gradient in gradients.items()}
     report = Report(subject.title)
     report.add("central differences", tolerance, found, _differences(subject, home, dy))
@@ -222,21 +227,25 @@ def _run(place: Place, kernels: Kernels | None = None) -> Run:
     return Run(place, kernels, training=True, key=_KEY)
 
 
-def _layer_subject(layer: Layer, x: Array) -> _Subject:
-    layer.output_shape(x.shape)
+def _layer_subject(layer: Layer, *inputs: Array) -> _Subject:
+    layer.output_shape(*(x.shape for x in inputs))
+    names = ["x"] if len(inputs) == 1 else [f"input {i}" for i in range(1, len(inputs) + 1)]
+
+    def split(arrays: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+        return {n: a for n, a in arrays.items() if n not in names}, [arrays[name] for name in names]
 
     def output(run: Run, arrays: dict[str, Any]) -> Any:
-        return layer.forward_pass(run, _without("x", arrays), arrays["x"])[0]
+        params, x = split(arrays)
+        return layer.forward_pass(run, params, *x)[0]
 
-    def by_hand(run: Run, arrays: dict[str, Any], dy: Any) -> dict[str, Any]:
-        params = _without("x", arrays)
-        _, kept = layer.forward_pass(run, params, arrays["x"])
-        dx, grads = layer.backward_pass(run, params, kept, dy)
-        return {"x": dx, **grads}
+    def by_hand(run: Run, arrays: dict[str, Any], dy: list[Any]) -> dict[str, Any]:
+        params, x = split(arrays)
+        _, kept = layer.forward_pass(run, params, *x)
+        dx, grads = layer.backward_pass(run, params, kept, *dy)
+        return dict(zip(names, as_tuple(dx), strict=True)) | grads
 
-    return _Subject(
-        repr(layer), {"x": _double(x), **{n: _double(a) for n, a in layer.arrays().items()}}, output, by_hand
-    )
+    arrays = dict(zip(names, inputs, strict=True)) | layer.arrays()
+    return _Subject(repr(layer), {name: _double(array) for name, array in arrays.items()}, output, by_hand)
 
 
 def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -> _Subject:
@@ -245,9 +254,9 @@ def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -
     def output(run: Run, arrays: dict[str, Any]) -> Any:
         return loss.forward_pass(run, arrays["y"], *loss.targets(y.shape, t, run.place, weight))[0]
 
-    def by_hand(run: Run, arrays: dict[str, Any], dy: Any) -> dict[str, Any]:
+    def by_hand(run: Run, arrays: dict[str, Any], dy: list[Any]) -> dict[str, Any]:
         _, kept = loss.forward_pass(run, arrays["y"], *loss.targets(y.shape, t, run.place, weight))
-        return {"y": loss.backward_pass(run, kept, dy)}
+        return {"y": loss.backward_pass(run, kept, *dy)}
 
     return _Subject(repr(loss), {"y": _double(y)}, output, by_hand)
 
@@ -256,31 +265,29 @@ def _double(array: Any) -> np.ndarray:
     return np.array(to_numpy(array), dtype=np.float64)
 
 
-def _without(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
-    return {other: array for other, array in arrays.items() if other != name}
-
-
-def _differences(subject: _Subject, place: Place, dy: np.ndarray) -> Gradients:
+def _differences(subject: _Subject, place: Place, dy: list[np.ndarray]) -> Gradients:
     def value() -> Any:
-        return np.sum(subject.output(_run(place, PORTABLE), subject.arrays) * dy)
+        parts = as_tuple(subject.output(_run(place, PORTABLE), subject.arrays))
+        return sum((np.sum(y * d) for y, d in zip(parts, dy, strict=True)), np.float64(0.0))
 
     return {name: central_differences(value, array) for name, array in subject.arrays.items()}
 
 
-def _torch_gradients(subject: _Subject, dy: np.ndarray) -> Gradients:
+def _torch_gradients(subject: _Subject, dy: list[np.ndarray]) -> Gradients:
     torch: Any = importlib.import_module("torch")
     run = _run(Place("torch", "cpu", "float64"), PORTABLE)
     tensors = {name: torch.tensor(array, requires_grad=True) for name, array in subject.arrays.items()}
-    y = subject.output(run, tensors)
-    found = torch.autograd.grad(y, list(tensors.values()), torch.tensor(dy), materialize_grads=True)
+    y = as_tuple(subject.output(run, tensors))
+    found = torch.autograd.grad(y, list(tensors.values()), [torch.tensor(d) for d in dy], materialize_grads=True)
     return {name: gradient.numpy() for name, gradient in zip(tensors, found, strict=True)}
 
 
-def _jax_gradients(subject: _Subject, dy: np.ndarray) -> Gradients:
+def _jax_gradients(subject: _Subject, dy: list[np.ndarray]) -> Gradients:
     jax: Any = importlib.import_module("jax")
     with float64_enabled("jax"):
         run = _run(Place("jax", "cpu", "float64"), PORTABLE)
         arrays = {name: run.place.asarray(array) for name, array in subject.arrays.items()}
         _, vjp = jax.vjp(partial(subject.output, run), arrays)
-        (found,) = vjp(run.place.asarray(dy))
+        douts = tuple(run.place.asarray(d) for d in dy)
+        (found,) = vjp(douts if len(douts) > 1 else douts[0])
         return {name: np.asarray(found[name]) for name in arrays}  # JAX sorts the names
