@@ -11,13 +11,22 @@ from portable_nn import losses as loss_module
 from portable_nn.arrays import backend_name, device_of, to_numpy
 from portable_nn.kernels import PORTABLE_KERNELS
 from portable_nn.layers import Layer
+from portable_nn.layers.layer import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.testing import check_layer, float64_enabled
 from portable_nn.testing.cases import CASES
 
 ORACLES = {"torch autograd": "torch", "jax.vjp": "jax"}
 LAYERS = [name for name, case in CASES.items() if isinstance(case.layer(), Layer)]
+BATCHED = [name for name in LAYERS if CASES[name].batched]
 LOSSES = [name for name, case in CASES.items() if isinstance(case.layer(), Loss)]
+
+
+def graph_of(layer, inputs):
+    graph = pnn.Graph()
+    nodes = [graph.input(f"input{i}") for i in range(len(inputs))]
+    graph.output(*as_tuple(layer(*nodes)))
+    return graph
 
 
 def test_the_table_holds_every_layer_and_loss():
@@ -55,23 +64,30 @@ def test_one_percent_in_any_backward_kernel_is_found(kernel, monkeypatch):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_dtype_device_and_inputs_are_kept(name, xp):
-    layer, (x,) = CASES[name].make()
-    network = pnn.Sequential(layer).to(xp)
-    x = xp.asarray(x, dtype=xp.float32)
-    before = np.array(to_numpy(x))
-    y = network[0].forward(x)
-    dy = xp.asarray(np.ones(y.shape), dtype=xp.float32)
-    dx = network[0].backward(dy)
-    for array in (y, dx, *network[0].grads.values()):
+    layer, arrays = CASES[name].make()
+    layer = graph_of(layer, arrays).to(xp).layers[0]
+    inputs = [xp.asarray(x, dtype=xp.float32) for x in arrays]
+    before = [np.array(to_numpy(x)) for x in inputs]
+    y = as_tuple(layer.forward(*inputs))
+    dy = [xp.asarray(np.ones(part.shape), dtype=xp.float32) for part in y]
+    dx = as_tuple(layer.backward(*dy))
+    for array in (*y, *dx, *layer.grads.values()):
         assert array.dtype == xp.float32
         assert backend_name(xp) == backend_name(pnn.namespace_of(array))
         assert device_of(array) == xp.place.device
-    assert dx.shape == x.shape
-    assert {name: g.shape for name, g in network[0].grads.items()} == {
-        name: p.shape for name, p in network[0].params.items()
-    }
-    np.testing.assert_array_equal(to_numpy(x), before)
-    np.testing.assert_array_equal(to_numpy(dy), np.ones(y.shape))
+    assert [part.shape for part in dx] == [x.shape for x in inputs]
+    assert {name: g.shape for name, g in layer.grads.items()} == {name: p.shape for name, p in layer.params.items()}
+    for array, values in zip((*inputs, *dy), (*before, *(np.ones(part.shape) for part in y)), strict=True):
+        np.testing.assert_array_equal(to_numpy(array), values)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_shapes_of_the_outputs_are_known_before(name):
+    layer, inputs = CASES[name].make()
+    y = as_tuple(layer.forward(*inputs))
+    told = layer.output_shape(*(x.shape for x in inputs))
+    assert len(y) == layer.output_count
+    assert (told if len(y) > 1 else (told,)) == tuple(part.shape for part in y)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -87,15 +103,15 @@ def test_losses_keep_dtype_device_and_inputs(name, xp):
     np.testing.assert_array_equal(to_numpy(y), before)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", BATCHED)
 @pytest.mark.parametrize("samples", [0, 1])
 def test_an_empty_batch_and_a_batch_of_one_work(name, samples, xp):
-    layer, (x,) = CASES[name].make()
-    layer = pnn.Sequential(layer).to(xp)[0]
-    y = layer.forward(xp.asarray(x[:samples], dtype=xp.float32))
-    dx = layer.backward(xp.zeros(y.shape, dtype=xp.float32))
-    assert y.shape[0] == samples
-    assert dx.shape == (samples, *x.shape[1:])
+    layer, inputs = CASES[name].make()
+    layer = graph_of(layer, inputs).to(xp).layers[0]
+    y = as_tuple(layer.forward(*(xp.asarray(x[:samples], dtype=xp.float32) for x in inputs)))
+    dx = as_tuple(layer.backward(*(xp.zeros(part.shape, dtype=xp.float32) for part in y)))
+    assert all(part.shape[0] == samples for part in y)
+    assert [part.shape for part in dx] == [x[:samples].shape for x in inputs]
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -109,26 +125,27 @@ def test_the_loss_of_an_empty_batch_is_zero(name, xp):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_inputs_that_are_not_contiguous_work(name):
-    layer, (x,) = CASES[name].make()
-    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]))
-    strided = wide[..., ::2]
-    strided[...] = x
+    layer, inputs = CASES[name].make()
+    strided = [np.repeat(x, 2, axis=-1)[..., ::2] if x.ndim else x for x in inputs]
     with pnn.random.replayed():
-        expected = layer.forward(x.copy())
-    with pnn.random.replayed():
-        np.testing.assert_array_equal(layer.forward(strided), expected)
-    with pnn.random.replayed():
-        np.testing.assert_array_equal(layer.forward(np.asfortranarray(x)), expected)
+        expected = as_tuple(layer.forward(*inputs))
+    for others in strided, [x.copy(order="F") for x in inputs]:
+        with pnn.random.replayed():
+            y = as_tuple(layer.forward(*others))
+        for part, wanted in zip(y, expected, strict=True):  # sums go through memory in its own order
+            np.testing.assert_allclose(part, wanted, rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_saved_layers_come_back_the_same(name, tmp_path):
-    layer, (x,) = CASES[name].make()
-    network = pnn.Sequential(layer)
+    layer, inputs = CASES[name].make()
+    network = graph_of(layer, inputs)
     network.save(tmp_path / "net.safetensors")
     loaded = pnn.load(tmp_path / "net.safetensors")
     assert repr(loaded) == repr(network)
-    np.testing.assert_array_equal(loaded.predict(x), network.predict(x))
+    expected, y = (as_tuple(net.layers[0].forward(*inputs, training=False)) for net in (network, loaded))
+    for part, wanted in zip(y, expected, strict=True):
+        np.testing.assert_array_equal(part, wanted)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -146,8 +163,8 @@ def test_passes_run_under_jit(name):
     layer, inputs = CASES[name].make()
     with float64_enabled("jax"):
         place = pnn.Place("jax", dtype="float64")
-        x = place.asarray(inputs[0])
         if isinstance(layer, Loss):
+            x = place.asarray(inputs[0])
             t, weight = layer.targets(x.shape, inputs[1], place, inputs[2] if len(inputs) > 2 else None)
 
             def gradient(x, key):
@@ -155,12 +172,14 @@ def test_passes_run_under_jit(name):
                 loss, kept = layer.forward_pass(run, x, t, weight)
                 return loss, layer.backward_pass(run, kept)
         else:
+            x = [place.asarray(array) for array in inputs]
             params = {name: place.asarray(p) for name, p in layer.arrays().items()}
 
             def gradient(x, key):
                 run = pnn.Run(place, training=True, key=key)
-                y, kept = layer.forward_pass(run, params, x)
-                return y, layer.backward_pass(run, params, kept, y)[0]
+                y, kept = layer.forward_pass(run, params, *x)
+                dx, _ = layer.backward_pass(run, params, kept, *as_tuple(y))
+                return *as_tuple(y), *as_tuple(dx)
 
         eager, compiled = gradient(x, (1, 2)), jax.jit(gradient)(x, (1, 2))
         for a, b in zip(eager, compiled, strict=True):

@@ -18,6 +18,10 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 # A line of what each example prints on a backend; it is printed where the result stands, beside the assertion.
 LAST_LINES = {
     "digits": r"test accuracy (0\.9[7-9]\d*|1\.0+) on {backend}",
+    "affine_from_nodes": r"the nodes make an Affine layer, forward and back, on {backend}",
+    "apples_and_oranges": r"all numbers as by hand, on {backend}",
+    "residual_digits": r"the residual network is at least as good, on {backend}",
+    "square_of_a_sum": r"dz/dx = dz/dy = 2 \(x \+ y\) on {backend}",
     "gradient_check": r"SoftmaxWithLoss: largest difference \d\.\de-(09|1\d)",
     "mnist_three_layer": r"test accuracy 0\.9[7-9]\d* on {backend} in [\d.]+ s",
     "mnist_two_layer": r"test accuracy 0\.9[67]\d* on {backend} in [\d.]+ s",
@@ -32,7 +36,7 @@ FILES = {
     "your_own_layer": ["swish.safetensors"],
 }
 LIBRARIES = ("numpy", "array_api_strict", "torch", "jax", "cupy")
-QUICK = ("digits", "weight_tying", "your_own_layer")
+QUICK = ("affine_from_nodes", "apples_and_oranges", "digits", "square_of_a_sum", "weight_tying", "your_own_layer")
 ABSENT = "MNIST is not here"
 
 

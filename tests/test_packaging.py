@@ -19,6 +19,7 @@ from portable_nn.arrays import BACKENDS
 PYPROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 LOADED_ON_USE = {
+    "grandalf",
     "cupy",
     "jax",
     "matplotlib",

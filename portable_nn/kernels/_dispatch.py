@@ -10,11 +10,14 @@ from typing import Any
 from portable_nn.arrays import Namespace, backend_name
 from portable_nn.kernels.portable import (
     activations,
+    arithmetic,
     compilation,
     dropout,
     linear,
     losses,
     metrics,
+    reductions,
+    shapes,
     softmax,
     updates,
 )
@@ -23,7 +26,19 @@ __all__ = ["PORTABLE_KERNELS", "Kernels", "kernels_for"]
 
 PORTABLE_KERNELS: dict[str, Callable[..., Any]] = {
     name: getattr(module, name)
-    for module in (activations, compilation, dropout, linear, losses, metrics, softmax, updates)
+    for module in (
+        activations,
+        arithmetic,
+        compilation,
+        dropout,
+        linear,
+        losses,
+        metrics,
+        reductions,
+        shapes,
+        softmax,
+        updates,
+    )
     for name in module.__all__
 }
 """All kernels by name, in their portable form."""

@@ -2,30 +2,49 @@
 
 from portable_nn.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from portable_nn.layers.affine import Affine
+from portable_nn.layers.arithmetic import Add, Div, Exp, Log, Mul, Neg, Power, Sub
 from portable_nn.layers.dropout import Dropout
 from portable_nn.layers.flatten import Flatten
 from portable_nn.layers.layer import Layer, Run
 from portable_nn.layers.matmul import MatMul
 from portable_nn.layers.parameter import Parameter, Transposed
+from portable_nn.layers.reductions import Mean, Repeat, Sum
+from portable_nn.layers.shapes import Branch, Concat, Reshape, Split, Transpose
 from portable_nn.layers.softmax import Softmax
 
 __all__ = [
     "ELU",
     "GELU",
+    "Add",
     "Affine",
+    "Branch",
+    "Concat",
+    "Div",
     "Dropout",
+    "Exp",
     "Flatten",
     "Identity",
     "Layer",
     "LeakyReLU",
+    "Log",
     "MatMul",
+    "Mean",
+    "Mul",
+    "Neg",
     "Parameter",
+    "Power",
     "ReLU",
+    "Repeat",
+    "Reshape",
     "Run",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Split",
+    "Sub",
+    "Sum",
     "Tanh",
+    "Transpose",
     "Transposed",
 ]

@@ -62,6 +62,7 @@ class Layer:
     """
 
     options: ClassVar[tuple[str, ...]] = ()
+    output_count: int = 1
     is_random: ClassVar[bool] = False
     """Whether the training pass draws random numbers."""
     weights_before: ClassVar[Initializer | None] = None
@@ -102,6 +103,18 @@ class Layer:
     def input_shape(self) -> tuple[int, ...] | None:
         """Return the shape of one sample, where the layer's parameters fix it."""
         return None
+
+    def __call__(self, *nodes: Any, name: str | None = None) -> Any:
+        """Apply the layer to nodes of a graph: return the node of its output, a tuple of nodes for several.
+
+        Raises
+        ------
+        TypeError
+            If there is no node, or something else than a node.
+        """
+        if not nodes or not all(hasattr(node, "graph") for node in nodes):
+            raise TypeError(f"{self} is called on the nodes of a graph, got {nodes}; arrays go to forward")
+        return nodes[0].graph.apply(self, nodes, name)
 
     # A layer that stands alone.
 

@@ -1,7 +1,9 @@
 """Networks: layers in some layout, with a loss."""
 
+from portable_nn.networks.graph import Graph
 from portable_nn.networks.loading import load
 from portable_nn.networks.network import Network
 from portable_nn.networks.sequential import Sequential
+from portable_nn.networks.steps import Node
 
-__all__ = ["Network", "Sequential", "load"]
+__all__ = ["Graph", "Network", "Node", "Sequential", "load"]

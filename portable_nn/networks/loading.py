@@ -6,26 +6,19 @@ Layers and losses are rebuilt from closed tables of names, to which the caller m
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from portable_nn import layers as layer_module
-from portable_nn import losses as loss_module
 from portable_nn.arrays import Namespace, Place
 from portable_nn.errors import CheckpointError
 from portable_nn.layers import Layer, Parameter
+from portable_nn.layers.layer import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.networks.files import PathLike, read
+from portable_nn.networks.graph import Graph
+from portable_nn.networks.kinds import LAYERS, LOSSES, tie
 from portable_nn.networks.network import Network
 from portable_nn.networks.sequential import Sequential
 from portable_nn.networks.wiring import Wiring
 
 __all__ = ["load"]
-
-_NOT_CONCRETE = {"Layer", "Run", "Parameter", "Transposed", "Loss"}
-_LAYERS: dict[str, type[Layer]] = {
-    name: getattr(layer_module, name) for name in layer_module.__all__ if name not in _NOT_CONCRETE
-}
-_LOSSES: dict[str, type[Loss]] = {
-    name: getattr(loss_module, name) for name in loss_module.__all__ if name not in _NOT_CONCRETE
-}
 
 
 def load(
@@ -58,21 +51,16 @@ def load(
     description, arrays = read(path)
     place = Place(xp, device, dtype or description.get("dtype", "float32"))
     own = list(classes)
-    layers = _LAYERS | {kind.__name__: kind for kind in own if issubclass(kind, Layer)}
-    losses = _LOSSES | {kind.__name__: kind for kind in own if issubclass(kind, Loss)}
+    layers = LAYERS | {kind.__name__: kind for kind in own if issubclass(kind, Layer)}
+    losses = LOSSES | {kind.__name__: kind for kind in own if issubclass(kind, Loss)}
     try:
         distinct = {name: _build(kind, layers) for name, kind in description["layers"].items()}
-        for name, tie in description["ties"].items():
-            _tie(distinct, name, tie)
+        for name, tied in description["ties"].items():
+            tie(distinct, name, tied["to"], transposed=tied["transposed"])
         _fill(Wiring(distinct).parameters, arrays, place)
-        network = Sequential(
-            *(distinct[name] for name in description["layout"]["layers"]),
-            loss=None if description["loss"] is None else _build(description["loss"], losses),
-            seed=description["seed"],
-            xp=place.xp,
-            device=place.device,
-            dtype=place.dtype_name,
-        )
+        loss = None if description["loss"] is None else _build(description["loss"], losses)
+        options = {"loss": loss, "seed": description["seed"], "xp": place.xp, "device": place.device}
+        network = _laid_out(description["layout"], distinct, options | {"dtype": place.dtype_name})
         if description["frozen"]:
             network.freeze(*description["frozen"])
         network.notes = dict(description["notes"])
@@ -98,13 +86,15 @@ def _fill(parameters: Mapping[str, Parameter], arrays: Mapping[str, Any], place:
         parameter.set(arrays[name], place, name)
 
 
-def _tie(layers: Mapping[str, Layer], name: str, tie: Mapping[str, Any]) -> None:
-    layer, own = name.rsplit(".", 1)
-    other_layer, other = tie["to"].rsplit(".", 1)
-    parameter = layers[other_layer].parameters[other]
-    if not isinstance(parameter, Parameter):
-        raise CheckpointError(f"{name} is tied to {tie['to']}, which is tied itself")
-    shared = parameter.T if tie["transposed"] else parameter
-    if shared.shape != layers[layer].parameters[own].shape:
-        raise CheckpointError(f"{name} is tied to {tie['to']}, which has another shape")
-    layers[layer].parameters[own] = shared
+def _laid_out(layout: Mapping[str, Any], layers: Mapping[str, Layer], options: dict[str, Any]) -> Network:
+    if layout["kind"] == "Sequential":
+        return Sequential(*(layers[name] for name in layout["layers"]), **options)
+    if layout["kind"] != "Graph":
+        raise CheckpointError(f"its layout is {layout['kind']}, known are Sequential and Graph")
+    graph = Graph(**options)
+    nodes = {name: graph.input(name) for name in layout["inputs"]}
+    for step in layout["steps"]:
+        made = as_tuple(graph.apply(layers[step["layer"]], [nodes[name] for name in step["inputs"]], step["name"]))
+        nodes.update(zip(step["outputs"], made, strict=True))
+    graph.output(*(nodes[name] for name in layout["outputs"]))
+    return graph

@@ -13,6 +13,7 @@ from portable_nn.layers.layer import Arrays, ParameterArrays, checked_input
 from portable_nn.layers.weights import common_place
 from portable_nn.losses import Loss
 from portable_nn.networks import files
+from portable_nn.networks.steps import Steps
 from portable_nn.networks.summary import summary
 from portable_nn.networks.wiring import Wiring
 
@@ -53,6 +54,8 @@ class Network:
         If a layer shares a parameter with a layer outside the network.
     """
 
+    order: Steps
+
     def __init__(
         self,
         layers: Mapping[str, Layer],
@@ -70,7 +73,7 @@ class Network:
         self.wiring = Wiring(self._layers)
         self.notes: dict[str, Any] = {}
         self._stream = random.Stream(self.seed)
-        self._output_shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Tape]:
         """Return the outputs y for x, and what the backward walk needs: a pure function."""
@@ -200,10 +203,7 @@ class Network:
     def save(self, path: files.PathLike) -> None:
         """Write structure, parameters and ties to one safetensors file; a file that is there is replaced at once.
 
-        Raises
-        ------
-        OSError
-            If the file cannot be written; what was there is left as it was.
+        If it cannot be written (OSError), what was there is left as it was.
         """
         files.save(self, path)
 
@@ -212,7 +212,7 @@ class Network:
 
         `input_shape`, of one sample, is known by itself where a layer fixes it.
         """
-        return summary(self._layers, self.wiring.parameters, input_shape)
+        return summary(self.order, self.wiring.parameters, input_shape)
 
     @property
     def place(self) -> Place:
@@ -263,9 +263,9 @@ class Network:
         x = checked_input(x, self._place, type(self).__name__)
         if x.ndim == 0:
             raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
-        sample = x.shape[1:]
-        if sample not in self._output_shapes:
-            self._output_shapes[sample] = self.output_shape(x.shape)[1:]
+        if x.shape[1:] not in self._fitting:
+            self.output_shape(x.shape)
+            self._fitting.add(x.shape[1:])
         return x
 
     def batch(self, x: Array, t: Array, sample_weight: Array | None = None) -> tuple[Any, Any, Any]:
@@ -277,8 +277,7 @@ class Network:
             If one of them does not fit the network, its loss or the others.
         """
         x = self.inputs(x)
-        shape = (x.shape[0], *self._output_shapes[x.shape[1:]])
-        return x, *self.criterion.targets(shape, t, self._place, sample_weight)
+        return x, *self.criterion.targets(self.output_shape(x.shape), t, self._place, sample_weight)
 
     def loss_and_gradients(
         self, run: Run, params: Sequence[Any], x: Any, t: Any, weight: Any = None

@@ -1,19 +1,17 @@
 """One layer after the other."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from portable_nn.arrays import Namespace
-from portable_nn.errors import ShapeError
-from portable_nn.layers import Layer, Run
+from portable_nn.layers import Layer
 from portable_nn.losses import Loss
-from portable_nn.networks.network import Network, Tape
+from portable_nn.networks.graph import Graph
 
 __all__ = ["Sequential"]
 
 
-class Sequential(Network):
-    """A network of layers in a row, each taking the output of the one before.
+class Sequential(Graph):
+    """A graph of one path: layers in a row, each taking the output of the one before.
 
     The parameters are named after the position of their layer: "0.W", "0.b", "2.W", ...
 
@@ -32,6 +30,8 @@ class Sequential(Network):
     ['0.W', '0.b', '2.W', '2.b']
     """
 
+    what = "layer"
+
     def __init__(
         self,
         *layers: Layer,
@@ -41,40 +41,17 @@ class Sequential(Network):
         device: Any = None,
         dtype: str | None = None,
     ):
+        super().__init__(loss=loss, seed=seed, xp=xp, device=device, dtype=dtype)
         if not layers:
             raise ValueError("Sequential needs at least one layer")
-        for layer in layers:
+        node = self.input("x")
+        for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not typed)
                 raise TypeError(f"Sequential needs layers, got {layer!r}")
-        named = {str(i): layer for i, layer in enumerate(layers)}
-        super().__init__(named, loss=loss, seed=seed, xp=xp, device=device, dtype=dtype)
-        self._draw()
-
-    def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Tape]:
-        """Return the output of the last layer, and what each layer kept."""
-        tape: list[tuple[str, Layer, Any, Any]] = []
-        for name, layer in self._layers.items():
-            layer_params = self.wiring.layer_params(name, run.kernels, params)
-            x, kept = layer.forward_pass(run, layer_params, x)
-            tape.append((name, layer, layer_params, kept))
-        return x, tape
-
-    def backward_walk(self, run: Run, params: Sequence[Any], tape: Tape, dy: Any) -> list[Any]:
-        """Return the gradients, from the last layer to the first."""
-        grads: list[Any] = [None] * len(params)
-        for name, layer, layer_params, kept in reversed(tape):
-            dy, layer_grads = layer.backward_pass(run, layer_params, kept, dy)
-            self.wiring.add_gradients(name, run.kernels, grads, layer_grads)
-        return grads
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the last layer's output."""
-        for name, layer in self._layers.items():
-            try:
-                shape = layer.output_shape(shape)
-            except ShapeError as error:
-                raise ShapeError(f"layer {name}: {error}") from None
-        return shape
+            if layer.output_count > 1:
+                raise ValueError(f"layer {i}: {layer!r} has {layer.output_count} outputs; use a Graph")
+            node = self.apply(layer, [node], str(i))
+        self.output(node)
 
     def layout(self) -> dict[str, Any]:
         """Return the order of the layers, each by its first name."""
@@ -82,7 +59,7 @@ class Sequential(Network):
         return {"kind": "Sequential", "layers": [names[id(layer)] for layer in self.layers]}
 
     def __len__(self) -> int:
-        return len(self._layers)
+        return len(self.order.steps)
 
     def __getitem__(self, position: int) -> Layer:
-        return self.layers[position]
+        return self.order.steps[position].layer

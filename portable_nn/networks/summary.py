@@ -3,28 +3,27 @@
 import math
 from collections.abc import Mapping
 
-from portable_nn.layers import Layer, Parameter
+from portable_nn.layers import Parameter
+from portable_nn.networks.steps import Steps
 
 __all__ = ["summary"]
 
 
-def summary(
-    layers: Mapping[str, Layer], parameters: Mapping[str, Parameter], input_shape: tuple[int, ...] | None = None
-) -> str:
-    """Return a table of layers in a row: name and class, output shape, number of parameters of its own.
+def summary(order: Steps, parameters: Mapping[str, Parameter], input_shape: tuple[int, ...] | None = None) -> str:
+    """Return a table of the layers: name and call, output shape, number of parameters of its own.
 
     Parameters
     ----------
     input_shape : tuple of int, optional
         The shape of one sample. By default that of the first layer that fixes it, if those before keep the shape.
     """
-    shapes = _output_shapes(layers, input_shape)
+    shapes = _output_shapes(order, input_shape)
     rows = [("layer", "output shape", "parameters")]
-    for name, layer in layers.items():
-        own = {full: p for full, p in parameters.items() if full.rpartition(".")[0] == name}
-        count = sum(math.prod(p.shape) for p in own.values())
-        shared = len(layer.parameters) - len(own)
-        rows.append((f"{name} {layer!r}", shapes[name], f"{count:,}" + (" (shared)" if shared else "")))
+    for step in order.steps:
+        own = [p for full, p in parameters.items() if full.rpartition(".")[0] == step.name]
+        count = f"{sum(math.prod(p.shape) for p in own):,}"
+        shared = " (shared)" if len(step.layer.parameters) > len(own) else ""
+        rows.append((f"{step.name} {step.layer!r}", shapes.get(step.outputs[0], "?"), count + shared))
     total = sum(math.prod(p.shape) for p in parameters.values())
     frozen = sum(math.prod(p.shape) for p in parameters.values() if not p.trainable)
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
@@ -35,12 +34,11 @@ def summary(
     )
 
 
-def _output_shapes(layers: Mapping[str, Layer], input_shape: tuple[int, ...] | None) -> dict[str, str]:
+def _output_shapes(order: Steps, input_shape: tuple[int, ...] | None) -> dict[str, str]:
     if input_shape is None:
-        input_shape = next((fixed for layer in layers.values() if (fixed := layer.input_shape())), None)
-    shape = None if input_shape is None else (1, *input_shape)
-    shapes: dict[str, str] = {}
-    for name, layer in layers.items():
-        shape = None if shape is None else layer.output_shape(shape)
-        shapes[name] = "?" if shape is None else f"({', '.join(['N', *map(str, shape[1:])])})"
-    return shapes
+        fixed = (step.layer.input_shape() for step in order.steps)
+        input_shape = next((shape for shape in fixed if shape), None)
+    if input_shape is None or len(order.inputs) != 1:
+        return {}
+    shapes = order.shapes([(1, *input_shape)])
+    return {name: f"({', '.join(['N', *map(str, shape[1:])])})" for name, shape in shapes.items()}

@@ -22,11 +22,15 @@ class Case:
     layer : callable
         Returns a new layer or loss.
     inputs : callable
-        Takes a `numpy.random.Generator` and returns NumPy arrays: x (N, ...), or y, t and perhaps sample weights.
+        Takes a `numpy.random.Generator` and returns NumPy arrays: the inputs of a layer, or y, t and perhaps sample
+        weights.
+    batched : bool
+        Whether all inputs have the batch axis first, and any size of it, 0 too, makes sense.
     """
 
     layer: Callable[[], Layer | Loss]
     inputs: Callable[[np.random.Generator], tuple[Any, ...]]
+    batched: bool = True
 
     def make(self) -> tuple[Layer | Loss, tuple[Any, ...]]:
         """Return a new layer, drawn from seed 0, and its inputs: float64, labels int64; the same at every call."""
@@ -34,7 +38,15 @@ class Case:
 
 
 def _normal(*shape: int) -> Callable[[np.random.Generator], tuple[Any, ...]]:
-    return lambda rng: (rng.standard_normal(shape),)
+    return _several(shape)
+
+
+def _several(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+    return lambda rng: tuple(np.asarray(rng.standard_normal(shape)) for shape in shapes)
+
+
+def _positive(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+    return lambda rng: tuple(np.asarray(rng.uniform(0.5, 2.0, shape)) for shape in shapes)
 
 
 def _labels(rng: np.random.Generator) -> tuple[Any, ...]:
@@ -87,6 +99,41 @@ CASES: dict[str, Case] = {
     "Softmax": Case(layers.Softmax, _normal(5, 3)),
     "Flatten": Case(layers.Flatten, _normal(5, 2, 3)),
     "Dropout": Case(lambda: layers.Dropout(0.4, seed=0), _normal(5, 6)),
+    "Add": Case(layers.Add, _several((5, 3), (5, 3))),
+    "Add, a row to each": Case(layers.Add, _several((5, 3), (3,)), batched=False),
+    "Sub": Case(layers.Sub, _several((5, 3), (5, 3))),
+    "Sub, a column and a row": Case(layers.Sub, _several((5, 1), (1, 3)), batched=False),
+    "Mul": Case(layers.Mul, _several((5, 3), (5, 1))),
+    "Mul of numbers": Case(layers.Mul, _several((), ()), batched=False),
+    "Mul of a number and images": Case(layers.Mul, _several((), (5, 2, 3, 2)), batched=False),
+    "Div": Case(layers.Div, _positive((5, 3), (5, 3))),
+    "Div, a row by each": Case(layers.Div, _positive((3,), (5, 2, 1)), batched=False),
+    "Power": Case(lambda: layers.Power(3), _normal(5, 3)),
+    "Power, a root": Case(lambda: layers.Power(0.5), _positive((5, 3))),
+    "Power of 0": Case(lambda: layers.Power(0), lambda rng: (np.zeros((5, 3)),)),
+    "Power of 0, exponent 1": Case(lambda: layers.Power(1), lambda rng: (np.zeros((5, 3)),)),
+    "Neg": Case(layers.Neg, _normal(5, 3)),
+    "Exp": Case(layers.Exp, _normal(5, 3)),
+    "Exp of a number": Case(layers.Exp, _normal(), batched=False),
+    "Log": Case(layers.Log, _positive((5, 3))),
+    "MatMul of two": Case(layers.MatMul, _several((5, 3), (3, 4)), batched=False),
+    "MatMul of stacks": Case(layers.MatMul, _several((5, 2, 3), (5, 3, 4))),
+    "MatMul of stacks that broadcast": Case(layers.MatMul, _several((5, 1, 2, 3), (2, 3, 4)), batched=False),
+    "Sum": Case(layers.Sum, _normal(5, 3), batched=False),
+    "Sum along axes": Case(lambda: layers.Sum((1, -1)), _normal(5, 3, 2, 2)),
+    "Sum that keeps axes": Case(lambda: layers.Sum(1, keepdims=True), _normal(5, 3, 2)),
+    "Mean": Case(lambda: layers.Mean((-1, 0)), _normal(5, 3, 2), batched=False),
+    "Mean that keeps axes": Case(lambda: layers.Mean(1, keepdims=True), _normal(5, 3)),
+    "Repeat": Case(lambda: layers.Repeat(2), _normal(1, 3), batched=False),
+    "Repeat along an axis": Case(lambda: layers.Repeat(3, axis=-2), _normal(5, 2, 3)),
+    "Branch": Case(lambda: layers.Branch(3), _normal(5, 3)),
+    "Reshape": Case(lambda: layers.Reshape((3, 2, 2)), _normal(5, 12)),
+    "Transpose": Case(layers.Transpose, _normal(5, 3, 2)),
+    "Transpose of all axes": Case(lambda: layers.Transpose((0, 2, 3, 1)), _normal(5, 3, 2, 4)),
+    "Concat": Case(layers.Concat, _several((5, 3), (5, 1), (5, 2))),
+    "Concat along an axis": Case(lambda: layers.Concat(1), _several((5, 3, 2), (5, 1, 2))),
+    "Split": Case(lambda: layers.Split(3), _normal(5, 6)),
+    "Split by sizes": Case(lambda: layers.Split((1, 2), axis=1), _normal(5, 3, 2)),
     "SoftmaxWithLoss": Case(losses.SoftmaxWithLoss, _labels),
     "SoftmaxWithLoss of one-hot": Case(losses.SoftmaxWithLoss, _one_hot),
     "SoftmaxWithLoss of distributions": Case(lambda: losses.SoftmaxWithLoss("sum"), _distributions),

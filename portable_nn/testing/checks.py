@@ -288,6 +288,6 @@ def _jax_gradients(subject: _Subject, dy: list[np.ndarray]) -> Gradients:
         run = _run(Place("jax", "cpu", "float64"), PORTABLE)
         arrays = {name: run.place.asarray(array) for name, array in subject.arrays.items()}
         _, vjp = jax.vjp(partial(subject.output, run), arrays)
-        douts = tuple(run.place.asarray(d) for d in dy)
-        (found,) = vjp(douts if len(douts) > 1 else douts[0])
+        douts = [run.place.asarray(d) for d in dy]
+        (found,) = vjp(tuple(douts) if len(douts) > 1 else douts[0])
         return {name: np.asarray(found[name]) for name in arrays}  # JAX sorts the names

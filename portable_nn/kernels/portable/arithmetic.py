@@ -1,0 +1,118 @@
+"""Arithmetic as NumPy broadcasts it, and its gradients. The sum, the product and `matmul` themselves are in `linear`.
+
+A gradient takes dy, the derivative of the loss by y, and gives the derivative by one input in the shape of that input:
+where an element was used many times, its derivatives add.
+"""
+
+from portable_nn.arrays import Array, namespace_of
+
+__all__ = [
+    "divide",
+    "divide_gradient_a",
+    "divide_gradient_b",
+    "exp",
+    "exp_gradient",
+    "log",
+    "log_gradient",
+    "matmul_gradient_a",
+    "matmul_gradient_b",
+    "multiply_gradient",
+    "negative",
+    "negative_gradient",
+    "power",
+    "power_gradient",
+    "subtract",
+    "subtract_gradient_b",
+    "unbroadcast",
+]
+
+
+def unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
+    """Return dy summed over the axes along which an array of `shape` was broadcast to the shape of dy."""
+    if dy.shape == shape:
+        return dy
+    xp = namespace_of(dy)
+    sizes = (1,) * (dy.ndim - len(shape)) + tuple(shape)
+    axes = tuple(i for i, size in enumerate(sizes) if size != dy.shape[i])
+    return xp.reshape(xp.sum(dy, axis=axes) if axes else dy, shape)
+
+
+def subtract(a: Array, b: Array) -> Array:
+    """Return a - b."""
+    return a - b
+
+
+def subtract_gradient_b(dy: Array, shape: tuple[int, ...]) -> Array:
+    """Return db = -dy, for b of `shape`; da is `unbroadcast` alone, as in the sum."""
+    return -unbroadcast(dy, shape)
+
+
+def multiply_gradient(dy: Array, other: Array, shape: tuple[int, ...]) -> Array:
+    """Return the derivative by the factor of `shape` that was multiplied by `other`: dy other."""
+    return unbroadcast(dy * other, shape)
+
+
+def divide(a: Array, b: Array) -> Array:
+    """Return a / b."""
+    return a / b
+
+
+def divide_gradient_a(dy: Array, b: Array, shape: tuple[int, ...]) -> Array:
+    """Return da = dy / b, for a of `shape`."""
+    return unbroadcast(dy / b, shape)
+
+
+def divide_gradient_b(dy: Array, a: Array, b: Array) -> Array:
+    """Return db = -dy a / b^2."""
+    return unbroadcast(-dy * (a / b) / b, b.shape)
+
+
+def power(x: Array, exponent: float) -> Array:
+    """Return x to a constant power; 0 to the power of 0 is 1."""
+    return namespace_of(x).pow(x, exponent)
+
+
+def power_gradient(dy: Array, x: Array, exponent: float) -> Array:
+    """Return dy n x^(n - 1); 0 for n = 0, also at x = 0."""
+    xp = namespace_of(x)
+    return xp.zeros_like(dy) if exponent == 0 else dy * (exponent * xp.pow(x, exponent - 1))
+
+
+def negative(x: Array) -> Array:
+    """Return -x."""
+    return -x
+
+
+def negative_gradient(dy: Array, y: Array) -> Array:
+    """Return -dy."""
+    return -dy
+
+
+def exp(x: Array) -> Array:
+    """Return e to the power of x."""
+    return namespace_of(x).exp(x)
+
+
+def exp_gradient(dy: Array, y: Array) -> Array:
+    """Return dy y."""
+    return dy * y
+
+
+def log(x: Array) -> Array:
+    """Return the natural logarithm of x."""
+    return namespace_of(x).log(x)
+
+
+def log_gradient(dy: Array, x: Array) -> Array:
+    """Return dy / x."""
+    return dy / x
+
+
+def matmul_gradient_a(dy: Array, b: Array, shape: tuple[int, ...]) -> Array:
+    """Return da = dy b^T for a of `shape`: dy (..., n, m), b (..., k, m), da (..., n, k)."""
+    return unbroadcast(dy @ namespace_of(b).matrix_transpose(b), shape)
+
+
+def matmul_gradient_b(dy: Array, a: Array, shape: tuple[int, ...]) -> Array:
+    """Return db = a^T dy for b of `shape`: dy (..., n, m), a (..., n, k), db (..., k, m)."""
+    return unbroadcast(namespace_of(a).matrix_transpose(a) @ dy, shape)

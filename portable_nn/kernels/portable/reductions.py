@@ -1,0 +1,51 @@
+"""Sums and means along axes, and their mirror, repetition. Axes are counted from the front."""
+
+import math
+
+from portable_nn.arrays import Array, namespace_of
+
+__all__ = [
+    "mean_along",
+    "mean_along_gradient",
+    "repeat_along",
+    "repeat_along_gradient",
+    "sum_along",
+    "sum_along_gradient",
+]
+
+
+def sum_along(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """Return x summed along `axes`, which stay as axes of size 1 if `keepdims`."""
+    return namespace_of(x).sum(x, axis=axes, keepdims=keepdims)
+
+
+def sum_along_gradient(dy: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    """Return dy repeated along `axes` to the shape of x: a view where the library has such."""
+    xp = namespace_of(dy)
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    return xp.broadcast_to(xp.reshape(dy, kept), shape)
+
+
+def mean_along(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """Return the mean of x along `axes`, which stay as axes of size 1 if `keepdims`."""
+    return namespace_of(x).mean(x, axis=axes, keepdims=keepdims)
+
+
+def mean_along_gradient(dy: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    """Return dy, divided by the number of elements in each mean, repeated along `axes` to the shape of x."""
+    return sum_along_gradient(dy / max(math.prod(shape[axis] for axis in axes), 1), shape, axes)
+
+
+def repeat_along(x: Array, times: int, axis: int) -> Array:
+    """Return x with each element repeated along `axis`: (..., size, ...) to (..., size * times, ...)."""
+    xp = namespace_of(x)
+    before, after = x.shape[: axis + 1], x.shape[axis + 1 :]
+    copies = xp.broadcast_to(xp.expand_dims(x, axis=axis + 1), (*before, times, *after))
+    return xp.reshape(copies, (*before[:-1], before[-1] * times, *after))
+
+
+def repeat_along_gradient(dy: Array, times: int, axis: int) -> Array:
+    """Return the sum of dy over the copies of each element: (..., size * times, ...) to (..., size, ...)."""
+    xp = namespace_of(dy)
+    copies = (*dy.shape[:axis], dy.shape[axis] // times, times, *dy.shape[axis + 1 :])
+    return xp.sum(xp.reshape(dy, copies), axis=axis + 1)

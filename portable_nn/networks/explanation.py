@@ -1,0 +1,55 @@
+"""The chain rule as a table."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from portable_nn.layers.layer import Arrays, as_tuple
+from portable_nn.networks.drawing import shown
+from portable_nn.networks.network import Tape
+from portable_nn.networks.steps import Step
+
+if TYPE_CHECKING:
+    from portable_nn.networks.graph import Graph
+
+__all__ = ["explain"]
+
+_HEADINGS = ("node", "input", "incoming gradient", "local derivative", "outgoing gradient")
+
+
+def explain(graph: "Graph", tape: Tape) -> str:
+    """Return a table with one row for each arrow into a layer, from the outputs back: incoming times local is outgoing.
+
+    `tape` is what the layers kept in the forward pass. The gradient of a value that several layers take is the sum of
+    its outgoing gradients.
+
+    Raises
+    ------
+    RuntimeError
+        If there was no forward pass with its backward pass.
+    """
+    if not graph.gradients:
+        raise RuntimeError("this graph needs a forward pass and a backward pass before explain")
+    outgoing: dict[str, list[str]] = defaultdict(list)
+    for _, end, _, _, derivative in graph.edges():
+        outgoing[end].append(shown(derivative))
+    rows: list[tuple[str, ...]] = [_HEADINGS]
+    for step, params, kept in reversed(tape):
+        incoming = ", ".join(shown(graph.gradients[name]) for name in step.outputs)
+        for i, local in enumerate(_local_derivatives(graph, step, params, kept)):
+            rows.append((f"{step.name}: {step.layer!r}", step.inputs[i], incoming, local, outgoing[step.name][i]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def _local_derivatives(graph: "Graph", step: Step, params: Arrays, kept: Any) -> list[str]:
+    """Return the derivative by each input: of each output, if those are numbers; else its shape."""
+    outputs = [graph.values[name] for name in step.outputs]
+    if any(y.shape for y in outputs):
+        shapes = ", ".join(str(tuple(y.shape)) for y in outputs)
+        return [f"{shapes} by {tuple(graph.values[name].shape)}" for name in step.inputs]
+    by_output: list[tuple[Any, ...]] = []
+    for i in range(len(outputs)):
+        unit = [graph.place.asarray(float(i == j)) for j in range(len(outputs))]
+        by_output.append(as_tuple(step.layer.backward_pass(graph.run(), params, kept, *unit)[0]))
+    return [", ".join(map(shown, by_input)) for by_input in zip(*by_output, strict=True)]

@@ -1,0 +1,39 @@
+"""The closed tables of layers and losses that may stand in a text or a file, and how their parameters are tied."""
+
+from collections.abc import Mapping
+
+from portable_nn import layers as layer_module
+from portable_nn import losses as loss_module
+from portable_nn.layers import Layer, Parameter
+from portable_nn.losses import Loss
+
+__all__ = ["LAYERS", "LOSSES", "tie"]
+
+_NOT_CONCRETE = {"Layer", "Run", "Parameter", "Transposed", "Loss"}
+LAYERS: dict[str, type[Layer]] = {
+    name: getattr(layer_module, name) for name in layer_module.__all__ if name not in _NOT_CONCRETE
+}
+LOSSES: dict[str, type[Loss]] = {
+    name: getattr(loss_module, name) for name in loss_module.__all__ if name not in _NOT_CONCRETE
+}
+
+
+def tie(layers: Mapping[str, Layer], name: str, to: str, *, transposed: bool) -> None:
+    """Make the parameter `name` ("affine2.W") of a layer that of another, or its transpose.
+
+    Raises
+    ------
+    KeyError
+        If there is no such parameter.
+    ValueError
+        If the other parameter is tied itself or has another shape.
+    """
+    layer, _, own = name.rpartition(".")
+    other_layer, _, other = to.rpartition(".")
+    parameter = layers[other_layer].parameters[other]
+    if not isinstance(parameter, Parameter):
+        raise ValueError(f"{name} is tied to {to}, which is tied itself")
+    shared = parameter.T if transposed else parameter
+    if shared.shape != layers[layer].parameters[own].shape:
+        raise ValueError(f"{name} is tied to {to}, which has another shape")
+    layers[layer].parameters[own] = shared

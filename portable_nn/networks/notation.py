@@ -1,0 +1,219 @@
+"""Graphs as one line of text: `((x y *) b +)` in postfix, the order of the forward pass, `(+ (* x y) b)` in prefix.
+
+An application stands in parentheses with its operands before (postfix) or after (prefix) the layer, which is
+`+ - * /` or `^2` for arithmetic (`-` of one operand is Neg), else the call that makes it: `(x Affine(3, 2))`.
+Every other word is an input, or the name of a value that came before:
+
+- `(x y *)=p` names an application, so that `p` can be used again;
+- `(x Split(2)).1=s` is the first output of several; the second is then `s.2`;
+- `(y @affine1)` applies the layer of affine1 once more;
+- `affine2.W=affine1.W^T` after the outputs ties a parameter to another, here to its transpose.
+
+Several outputs stand one after the other. Steps and inputs get the order of the text. Nothing in a text is executed or
+imported: layers come from a closed table.
+"""
+
+import ast
+import inspect
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from portable_nn.layers import Layer
+from portable_nn.layers.layer import as_tuple, describe
+from portable_nn.networks.kinds import LAYERS, tie
+from portable_nn.networks.steps import Node, Steps, takes
+
+if TYPE_CHECKING:
+    from portable_nn.networks.graph import Graph
+
+__all__ = ["read", "write"]
+
+_SIGNS = {("+", 2): "Add", ("-", 2): "Sub", ("*", 2): "Mul", ("/", 2): "Div", ("-", 1): "Neg"}
+_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_WORD = rf"(?:[\w.]+|{_QUOTED})"
+_INSIDE = rf"""(?:[^()'"]|{_QUOTED})"""
+_TOKEN = re.compile(
+    rf"""(?P<space>\s+)
+    | (?P<open>\()
+    | (?P<close>\)(?:\.(?P<output>\d+))?(?:=(?P<name>{_WORD}))?)
+    | (?P<call>[^\W\d]\w*\((?:{_INSIDE}|\((?:{_INSIDE}|\({_INSIDE}*+\))*+\))*+\))
+    | (?P<again>@{_WORD})
+    | (?P<power>\^[-+.\w]+)
+    | (?P<sign>[-+*/])
+    | (?P<tie>(?P<own>{_WORD})=(?P<other>{_WORD})(?P<transposed>\^T)?)
+    | (?P<word>{_WORD})""",
+    re.VERBOSE,
+)
+
+
+def write(graph: "Graph", *, prefix: bool) -> str:
+    """Return a graph in postfix or prefix notation."""
+    steps = graph.order.steps
+    makers = {output: step for step in steps for output in step.outputs}
+    uses = Counter(name for step in steps for name in step.inputs) + Counter(graph.order.outputs)
+    calls = Counter(id(step.layer) for step in steps)
+    heads: dict[int, str] = {}
+    written = Steps()
+    begun: set[str] = set()
+
+    def value(name: str) -> str:
+        step = makers.get(name)
+        if step is None or step.name in begun:
+            return _word(name)
+        begun.add(step.name)
+        operands = [value(operand) for operand in step.inputs]
+        head = heads.get(id(step.layer)) or _head(step.layer, len(operands))
+        heads[id(step.layer)] = f"@{_word(step.name)}" if calls[id(step.layer)] > 1 else head
+        used_again = sum(uses[output] for output in step.outputs) > 1 or calls[id(step.layer)] > 1
+        named = used_again or step.name != written.default_name(step.layer)
+        written.steps.append(step)
+        inside = " ".join([head, *operands] if prefix else [*operands, head])
+        which = f".{step.outputs.index(name) + 1}" if len(step.outputs) > 1 else ""
+        return f"({inside}){which}" + (f"={_word(step.name)}" if named else "")
+
+    outputs = [value(name) for name in graph.order.outputs]
+    ties = [
+        f"{_word(name)}={_word(tied['to'])}{'^T' if tied['transposed'] else ''}"
+        for name, tied in graph.wiring.ties().items()
+    ]
+    return " ".join(outputs + ties)
+
+
+def read(graph: "Graph", text: str, classes: Iterable[type[Layer]], *, prefix: bool) -> "Graph":
+    """Build in an empty graph what a text in postfix or prefix notation says, and return it.
+
+    Raises
+    ------
+    ValueError
+        If the text is wrong; the message says where and why.
+    """
+    reader = _Reader(graph, classes, prefix=prefix)
+    position = 0
+    try:
+        while position < len(text):
+            token = _TOKEN.match(text, position)
+            if token is None:
+                raise ValueError("this is no part of the notation")
+            reader.take(token)
+            position = token.end()
+        reader.finish()
+    except (ValueError, TypeError, KeyError, SyntaxError) as error:
+        problem = f"there is no layer or parameter {error}" if isinstance(error, KeyError) else error
+        at = position if reader.blamed is None else reader.blamed.start()
+        raise ValueError(f"at character {at + 1}, {text[at : at + 20]!r}: {problem}") from error
+    return graph
+
+
+class _Reader:
+    """Builds a graph token by token, the applications that are still open on a stack."""
+
+    def __init__(self, graph: "Graph", classes: Iterable[type[Layer]], *, prefix: bool):
+        self.graph = graph
+        self.table: dict[str, Any] = LAYERS | {kind.__name__: kind for kind in classes}
+        self.prefix = prefix
+        self.values: dict[str, Node] = {}
+        self.layers: dict[str, Layer] = {}
+        self.stack: list[list[Node | re.Match[str]]] = [[]]
+        self.blamed: re.Match[str] | None = None
+        """The layer to which an error belongs, if not to the token that was taken last."""
+
+    def take(self, token: re.Match[str]) -> None:
+        match token.lastgroup:
+            case "space":
+                pass
+            case "open":
+                self.stack.append([])
+            case "close":
+                self._close(token)
+            case "word":
+                self.stack[-1].append(self._value(_name(token["word"])))
+            case "tie":
+                tie(self.layers, _name(token["own"]), _name(token["other"]), transposed=bool(token["transposed"]))
+            case _:
+                if len(self.stack) == 1:
+                    raise ValueError("a layer stands in parentheses, with its operands")
+                self.stack[-1].append(token)
+
+    def finish(self) -> None:
+        if len(self.stack) > 1:
+            raise ValueError(f"{len(self.stack) - 1} open parentheses are not closed")
+        self.graph.output(*(node for node in self.stack[0] if isinstance(node, Node)))
+
+    def _value(self, name: str) -> Node:
+        if name not in self.values:
+            self.values[name] = self.graph.input(name)
+        return self.values[name]
+
+    def _close(self, token: re.Match[str]) -> None:
+        parts = self.stack.pop()
+        if not self.stack:
+            raise ValueError("this parenthesis was not opened")
+        head = parts.pop(0 if self.prefix else -1) if parts else None
+        nodes = [part for part in parts if isinstance(part, Node)]
+        if head is None or isinstance(head, Node) or len(nodes) < len(parts) or not nodes:
+            place = "first" if self.prefix else "last"
+            raise ValueError(f"parentheses need operands and one layer, which stands {place}")
+        self.blamed = head
+        layer = self._layer(head, len(nodes))
+        made = as_tuple(self.graph.apply(layer, nodes, _name(token["name"]) if token["name"] else None))
+        self.values |= {node.name: node for node in made}
+        self.layers[self.graph.order.steps[-1].name] = layer
+        which = token["output"]
+        if len(made) == 1 and which:
+            raise ValueError("this layer has one output, which takes no number")
+        if len(made) > 1 and not 1 <= int(which or 0) <= len(made):
+            raise ValueError(f"this layer has {len(made)} outputs: write .1 to .{len(made)} after the parenthesis")
+        self.stack[-1].append(made[int(which or 1) - 1])
+        self.blamed = None
+
+    def _layer(self, head: re.Match[str], count: int) -> Layer:
+        text = head[0]
+        if head["again"]:
+            layer = self.layers[_name(text[1:])]
+        elif head["power"]:
+            layer = self.table["Power"](_literal(text[1:]))
+        elif head["sign"]:
+            layer = self.table[_SIGNS[text, count]]() if (text, count) in _SIGNS else None
+        else:
+            layer = self._called(text)
+        if layer is None or not takes(layer, count):
+            raise ValueError(f"this layer does not take {count} operand{'s' * (count > 1)}")
+        return layer
+
+    def _called(self, text: str) -> Layer:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("this is no layer")
+        kind = self.table[call.func.id]
+        values = [_literal(argument) for argument in call.args]
+        options = {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
+        # Only what `describe` writes: a namespace, say, would be imported.
+        given = inspect.signature(kind).bind(*values, **options).arguments
+        if not set(given) <= set(kind.options):
+            raise ValueError(f"{call.func.id} has the options {', '.join(kind.options)}, got {', '.join(given)}")
+        return kind(*values, **options)
+
+
+def _head(layer: Layer, count: int) -> str:
+    kind = type(layer).__name__
+    sign = next((sign for (sign, operands), name in _SIGNS.items() if (name, operands) == (kind, count)), None)
+    if kind == "Power":
+        return "^" + repr(layer.config()["exponent"]).removesuffix(".0")
+    return sign or describe(type(layer), layer.config())
+
+
+def _word(name: str) -> str:
+    return name if re.fullmatch(r"[\w.]+", name) else repr(name)
+
+
+def _name(word: str) -> str:
+    return ast.literal_eval(word) if word[0] in "'\"" else word
+
+
+def _literal(text: str | ast.expr) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError):
+        raise ValueError("options are numbers, strings, lists and booleans") from None

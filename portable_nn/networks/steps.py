@@ -1,0 +1,142 @@
+"""The order of a graph: which layer takes which values, and gives which."""
+
+import inspect
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portable_nn.errors import ShapeError
+from portable_nn.layers import Layer
+
+__all__ = ["Node", "Step", "Steps", "output_box", "takes"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of a graph: an input, or what a layer gives. Layers are called on nodes."""
+
+    graph: Any
+    name: str
+
+    def __repr__(self) -> str:
+        return f"Node({self.name!r})"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer at its place in a graph.
+
+    Attributes
+    ----------
+    name : str
+        The layer's name, which begins the names of its parameters.
+    inputs, outputs : tuple of str
+        The names of the values that it takes and gives.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class Steps:
+    """Values by name and the layers between them, in the order in which they were put there, each after what it needs.
+
+    Attributes
+    ----------
+    inputs, outputs : list of str
+        The names of the values that come from outside, and that are asked for. With outputs, nothing more is added.
+    steps : list of Step
+    """
+
+    def __init__(self) -> None:
+        self.inputs: list[str] = []
+        self.steps: list[Step] = []
+        self.outputs: list[str] = []
+
+    def add_input(self, name: str) -> None:
+        """Add an input; ValueError if the name is taken or there are outputs."""
+        self.inputs.append(self._new(name))
+
+    def add(self, layer: Layer, inputs: Sequence[str], name: str | None) -> Step:
+        """Add a layer, named after its class and a number by default.
+
+        Raises
+        ------
+        ValueError
+            As for `add_input`, or if the layer does not take as many inputs.
+        """
+        if not takes(layer, len(inputs)):
+            raise ValueError(f"{layer!r} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
+        name = self._new(name or self.default_name(layer))
+        count = layer.output_count
+        outputs = (name,) if count == 1 else tuple(self._new(f"{name}.{i}") for i in range(1, count + 1))
+        self.steps.append(Step(name, layer, tuple(inputs), outputs))
+        return self.steps[-1]
+
+    def default_name(self, layer: Layer) -> str:
+        """Return the name that `add` gives to a layer without one."""
+        kind, taken = type(layer).__name__.lower(), set(self.values())
+        return next(name for i in itertools.count(1) if (name := f"{kind}{i}") not in taken)
+
+    def finish(self, outputs: Sequence[str]) -> None:
+        """Say what is asked for; ValueError if that is nothing, was said before, or leaves a value without use."""
+        self._new("")
+        if not outputs:
+            raise ValueError("a graph needs at least one output")
+        used = {name for step in self.steps for name in step.inputs} | set(outputs)
+        for name in self.values():
+            if name not in used:
+                raise ValueError(f"the node {name} is not used: it leads to no output")
+        self.outputs = list(outputs)
+
+    def values(self) -> list[str]:
+        """Return the names of all values."""
+        return [*self.inputs, *(name for step in self.steps for name in step.outputs)]
+
+    def last_uses(self) -> dict[str, list[str]]:
+        """Return for each step the values that nothing needs after it."""
+        last = {name: step.name for step in self.steps for name in (*step.outputs, *step.inputs)}
+        uses: dict[str, list[str]] = {step.name: [] for step in self.steps}
+        for name, step in last.items():
+            if name not in self.outputs:
+                uses[step].append(name)
+        return uses
+
+    def shapes(self, inputs: Sequence[tuple[int, ...]], what: str = "node") -> dict[str, Any]:
+        """Return the shapes of all values for inputs of these shapes; ShapeError names the step that refuses them."""
+        if len(inputs) != len(self.inputs):
+            raise ShapeError(f"this graph has the inputs {', '.join(self.inputs)}: call forward with all of them")
+        shapes: dict[str, Any] = dict(zip(self.inputs, inputs, strict=True))
+        for step in self.steps:
+            try:
+                shape = step.layer.output_shape(*(shapes[name] for name in step.inputs))
+            except ShapeError as error:
+                raise ShapeError(f"{what} {step.name}: {error}") from None
+            shapes.update(zip(step.outputs, (shape,) if len(step.outputs) == 1 else shape, strict=True))
+        return shapes
+
+    def _new(self, name: str) -> str:
+        if self.outputs:
+            raise ValueError("the graph has its output already, and cannot grow")
+        if name in self.values():
+            raise ValueError(f"there is a node {name} already")
+        if len(name.splitlines()) > 1:
+            raise ValueError(f"the name of a node needs to be one line, got {name!r}")
+        return name
+
+
+def takes(layer: Layer, count: int) -> bool:
+    """Tell whether a layer takes `count` inputs."""
+    try:
+        inspect.signature(layer.forward_pass).bind(None, None, *range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def output_box(name: str) -> str:
+    """Return what pictures call the box of an output: no value's name, as those are one line."""
+    return f"output\n{name}"
