@@ -78,7 +78,7 @@ class Steps:
 
     def default_name(self, layer: Layer) -> str:
         """Return the name that `add` gives to a layer without one."""
-        kind, taken = type(layer).__name__.lower(), set(self.values())
+        kind, taken = type(layer).__name__.lower(), self._taken()
         return next(name for i in itertools.count(1) if (name := f"{kind}{i}") not in taken)
 
     def finish(self, outputs: Sequence[str]) -> None:
@@ -121,11 +121,14 @@ class Steps:
     def _new(self, name: str) -> str:
         if self.outputs:
             raise ValueError("the graph has its output already, and cannot grow")
-        if name in self.values():
+        if name in self._taken():
             raise ValueError(f"there is a node {name} already")
-        if len(name.splitlines()) > 1:
+        if "\n" in name:
             raise ValueError(f"the name of a node needs to be one line, got {name!r}")
         return name
+
+    def _taken(self) -> set[str]:
+        return {*self.values(), *(step.name for step in self.steps)}
 
 
 def takes(layer: Layer, count: int) -> bool:
