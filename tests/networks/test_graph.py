@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import portable_nn as pnn
@@ -111,6 +111,7 @@ def test_random_graphs_agree_with_torch(data):
         else:
             ours, torchs = BINARY[data.draw(st.sampled_from(sorted(BINARY)))]
             nodes[name], theirs[name] = ours()(nodes[a], nodes[b], name=name), torchs(torch, theirs[a], theirs[b])
+    assume(all(float(tensor.detach().abs().max()) < 1e6 for tensor in theirs.values()))
     used = {value for step in g.order.steps for value in step.inputs}
     ends = [name for name in nodes if name not in used]
     g.output(*(nodes[name] for name in ends))
