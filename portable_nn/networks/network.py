@@ -152,10 +152,7 @@ class Network:
     def freeze(self, *names: str) -> None:
         """Keep parameters as they are in training: those of the names given, or of layers so named; else all.
 
-        Raises
-        ------
-        KeyError
-            If there is no such parameter or layer.
+        Raises KeyError if there is no such parameter or layer.
         """
         for parameter in self.wiring.named(names):
             parameter.trainable = False
