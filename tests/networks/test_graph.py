@@ -43,6 +43,11 @@ def test_apples_and_oranges(xp):
     g.backward()
     expected = {"goods": 1.1, "tax": 650, "apple": 2.2, "n": 110, "orange": 3.3, "m": 165}
     assert {name: float(g.gradients[name]) for name in expected} == pytest.approx(expected)
+    drawn = g.to_mermaid()
+    for value in (2, 100, 3, 150, 200, 450, 650, 1.1, 715):
+        assert f'-->|"{value}"|' in drawn
+    for derivative in expected.values():
+        assert f'-.->|"{derivative}"|' in drawn
 
 
 def test_fan_out_adds_gradients(xp):
