@@ -1,4 +1,4 @@
-"""Arithmetic as NumPy broadcasts it, and its gradients. The sum, the product and `matmul` themselves are in `linear`.
+"""Arithmetic as NumPy broadcasts it, and its gradients.
 
 A gradient takes dy, the derivative of the loss by y, and gives the derivative by one input in the shape of that input:
 where an element was used many times, its derivatives add.
@@ -7,6 +7,7 @@ where an element was used many times, its derivatives add.
 from portable_nn.arrays import Array, namespace_of
 
 __all__ = [
+    "add",
     "divide",
     "divide_gradient_a",
     "divide_gradient_b",
@@ -14,8 +15,7 @@ __all__ = [
     "exp_gradient",
     "log",
     "log_gradient",
-    "matmul_gradient_a",
-    "matmul_gradient_b",
+    "multiply",
     "multiply_gradient",
     "negative",
     "negative_gradient",
@@ -37,6 +37,11 @@ def unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
     return xp.reshape(xp.sum(dy, axis=axes) if axes else dy, shape)
 
 
+def add(a: Array, b: Array) -> Array:
+    """Return a + b."""
+    return a + b
+
+
 def subtract(a: Array, b: Array) -> Array:
     """Return a - b."""
     return a - b
@@ -45,6 +50,11 @@ def subtract(a: Array, b: Array) -> Array:
 def subtract_gradient_b(dy: Array, shape: tuple[int, ...]) -> Array:
     """Return db = -dy, for b of `shape`; da is `unbroadcast` alone, as in the sum."""
     return -unbroadcast(dy, shape)
+
+
+def multiply(a: Array, b: Array) -> Array:
+    """Return a * b, element by element."""
+    return a * b
 
 
 def multiply_gradient(dy: Array, other: Array, shape: tuple[int, ...]) -> Array:
@@ -106,13 +116,3 @@ def log(x: Array) -> Array:
 def log_gradient(dy: Array, x: Array) -> Array:
     """Return dy / x."""
     return dy / x
-
-
-def matmul_gradient_a(dy: Array, b: Array, shape: tuple[int, ...]) -> Array:
-    """Return da = dy b^T for a of `shape`: dy (..., n, m), b (..., k, m), da (..., n, k)."""
-    return unbroadcast(dy @ namespace_of(b).matrix_transpose(b), shape)
-
-
-def matmul_gradient_b(dy: Array, a: Array, shape: tuple[int, ...]) -> Array:
-    """Return db = a^T dy for b of `shape`: dy (..., n, m), a (..., n, k), db (..., k, m)."""
-    return unbroadcast(namespace_of(a).matrix_transpose(a) @ dy, shape)

@@ -1,4 +1,4 @@
-"""Products with a weight matrix, and the shapes around them.
+"""Matrix products, with a weight above all, and the shapes around them.
 
 N = batch, I = inputs, O = outputs; `...` stands for any further axes, whose sizes multiply to I.
 Source of the gradients: Goodfellow, Bengio, Courville, Deep Learning (2016), section 6.5.6.
@@ -7,17 +7,18 @@ Source of the gradients: Goodfellow, Bengio, Courville, Deep Learning (2016), se
 import math
 
 from portable_nn.arrays import Array, device_of, namespace_of
+from portable_nn.kernels.portable.arithmetic import unbroadcast
 
 __all__ = [
-    "add",
     "affine",
     "affine_gradient_W",
     "affine_gradient_b",
     "affine_gradient_x",
     "matmul",
     "matmul_gradient_W",
+    "matmul_gradient_a",
+    "matmul_gradient_b",
     "matmul_gradient_x",
-    "multiply",
     "ones",
     "reshape",
     "transpose",
@@ -61,6 +62,16 @@ def matmul_gradient_W(dy: Array, x: Array) -> Array:
     return transpose(reshape(x, (rows, x.shape[-1]))) @ reshape(dy, (rows, dy.shape[-1]))
 
 
+def matmul_gradient_a(dy: Array, b: Array, shape: tuple[int, ...]) -> Array:
+    """Return da = dy b^T for a of `shape`: dy (..., n, m), b (..., k, m), da (..., n, k)."""
+    return unbroadcast(dy @ namespace_of(b).matrix_transpose(b), shape)
+
+
+def matmul_gradient_b(dy: Array, a: Array, shape: tuple[int, ...]) -> Array:
+    """Return db = a^T dy for b of `shape`: dy (..., n, m), a (..., n, k), db (..., k, m)."""
+    return unbroadcast(namespace_of(a).matrix_transpose(a) @ dy, shape)
+
+
 def reshape(x: Array, shape: tuple[int, ...]) -> Array:
     """Return x in another shape of as many elements."""
     return namespace_of(x).reshape(x, shape)
@@ -69,16 +80,6 @@ def reshape(x: Array, shape: tuple[int, ...]) -> Array:
 def transpose(W: Array) -> Array:
     """Return W^T: W (I, O), W^T (O, I)."""
     return namespace_of(W).permute_dims(W, (1, 0))
-
-
-def add(a: Array, b: Array) -> Array:
-    """Return a + b, of equal shapes."""
-    return a + b
-
-
-def multiply(a: Array, b: Array) -> Array:
-    """Return a * b, element by element."""
-    return a * b
 
 
 def ones(y: Array) -> Array:
