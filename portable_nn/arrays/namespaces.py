@@ -140,17 +140,17 @@ def without_graph(array: Any) -> Any:
     return array.detach() if compat.is_torch_array(array) and array.requires_grad else array
 
 
-def to_numpy(array: object) -> Any:
+def to_numpy(array: Any) -> Any:
     """Return a NumPy array of the values of `array`, which may share its memory: read it, do not write it."""
     if compat.is_numpy_array(array):
         return array
     if compat.is_cupy_array(array):
-        return array.get()  # type: ignore[attr-defined]
+        return array.get()
     if compat.is_torch_array(array):
-        return array.detach().cpu().numpy()  # type: ignore[attr-defined]
+        return array.detach().cpu().numpy()
     if hasattr(array, "__array_namespace__") and "array_api_strict" in type(array).__module__:
         strict: Any = namespace("array_api_strict")
-        return numpy.asarray(array.to_device(strict.Device("CPU_DEVICE")))  # type: ignore[attr-defined]
+        return numpy.asarray(array.to_device(strict.Device("CPU_DEVICE")))
     return numpy.asarray(array)
 
 

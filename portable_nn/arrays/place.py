@@ -67,11 +67,11 @@ class Place:
         """The data type of labels here: the library's default integer."""
         return self.xp.__array_namespace_info__().default_dtypes(device=self.device)["integral"]
 
-    def holds(self, array: object) -> bool:
+    def holds(self, array: Any) -> bool:
         """Tell whether `array` is of this namespace and on this device, whatever its data type."""
         if backend_name(namespace_of(array)) != self.backend:
             return False
-        device = device_of(array)  # type: ignore[arg-type]
+        device = device_of(array)
         return device is None or device == self.device  # a tracer is on no device yet
 
     def __eq__(self, other: object) -> bool:

@@ -4,7 +4,7 @@ import math
 import operator
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 from portable_nn.errors import ShapeError
 from portable_nn.layers.layer import Arrays, Layer, Run
@@ -25,7 +25,7 @@ def integers(owner: str, name: str, values: Any) -> list[int]:
     """Return `values` as a list of Python ints, as files can say it; ShapeError if they are no list of integers."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise ShapeError(f"{owner} needs {name} of whole numbers, got {values!r}")
-    return [integer(owner, name, value) for value in values]  # type: ignore[reportUnknownVariableType]
+    return [integer(owner, name, value) for value in cast("Sequence[Any]", values)]
 
 
 def from_front(layer: Layer, axis: int, shape: tuple[int, ...]) -> int:

@@ -50,7 +50,8 @@ def checked_weight(weight: Any, samples: int, place: Place) -> Any:
     """
     if weight is None:
         return None
-    if namespace_of(weight) and weight.shape != (samples,):
+    namespace_of(weight)  # raises for what is no array
+    if weight.shape != (samples,):
         raise ShapeError(f"sample_weight needs shape ({samples},), got {weight.shape}")
     check_values(weight, "finite sample weights of at least 0", between(0, math.inf))
     return move(weight, place, name="sample_weight")
