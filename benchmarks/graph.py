@@ -29,8 +29,8 @@ def main():
         for layer, own in zip(net.layers, named, strict=True):
             y, keep = layer.forward_pass(run, own, y)
             kept.append(keep)
-        _, keep = loss.forward_pass(run, y, t)
-        dy, grads = loss.backward_pass(run, keep), []
+        _, keep = loss.forward_pass(run, {}, y, t)
+        dy, grads = loss.gradient(run, keep), []
         for layer, own, keep in zip(reversed(net.layers), reversed(named), reversed(kept), strict=True):
             dy, layer_grads = layer.backward_pass(run, own, keep, dy)
             grads = [*layer_grads.values(), *grads]

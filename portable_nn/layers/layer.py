@@ -63,6 +63,8 @@ class Layer:
 
     options: ClassVar[tuple[str, ...]] = ()
     output_count: int = 1
+    constants: ClassVar[tuple[int, ...]] = ()
+    """The positions of inputs without a derivative, such as labels: `backward_pass` leaves them out."""
     is_random: ClassVar[bool] = False
     """Whether the training pass draws random numbers."""
     weights_before: ClassVar[Initializer | None] = None

@@ -4,8 +4,8 @@ import math
 from typing import Any, ClassVar, Literal
 
 from portable_nn.arrays import Place, move, namespace_of
-from portable_nn.errors import DTypeError, ShapeError
-from portable_nn.layers.layer import Run
+from portable_nn.errors import DTypeError
+from portable_nn.layers.layer import Arrays, Run
 from portable_nn.losses.loss import Loss
 from portable_nn.losses.targets import between, check_values, checked_weight, is_finite
 
@@ -15,19 +15,25 @@ __all__ = ["Huber", "MeanAbsoluteError", "MeanSquaredError", "SigmoidWithLoss"]
 class _ElementwiseLoss(Loss):
     """A loss that sums over the outputs: kernels `kernel(y, t, scale, *extra)` and `kernel_gradient(dout, ...)`."""
 
+    constants = (2,)
     kernel: ClassVar[str]
 
     def _extra(self) -> tuple[float, ...]:
         return ()
 
-    def forward_pass(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+    def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps y, t and the scale."""
         kept = (y, t, self._scale(run, y, weight), *self._extra())
         return getattr(run.kernels, self.kernel)(*kept), kept
 
-    def backward_pass(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
         """Return dy."""
         return getattr(run.kernels, self.kernel + "_gradient")(dout, *kept)
+
+    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+        """Return dy and dt: dt = -dy for a function of y - t."""
+        dy = self.gradient(run, kept, dout)
+        return (dy, run.kernels.negative(dy)), {}
 
     def _scale(self, run: Run, y: Any, weight: Any) -> Any:
         outputs = math.prod(y.shape[1:])
@@ -46,8 +52,7 @@ class _ElementwiseLoss(Loss):
             raise DTypeError(f"{type(self).__name__} needs t of real numbers, got {t.dtype}")
         if t.ndim == 1 and shape == (t.shape[0], 1):
             t = xp.reshape(t, shape)
-        if t.shape != shape:
-            raise ShapeError(f"{type(self).__name__} needs t of shape {shape}, as y has, got {t.shape}")
+        self.output_shape(shape, t.shape)
         self._check(t)
         return move(t, place, name="t"), checked_weight(sample_weight, shape[0], place)
 
@@ -63,6 +68,10 @@ class SigmoidWithLoss(_ElementwiseLoss):
 
     kernel = "sigmoid_loss"
     counts_correct = "count_correct_signs"
+
+    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+        """Return dy and dt."""
+        return (self.gradient(run, kept, dout), run.kernels.sigmoid_loss_target_gradient(dout, *kept)), {}
 
     def _check(self, t: Any) -> None:
         check_values(t, "t from 0 to 1", between(0, 1, inclusive=True))

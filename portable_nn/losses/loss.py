@@ -1,20 +1,22 @@
 """What every loss is. N = batch, ... = the axes of one sample.
 
-Like a layer, a loss has two pure passes for networks, and `forward` and `backward` for itself alone. The maths and its
-sources stand in `kernels/portable/losses.py`.
+A loss is a layer that takes y, t and perhaps sample weights. As a network's criterion it is asked only for dy, by
+`gradient`. The maths and its sources stand in `kernels/portable/losses.py`.
 """
 
 from typing import Any, ClassVar, Literal
 
 from portable_nn.arrays import Array, Place, device_of, move, namespace_of
-from portable_nn.errors import DTypeError
-from portable_nn.layers.layer import Run, describe
+from portable_nn.errors import DTypeError, ShapeError
+from portable_nn.layers.layer import Arrays, Layer, Run
 
 __all__ = ["Loss"]
 
 
-class Loss:
+class Loss(Layer):
     """A number from outputs y and targets t, small where they agree.
+
+    A loss of your own overrides `forward_pass`, `gradient`, `output_shape` and `targets`.
 
     Parameters
     ----------
@@ -28,25 +30,43 @@ class Loss:
         If `reduction` is neither.
     """
 
-    options: ClassVar[tuple[str, ...]] = ("reduction",)
+    options = ("reduction",)
+    constants = (1, 2)
     counts_correct: ClassVar[str | None] = None
     """The kernel that counts right answers; None where there is no right and wrong."""
 
     def __init__(self, reduction: Literal["mean", "sum"] = "mean"):
         if reduction not in ("mean", "sum"):
             raise ValueError(f'{type(self).__name__} needs reduction "mean" or "sum", got {reduction!r}')
+        super().__init__()
         self.reduction = reduction
-        self._kept: Any = None
 
     # Pure, for networks.
 
-    def forward_pass(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+    def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss, a 0-d array, and what the backward pass needs; t and weight as `targets` returns them."""
         raise NotImplementedError
 
-    def backward_pass(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
         """Return dy for dout, the derivative by the loss."""
         raise NotImplementedError
+
+    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+        """Return dy; t and the weights are constants."""
+        return self.gradient(run, kept, dout), {}
+
+    def output_shape(
+        self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None
+    ) -> tuple[int, ...]:
+        """Return (), the shape of the loss: t needs the shape of y, the weights (N,)."""
+        if t != y:
+            raise ShapeError(f"{type(self).__name__} needs t of shape {y}, as y has, got {t}")
+        self._check_weight(y, weight)
+        return ()
+
+    def _check_weight(self, y: tuple[int, ...], weight: tuple[int, ...] | None) -> None:
+        if weight not in (None, y[:1]):
+            raise ShapeError(f"sample_weight needs shape {y[:1]}, got {weight}")
 
     def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
         """Return t and the sample weights at `place`, checked against outputs y of `shape`.
@@ -70,7 +90,9 @@ class Loss:
 
     # On its own.
 
-    def forward(self, y: Array, t: Array, *, sample_weight: Array | None = None) -> Any:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]  (t goes through `targets`)
+        self, y: Array, t: Array, *, sample_weight: Array | None = None
+    ) -> Any:
         """Return the loss, a 0-d array.
 
         Parameters
@@ -90,11 +112,11 @@ class Loss:
             raise DTypeError(f"{type(self).__name__} needs y of a floating dtype, got {y.dtype}")
         place = Place(namespace_of(y), device_of(y), str(y.dtype).rpartition(".")[2])
         run = Run(place, training=True)
-        loss, kept = self.forward_pass(run, y, *self.targets(y.shape, t, place, sample_weight))
+        loss, kept = self.forward_pass(run, {}, y, *self.targets(y.shape, t, place, sample_weight))
         self._kept = (run, kept)
         return loss
 
-    def backward(self, dout: float | Array = 1.0) -> Any:
+    def backward(self, dout: float | Array = 1.0) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return dy, the gradient of dout times the last loss by y.
 
         Raises
@@ -106,14 +128,4 @@ class Loss:
             raise RuntimeError(f"{type(self).__name__} needs a forward pass before backward")
         run, kept = self._kept
         dout = float(dout) if isinstance(dout, float | int) else move(dout, run.place, name="dout")
-        return self.backward_pass(run, kept, dout)
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor arguments that make a loss like this one."""
-        return {name: getattr(self, name) for name in self.options}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_kept": None}  # a copy starts without what the last pass left behind
-
-    def __repr__(self) -> str:
-        return describe(type(self), self.config())
+        return self.gradient(run, kept, dout)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from portable_nn.arrays import Place, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
-from portable_nn.layers.layer import Run
+from portable_nn.layers.layer import Arrays, Run
 from portable_nn.losses.loss import Loss
 from portable_nn.losses.targets import between, check_values, checked_weight, is_distribution
 
@@ -49,16 +49,27 @@ class SoftmaxWithLoss(Loss):
         if not all(0 <= weight < math.inf for weight in self.class_weight or ()):
             raise ValueError(f"SoftmaxWithLoss needs finite class weights of at least 0, got {self.class_weight}")
 
-    def forward_pass(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+    def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps log-probabilities, weighted targets and the scale."""
         class_weight = self._class_weight(run)
         scale = self._scale(run, y, t, weight, class_weight)
         loss, (log_p, q) = run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
         return loss, (log_p, q, scale)
 
-    def backward_pass(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
         """Return dy = dout scale (softmax(y) - t), weighted."""
         return run.kernels.softmax_loss_gradient(dout, *kept)
+
+    def output_shape(
+        self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None
+    ) -> tuple[int, ...]:
+        """Return (), the shape of the loss: y (N, C), t (N,) or (N, C), weights (N,)."""
+        if len(y) != 2:
+            raise ShapeError(f"SoftmaxWithLoss needs y of shape (N, C), got {y}")
+        if t not in (y[:1], y):
+            raise ShapeError(f"SoftmaxWithLoss needs t of shape {y[:1]} or {y}, got {t}")
+        self._check_weight(y, weight)
+        return ()
 
     def total_weight(self, run: Run, t: Any, weight: Any = None) -> Any:
         """Return the number of samples, or the sum of their weights times those of their classes."""
@@ -85,20 +96,17 @@ class SoftmaxWithLoss(Loss):
 
     def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
         """Return t as integers (N,) or as a distribution (N, C), and the sample weights (N,) or None."""
-        if len(shape) != 2:
-            raise ShapeError(f"SoftmaxWithLoss needs y of shape (N, C), got {shape}")
+        self.output_shape(shape, t.shape)
         samples, classes = shape
         if self.class_weight is not None and len(self.class_weight) != classes:
             raise ShapeError(f"SoftmaxWithLoss has {len(self.class_weight)} class weights, but y has {classes} classes")
         xp = namespace_of(t)
-        if t.ndim == 2 and t.shape == shape:
+        if t.shape == shape:
             check_values(t, "t to be distributions, rows of at least 0 that sum to 1", is_distribution)
             t = move(t, place, name="t")
-        elif t.shape == (samples,):
+        else:
             if not xp.isdtype(t.dtype, "integral"):
                 raise DTypeError(f"SoftmaxWithLoss needs integer labels, got {t.dtype}; cast with t.astype(int)")
             check_values(t, f"labels from 0 to {classes - 1}", between(0, classes))
             t = move(t, place, place.index_dtype, name="t")
-        else:
-            raise ShapeError(f"SoftmaxWithLoss needs t of shape ({samples},) or {shape}, got {t.shape}")
         return t, checked_weight(sample_weight, samples, place)

@@ -31,12 +31,14 @@ def explain(graph: "Graph", tape: Tape) -> str:
         raise RuntimeError("this graph needs a forward pass and a backward pass before explain")
     outgoing: dict[str, list[str]] = defaultdict(list)
     for _, end, _, _, derivative in graph.edges():
-        outgoing[end].append(shown(derivative))
+        if derivative is not None:
+            outgoing[end].append(shown(derivative))
     rows: list[tuple[str, ...]] = [_HEADINGS]
     for step, params, kept in reversed(tape):
         incoming = ", ".join(shown(graph.gradients[name]) for name in step.outputs)
-        for i, local in enumerate(_local_derivatives(graph, step, params, kept)):
-            rows.append((f"{step.name}: {step.layer!r}", step.inputs[i], incoming, local, outgoing[step.name][i]))
+        locals_ = _local_derivatives(graph, step, params, kept)
+        for i, local, out in zip(step.differentiated, locals_, outgoing[step.name], strict=True):
+            rows.append((f"{step.name}: {step.layer!r}", step.inputs[i], incoming, local, out))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
@@ -47,7 +49,7 @@ def _local_derivatives(graph: "Graph", step: Step, params: Arrays, kept: Any) ->
     outputs = [graph.values[name] for name in step.outputs]
     if any(y.shape for y in outputs):
         shapes = ", ".join(str(tuple(y.shape)) for y in outputs)
-        return [f"{shapes} by {tuple(graph.values[name].shape)}" for name in step.inputs]
+        return [f"{shapes} by {tuple(graph.values[step.inputs[i]].shape)}" for i in step.differentiated]
     by_output: list[tuple[Any, ...]] = []
     for i in range(len(outputs)):
         unit = [graph.place.asarray(float(i == j)) for j in range(len(outputs))]

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from portable_nn.arrays import Namespace, move
-from portable_nn.errors import ShapeError
+from portable_nn.arrays import Namespace
 from portable_nn.layers import Layer, Run
-from portable_nn.layers.layer import Arrays, as_tuple, checked_input
+from portable_nn.layers.layer import Arrays, as_tuple
 from portable_nn.losses import Loss
-from portable_nn.networks import drawing, explanation, notation, pictures
+from portable_nn.networks import drawing, explanation, feeds, notation, pictures
 from portable_nn.networks.network import Network, Tape
 from portable_nn.networks.steps import Node, Step, Steps, output_box
 
@@ -19,7 +18,7 @@ class Graph(Network):
     """A network in any layout, built by calling layers on nodes, or a formula to be differentiated.
 
     Fan-out adds gradients. Layers that share a Parameter, or the transpose of one, share it here too, and so does a
-    layer that is called twice.
+    layer that is called twice. A loss is a layer of y, t and perhaps sample weights; labels have no gradient.
 
     Parameters
     ----------
@@ -107,27 +106,24 @@ class Graph(Network):
 
     # Running it, as a formula.
 
-    def forward(self, **feeds: Any) -> Any:
+    def forward(self, **arrays: Any) -> Any:
         """Return the output, a tuple for several; `values` then has every value by name.
 
         Parameters
         ----------
-        **feeds : arrays or numbers
-            One for each input.
+        **arrays : arrays or numbers
+            One for each input; labels as the loss takes them.
 
         Raises
         ------
         TypeError
             If an input is missing or misnamed.
-        ShapeError, DTypeError, NamespaceError
+        ShapeError, DTypeError, LabelError, NamespaceError
             If an array does not fit; the message names the node.
         """
         if not self.order.outputs:
             raise ValueError("the graph has no output yet: call output(node)")
-        if set(feeds) != set(self.order.inputs):
-            raise TypeError(f"this graph needs values for {', '.join(self.order.inputs)}, got {', '.join(feeds)}")
-        x = [self._fed(name, feeds[name]) for name in self.order.inputs]
-        self.order.shapes([array.shape for array in x], self.what)
+        x = feeds.inputs(self.order, arrays, self.place, self.what)
         run = self.run(training=True)
         values, self._tape = self._walk(run, self.arrays(), x)
         self.values, self.gradients = values, {}
@@ -150,7 +146,7 @@ class Graph(Network):
         """
         if self._tape is None:
             raise RuntimeError("this graph needs a forward pass before backward")
-        arrays = [self._derivative(i, name, douts) for i, name in enumerate(self.order.outputs)]
+        arrays = feeds.derivatives({name: self.values[name] for name in self.order.outputs}, douts, self.place)
         by_value, by_edge, grads = self._back(self.run(), self.arrays(), self._tape, arrays)
         self.gradients = by_value | dict(zip(self.parameters, grads, strict=True))
         self._edge_gradients = by_edge
@@ -266,29 +262,14 @@ class Graph(Network):
             dys = [by_value[name] for name in step.outputs]
             dx, layer_grads = step.layer.backward_pass(run, layer_params, kept, *dys)
             self.wiring.add_gradients(step.name, run.kernels, grads, layer_grads)
-            for i, (name, derivative) in enumerate(zip(step.inputs, as_tuple(dx), strict=True)):
+            for i, derivative in zip(step.differentiated, as_tuple(dx), strict=True):
                 by_edge[step.name, i] = derivative
-                add(name, derivative)
+                add(step.inputs[i], derivative)
         return by_value, by_edge, grads
 
     def _outputs(self, values: Mapping[str, Any]) -> Any:
         outputs = [values[name] for name in self.order.outputs]
         return tuple(outputs) if len(outputs) > 1 else outputs[0]
-
-    def _fed(self, name: str, value: Any) -> Any:
-        if isinstance(value, int | float):
-            return self.place.asarray(value)
-        return checked_input(value, self.place, f"the input {name}")
-
-    def _derivative(self, i: int, name: str, douts: Sequence[Any]) -> Any:
-        value = self.values[name]
-        if not douts and value.shape != ():
-            raise ShapeError(f"backward needs a derivative of shape {value.shape} for the output {name}")
-        dout = douts[i] if douts else 1.0
-        dout = self.place.asarray(dout) if isinstance(dout, int | float) else move(dout, self.place, name="dout")
-        if dout.shape != value.shape:
-            raise ShapeError(f"backward needs a derivative of shape {value.shape} for {name}, got {dout.shape}")
-        return dout
 
     def __repr__(self) -> str:
         if self.order.outputs:

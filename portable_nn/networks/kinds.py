@@ -1,21 +1,21 @@
-"""The closed tables of layers and losses that may stand in a text or a file, and how their parameters are tied."""
+"""The closed table of layers and losses that may stand in a text or a file, and how their parameters are tied."""
 
 from collections.abc import Mapping
 
 from portable_nn import layers as layer_module
 from portable_nn import losses as loss_module
 from portable_nn.layers import Layer, Parameter
-from portable_nn.losses import Loss
 
-__all__ = ["LAYERS", "LOSSES", "tie"]
+__all__ = ["LAYERS", "tie"]
 
 _NOT_CONCRETE = {"Layer", "Run", "Parameter", "Transposed", "Loss"}
 LAYERS: dict[str, type[Layer]] = {
-    name: getattr(layer_module, name) for name in layer_module.__all__ if name not in _NOT_CONCRETE
+    name: getattr(module, name)
+    for module in (layer_module, loss_module)
+    for name in module.__all__
+    if name not in _NOT_CONCRETE
 }
-LOSSES: dict[str, type[Loss]] = {
-    name: getattr(loss_module, name) for name in loss_module.__all__ if name not in _NOT_CONCRETE
-}
+"""Layers by the names of their classes, losses among them."""
 
 
 def tie(layers: Mapping[str, Layer], name: str, to: str, *, transposed: bool) -> None:

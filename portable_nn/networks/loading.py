@@ -13,7 +13,7 @@ from portable_nn.layers.layer import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.networks.files import PathLike, read
 from portable_nn.networks.graph import Graph
-from portable_nn.networks.kinds import LAYERS, LOSSES, tie
+from portable_nn.networks.kinds import LAYERS, tie
 from portable_nn.networks.network import Network
 from portable_nn.networks.sequential import Sequential
 from portable_nn.networks.wiring import Wiring
@@ -27,7 +27,7 @@ def load(
     *,
     device: Any = None,
     dtype: str | None = None,
-    classes: Iterable[type[Layer] | type[Loss]] = (),
+    classes: Iterable[type[Layer]] = (),
 ) -> Network:
     """Return the network that `Network.save` wrote to a file.
 
@@ -50,15 +50,15 @@ def load(
     """
     description, arrays = read(path)
     place = Place(xp, device, dtype or description.get("dtype", "float32"))
-    own = list(classes)
-    layers = LAYERS | {kind.__name__: kind for kind in own if issubclass(kind, Layer)}
-    losses = LOSSES | {kind.__name__: kind for kind in own if issubclass(kind, Loss)}
+    table = LAYERS | {kind.__name__: kind for kind in classes}
     try:
-        distinct = {name: _build(kind, layers) for name, kind in description["layers"].items()}
+        distinct = {name: _build(kind, table) for name, kind in description["layers"].items()}
         for name, tied in description["ties"].items():
             tie(distinct, name, tied["to"], transposed=tied["transposed"])
         _fill(Wiring(distinct).parameters, arrays, place)
-        loss = None if description["loss"] is None else _build(description["loss"], losses)
+        loss = None if description["loss"] is None else _build(description["loss"], table)
+        if not isinstance(loss, Loss | None):
+            raise CheckpointError(f"{loss!r} is no loss")
         options = {"loss": loss, "seed": description["seed"], "xp": place.xp, "device": place.device}
         network = _laid_out(description["layout"], distinct, options | {"dtype": place.dtype_name})
         if description["frozen"]:
@@ -71,11 +71,11 @@ def load(
     return network
 
 
-def _build(part: Mapping[str, Any], tables: Mapping[str, Any]) -> Any:
+def _build(part: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
     name = part["kind"]
-    if name not in tables:
+    if name not in table:
         raise CheckpointError(f"the class {name} is not one of portable_nn: pass it to load(..., classes=[{name}])")
-    return tables[name](**part["options"])
+    return table[name](**part["options"])
 
 
 def _fill(parameters: Mapping[str, Parameter], arrays: Mapping[str, Any], place: Place) -> None:

@@ -120,7 +120,7 @@ class Network:
         x, t, weight = self.batch(x, t, sample_weight)
         run = self.run(training=training)
         y, _ = self.forward_walk(run, self.arrays(), x)
-        return self.criterion.forward_pass(run, y, t, weight)[0]
+        return self.criterion.forward_pass(run, {}, y, t, weight)[0]
 
     def gradient(self, x: Array, t: Array, *, sample_weight: Array | None = None) -> Arrays:
         """Return the gradient of the training loss on x and t by each parameter that is not frozen, by name.
@@ -281,8 +281,8 @@ class Network:
     ) -> tuple[Any, list[Any]]:
         """Return the loss and its gradient by each of `params`: a pure function of what `batch` returned."""
         y, tape = self.forward_walk(run, params, x)
-        loss, kept = self.criterion.forward_pass(run, y, t, weight)
-        return loss, self.backward_walk(run, params, tape, self.criterion.backward_pass(run, kept))
+        loss, kept = self.criterion.forward_pass(run, {}, y, t, weight)
+        return loss, self.backward_walk(run, params, tape, self.criterion.gradient(run, kept))
 
     def _draw(self) -> None:
         layers = list(self._layers.items())

@@ -33,12 +33,15 @@ class Step:
         The layer's name, which begins the names of its parameters.
     inputs, outputs : tuple of str
         The names of the values that it takes and gives.
+    differentiated : tuple of int
+        The positions of the inputs that have a derivative.
     """
 
     name: str
     layer: Layer
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    differentiated: tuple[int, ...]
 
 
 class Steps:
@@ -73,7 +76,8 @@ class Steps:
         name = self._new(name or self.default_name(layer))
         count = layer.output_count
         outputs = (name,) if count == 1 else tuple(self._new(f"{name}.{i}") for i in range(1, count + 1))
-        self.steps.append(Step(name, layer, tuple(inputs), outputs))
+        differentiated = tuple(i for i in range(len(inputs)) if i not in layer.constants)
+        self.steps.append(Step(name, layer, tuple(inputs), outputs, differentiated))
         return self.steps[-1]
 
     def default_name(self, layer: Layer) -> str:
@@ -82,7 +86,14 @@ class Steps:
         return next(name for i in itertools.count(1) if (name := f"{kind}{i}") not in taken)
 
     def finish(self, outputs: Sequence[str]) -> None:
-        """Say what is asked for; ValueError if that is nothing, was said before, or leaves a value without use."""
+        """Say what is asked for.
+
+        Raises
+        ------
+        ValueError
+            If that is nothing, was said before, or leaves a value without use; or if a value that some layer takes as a
+            constant does not come from outside or has other uses, as its derivative would then be missing there.
+        """
         self._new("")
         if not outputs:
             raise ValueError("a graph needs at least one output")
@@ -90,7 +101,17 @@ class Steps:
         for name in self.values():
             if name not in used:
                 raise ValueError(f"the node {name} is not used: it leads to no output")
+        constants = self.constants()
+        for step in self.steps:
+            for i, name in enumerate(step.inputs):
+                if i not in step.differentiated and name not in constants:
+                    raise ValueError(f"the node {step.name} has no derivative by {name}: it needs an input for itself")
         self.outputs = list(outputs)
+
+    def constants(self) -> set[str]:
+        """Return the inputs that have no derivative: labels, say, which only losses take."""
+        differentiated = {step.inputs[i] for step in self.steps for i in step.differentiated}
+        return set(self.inputs) - differentiated
 
     def values(self) -> list[str]:
         """Return the names of all values."""

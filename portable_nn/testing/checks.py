@@ -209,7 +209,7 @@ def check_network(
     def loss() -> Any:
         run = _run(copy.place)
         y, _ = copy.forward_walk(run, params, batch[0])
-        return copy.criterion.forward_pass(run, y, *batch[1:])[0]
+        return copy.criterion.forward_pass(run, {}, y, *batch[1:])[0]
 
     from tqdm.auto import tqdm
 
@@ -249,16 +249,21 @@ def _layer_subject(layer: Layer, *inputs: Array) -> _Subject:
 
 
 def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -> _Subject:
-    t, weight = to_numpy(t), None if weight is None else to_numpy(weight)
+    t, weight = loss.targets(y.shape, to_numpy(t), Place(dtype="float64"), None if weight is None else to_numpy(weight))
+    differentiated = {"y": _double(y)} | ({} if 1 in loss.constants else {"t": _double(t)})
+
+    def forward(run: Run, arrays: dict[str, Any]) -> tuple[Any, Any]:
+        here, placed_weight = loss.targets(y.shape, t, run.place, weight)
+        return loss.forward_pass(run, {}, arrays["y"], arrays.get("t", here), placed_weight)
 
     def output(run: Run, arrays: dict[str, Any]) -> Any:
-        return loss.forward_pass(run, arrays["y"], *loss.targets(y.shape, t, run.place, weight))[0]
+        return forward(run, arrays)[0]
 
     def by_hand(run: Run, arrays: dict[str, Any], dy: list[Any]) -> dict[str, Any]:
-        _, kept = loss.forward_pass(run, arrays["y"], *loss.targets(y.shape, t, run.place, weight))
-        return {"y": loss.backward_pass(run, kept, *dy)}
+        gradients, _ = loss.backward_pass(run, {}, forward(run, arrays)[1], *dy)
+        return dict(zip(differentiated, as_tuple(gradients), strict=True))
 
-    return _Subject(repr(loss), {"y": _double(y)}, output, by_hand)
+    return _Subject(repr(loss), differentiated, output, by_hand)
 
 
 def _double(array: Any) -> np.ndarray:

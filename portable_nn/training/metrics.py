@@ -28,7 +28,7 @@ def evaluate(network: Network, x: Any, t: Any, batch_size: int = 1024) -> dict[s
     for cut in cuts(x.shape[0], batch_size):
         batch_x, batch_t = network.inputs(x[cut, ...]), t[cut, ...]
         y, _ = network.forward_walk(run, params, batch_x)
-        running.add(criterion.forward_pass(run, y, batch_t)[0], batch_t)
+        running.add(criterion.forward_pass(run, {}, y, batch_t)[0], batch_t)
         if criterion.counts_correct is not None:
             correct.append(getattr(run.kernels, criterion.counts_correct)(y, batch_t))
             answers += criterion.answers(y.shape)

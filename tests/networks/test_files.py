@@ -89,7 +89,7 @@ DAMAGE = {
     "other sizes": (lambda p: change(p, lambda d: d["layers"]["0"]["options"].update(outputs=7)), "needs shape"),
     "a layer as loss": (
         lambda p: change(p, lambda d: d.update(loss={"kind": "ReLU", "options": {}})),
-        "class ReLU is not",
+        r"ReLU\(\) is no loss",
     ),
     "notes of another kind": (lambda p: change(p, lambda d: d.update(notes=3)), "does not describe a network"),
     "too deep": (lambda p: save_file({"a": np.ones(2)}, p, metadata={"portable_nn": "[" * 100_000}), "is damaged"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import portable_nn as pnn
 from portable_nn.arrays import to_numpy
+from portable_nn.testing import numerical_gradient
 
 F32 = np.float32
 RNG = np.random.default_rng(0)
@@ -215,9 +216,105 @@ def test_values_that_nothing_needs_any_more_are_let_go():
     assert list(values) == net.order.outputs
 
 
+def with_losses(**options):
+    """A two-headed graph: labels, numbers that are also an input, and sample weights."""
+    g = pnn.Graph(seed=0, **options)
+    x, labels, weight = g.input("x"), g.input("labels"), g.input("weight")
+    h = pnn.Tanh()(pnn.Affine(6, 4)(x))
+    classify = pnn.SoftmaxWithLoss(label_smoothing=0.1)(pnn.Affine(4, 3)(h), labels, weight, name="classify")
+    restore = pnn.SigmoidWithLoss()(pnn.Affine(4, 6)(h), pnn.Sigmoid()(x), name="restore")
+    g.output(pnn.Add()(classify, pnn.Mul()(restore, g.input("share")), name="loss"))
+    return g
+
+
+WEIGHT = RNG.uniform(0.5, 2.0, 60)
+
+
+def test_losses_are_nodes(xp):
+    g = with_losses(xp=xp)
+    x, labels = xp.asarray(X), xp.asarray(T, dtype=xp.place.index_dtype)
+    assert g.forward(x=x, labels=labels, weight=xp.asarray(WEIGHT, dtype=xp.float32), share=0.5).shape == ()
+    g.backward()
+    assert set(g.gradients) == {*g.order.values(), *g.parameters} - {"labels", "weight"}
+    assert '-->|"(60,) mean' in g.to_mermaid()
+    assert "labels" not in g.explain()
+    reference = with_losses()
+    reference.forward(x=X, labels=T, weight=WEIGHT, share=0.5)
+    reference.backward()
+    for name, gradient in reference.gradients.items():
+        np.testing.assert_allclose(to_numpy(g.gradients[name]), gradient, rtol=2e-4, atol=1e-6)
+
+
+def test_gradients_through_losses_are_those_of_torch():
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    g = with_losses(dtype="float64")
+    x = X.astype("float64")
+    loss = g.forward(x=x, labels=T, weight=WEIGHT, share=0.5)
+    g.backward()
+    theirs = {name: torch.tensor(array, requires_grad=True) for name, array in {"x": x, **g.parameters}.items()}
+    w, t = torch.tensor(WEIGHT), torch.tensor(T)
+
+    def affine(name, h):
+        return h @ theirs[f"{name}.W"] + theirs[f"{name}.b"]
+
+    h = torch.tanh(affine("affine1", theirs["x"]))
+    each = functional.cross_entropy(affine("affine2", h), t, reduction="none", label_smoothing=0.1)
+    restored = functional.binary_cross_entropy_with_logits(affine("affine3", h), torch.sigmoid(theirs["x"]))
+    expected = (each * w).sum() / w.sum() + 0.5 * restored
+    expected.backward()
+    assert float(loss) == pytest.approx(float(expected.detach()), rel=1e-12)
+    for name, tensor in theirs.items():
+        np.testing.assert_allclose(g.gradients[name], tensor.grad, rtol=1e-10, atol=1e-14)
+
+
+def test_a_graph_with_losses_comes_back_from_file_and_text(tmp_path):
+    g = with_losses(dtype="float64")
+    feeds = {"x": X, "labels": T, "weight": WEIGHT, "share": 0.5}
+    expected = float(g.forward(**feeds))
+    g.save(tmp_path / "g.safetensors")
+    assert float(pnn.load(tmp_path / "g.safetensors").forward(**feeds)) == expected
+    text = g.to_postfix()
+    assert "SoftmaxWithLoss(label_smoothing=0.1))=classify" in text
+    back = pnn.Graph.from_postfix(text, dtype="float64", seed=0)
+    assert back.to_postfix() == text
+    assert float(back.forward(**feeds)) == expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "formula"),
+    [
+        (pnn.MeanSquaredError(), lambda y, t: np.mean((y - t) ** 2)),
+        (pnn.MeanAbsoluteError(), lambda y, t: np.mean(abs(y - t))),
+        (pnn.Huber(), lambda y, t: np.mean(np.where(abs(y - t) < 1, (y - t) ** 2 / 2, abs(y - t) - 0.5))),
+    ],
+)
+def test_targets_that_are_computed_get_their_gradient(loss, formula):
+    g = pnn.Graph(dtype="float64")
+    y, t = g.input("y"), g.input("t")
+    g.output(loss(y, pnn.Exp()(t)))
+    a, b = RNG.standard_normal((2, 4, 3))
+    assert float(g.forward(y=a, t=b)) == pytest.approx(formula(a, np.exp(b)), rel=1e-14)
+    g.backward()
+    expected = numerical_gradient(lambda t: formula(a, np.exp(t)), b)
+    np.testing.assert_allclose(g.gradients["t"], expected, rtol=1e-7, atol=1e-9)
+
+
 def unfinished():
     g = pnn.Graph()
     return g, g.input("a"), g.input("b")
+
+
+def classes(t):
+    g = pnn.Graph()
+    g.output(pnn.SoftmaxWithLoss()(g.input("y"), g.input("t")))
+    return g.forward(y=np.eye(3), t=np.asarray(t))
+
+
+def numbers(t):
+    g = pnn.Graph()
+    g.output(pnn.MeanSquaredError()(g.input("y"), g.input("t")))
+    return g.forward(y=np.ones((3, 1)), t=t)
 
 
 def mistakes():
@@ -247,6 +344,34 @@ def mistakes():
             lambda: pnn.Sequential(pnn.Branch(2)),
             ValueError,
             "layer 0: Branch() has 2 outputs; use a Graph",
+        ),
+        "a row that ends in a loss": (
+            lambda: pnn.Sequential(pnn.Affine(2, 2), pnn.SoftmaxWithLoss()),
+            ValueError,
+            "SoftmaxWithLoss() does not take 1 input",
+        ),
+        "computed labels": (
+            lambda: g.output(pnn.SoftmaxWithLoss()(a, pnn.Neg()(b))),
+            ValueError,
+            "the node softmaxwithloss1 has no derivative by neg1: it needs an input for itself",
+        ),
+        "labels with another use": (
+            lambda: g.output(pnn.SoftmaxWithLoss()(pnn.Add()(a, b), b)),
+            ValueError,
+            "has no derivative by b",
+        ),
+        "labels out of range": (lambda: classes([0, 1, 3]), pnn.LabelError, "labels from 0 to 2, got 3"),
+        "labels that are no integers": (lambda: classes([0.0, 1.0, 2.0]), pnn.DTypeError, "needs integer labels"),
+        "labels of another shape": (
+            lambda: classes([0, 1]),
+            pnn.ShapeError,
+            "node softmaxwithloss1: SoftmaxWithLoss needs t of shape (3,) or (3, 3), got (2,)",
+        ),
+        "numbers as labels": (lambda: classes(3), pnn.ShapeError, "needs t of shape (3,) or (3, 3), got ()"),
+        "targets of another shape": (
+            lambda: numbers(np.ones(3)),
+            pnn.ShapeError,
+            "node meansquarederror1: MeanSquaredError needs t of shape (3, 1), as y has, got (3,)",
         ),
         "several inputs to predict": (lambda: done.predict(np.ones((2, 2))), pnn.ShapeError, "inputs apple, n, tax"),
     }

@@ -20,6 +20,7 @@ __all__ = [
     "mean_scale",
     "sigmoid_loss",
     "sigmoid_loss_gradient",
+    "sigmoid_loss_target_gradient",
     "softmax_loss",
     "softmax_loss_gradient",
     "squared_error",
@@ -90,6 +91,11 @@ def sigmoid_loss(y: Array, t: Array, scale: Scale) -> Array:
 def sigmoid_loss_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
     """Return dy = dout s_n (sigmoid(y) - t)."""
     return (dout * _spread(scale, y)) * (sigmoid(y) - t)
+
+
+def sigmoid_loss_target_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
+    """Return dt = - dout s_n y."""
+    return (dout * _spread(scale, y)) * -y
 
 
 def squared_error(y: Array, t: Array, scale: Scale) -> Array:

@@ -1,0 +1,66 @@
+"""The door of a graph: what is fed to it forward and back, checked and brought to its place."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from portable_nn.arrays import Place, move, namespace_of
+from portable_nn.errors import ShapeError
+from portable_nn.layers.layer import checked_input
+from portable_nn.losses import Loss
+from portable_nn.networks.steps import Steps
+
+__all__ = ["derivatives", "inputs"]
+
+
+def inputs(order: Steps, feeds: Mapping[str, Any], place: Place, what: str) -> list[Any]:
+    """Return the arrays of all inputs in their order, from arrays or numbers by name.
+
+    All have the data type of `place`, but for labels.
+
+    Raises
+    ------
+    TypeError
+        If an input is missing or misnamed.
+    ShapeError, DTypeError, LabelError, NamespaceError
+        If an array does not fit; the message names the node.
+    """
+    if set(feeds) != set(order.inputs):
+        raise TypeError(f"this graph needs values for {', '.join(order.inputs)}, got {', '.join(feeds)}")
+    constants = order.constants()
+    arrays = {name: _fed(name, feeds[name], place, keep=name in constants) for name in order.inputs}
+    shapes = order.shapes([array.shape for array in arrays.values()], what)
+    for step in order.steps:
+        if isinstance(step.layer, Loss) and step.inputs[1] in arrays:
+            y, *taken = step.inputs
+            made = step.layer.targets(shapes[y], arrays[taken[0]], place, *(arrays[name] for name in taken[1:]))
+            arrays.update(zip(taken, made, strict=False))
+    return list(arrays.values())
+
+
+def derivatives(outputs: Mapping[str, Any], douts: Sequence[Any], place: Place) -> list[Any]:
+    """Return the derivatives by all outputs, from arrays or numbers; 1 for numbers, if left out.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one for each output, in its shape.
+    """
+    douts = douts or [1.0] * len(outputs)
+    if len(douts) != len(outputs):
+        raise ShapeError(f"backward needs a derivative for each of {', '.join(outputs)}, got {len(douts)}")
+    arrays: list[Any] = []
+    for (name, value), dout in zip(outputs.items(), douts, strict=True):
+        array = place.asarray(dout) if isinstance(dout, int | float) else move(dout, place, name="dout")
+        if array.shape != value.shape:
+            raise ShapeError(f"backward needs a derivative of shape {value.shape} for {name}, got {array.shape}")
+        arrays.append(array)
+    return arrays
+
+
+def _fed(name: str, value: Any, place: Place, *, keep: bool) -> Any:
+    if isinstance(value, int | float):
+        return place.asarray(value)
+    if keep:
+        namespace_of(value)  # raises for what is no array
+        return value
+    return checked_input(value, place, f"the input {name}")
