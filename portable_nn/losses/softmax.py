@@ -50,15 +50,14 @@ class SoftmaxWithLoss(Loss):
             raise ValueError(f"SoftmaxWithLoss needs finite class weights of at least 0, got {self.class_weight}")
 
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
-        """Return the loss; keeps log-probabilities, weighted targets and the scale."""
+        """Return the loss; keeps what the kernel says."""
         class_weight = self._class_weight(run)
         scale = self._scale(run, y, t, weight, class_weight)
-        loss, (log_p, q) = run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
-        return loss, (log_p, q, scale)
+        return run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
 
     def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
         """Return dy = dout scale (softmax(y) - t), weighted."""
-        return run.kernels.softmax_loss_gradient(dout, *kept)
+        return run.kernels.softmax_loss_gradient(dout, kept)
 
     def output_shape(
         self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None

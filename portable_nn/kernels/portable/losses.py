@@ -6,6 +6,7 @@ Its gradient takes dout, the derivative by the loss itself.
 """
 
 import math
+from typing import Any
 
 from portable_nn.arrays import Array, device_of, namespace_of
 from portable_nn.kernels.portable.activations import sigmoid, softplus
@@ -33,8 +34,8 @@ Scale = float | Array
 
 def softmax_loss(
     y: Array, t: Array, scale: Scale, class_weight: Array | None, smoothing: float
-) -> tuple[Array, tuple[Array, Array]]:
-    """Return the cross-entropy of softmax(y), and log-probabilities with weighted targets for the gradient.
+) -> tuple[Array, tuple[Any, ...]]:
+    """Return the cross-entropy of softmax(y), and what its gradient needs: here log-probabilities, targets and scale.
 
     l_n = - sum_c w_c q_nc log softmax(y_n)_c, where q = (1 - smoothing) t + smoothing / C.
     Source: Bishop (2006), eq. 4.108; label smoothing: Szegedy et al. (CVPR 2016), section 7.
@@ -48,11 +49,15 @@ def softmax_loss(
         q = (1.0 - smoothing) * q + smoothing / y.shape[-1]
     if class_weight is not None:
         q = q * class_weight
-    return _scaled_sum(xp.where(q > 0, -q * log_p, 0.0), scale), (log_p, q)
+    return _scaled_sum(xp.where(q > 0, -q * log_p, 0.0), scale), (log_p, q, scale)
 
 
-def softmax_loss_gradient(dout: Scale, log_p: Array, q: Array, scale: Scale) -> Array:
-    """Return dy = dout s_n (p_nc sum_k q_nk - q_nc): p the softmax, log_p and q (N, C). Source: Bishop, eq. 4.109."""
+def softmax_loss_gradient(dout: Scale, kept: tuple[Any, ...]) -> Array:
+    """Return dy = dout s_n (p_nc sum_k q_nk - q_nc), p the softmax: (N, C). Source: Bishop, eq. 4.109.
+
+    `kept` is what `softmax_loss` of the same backend returned.
+    """
+    log_p, q, scale = kept
     xp = namespace_of(log_p)
     return (dout * _spread(scale, q)) * (xp.exp(log_p) * xp.sum(q, axis=-1, keepdims=True) - q)
 
