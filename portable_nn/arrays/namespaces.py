@@ -120,6 +120,11 @@ def device_of(array: Array) -> Any:
     return compat.device(array)
 
 
+def is_array(thing: object) -> bool:
+    """Tell whether `thing` is an array of a library that is known."""
+    return compat.is_array_api_obj(thing)
+
+
 def is_on_cpu(array: Array) -> bool:
     """Tell whether the values of `array` can be read without waiting for another device, and are there at all.
 

@@ -49,7 +49,9 @@ class Place:
             raise DTypeError(f"one of the dtypes {', '.join(FLOATING_DTYPES)} is needed, got {self.dtype_name!r}")
         device = _find_device(self.backend, device)
         try:
-            self.device = device_of(self.xp.zeros((1,), dtype=self.xp.float32, device=device))
+            probe = self.xp.zeros((1,), dtype=self.xp.float32, device=device)
+            self.device = device_of(probe)
+            self._kind: type[Any] = type(probe)
         except Exception as error:  # each library raises its own
             raise BackendError(f"{self.backend} cannot make an array on the device {device!r}: {error}") from error
         if self.dtype_name not in self.xp.__array_namespace_info__().dtypes(device=self.device):
@@ -66,6 +68,15 @@ class Place:
     def index_dtype(self) -> Any:
         """The data type of labels here: the library's default integer."""
         return self.xp.__array_namespace_info__().default_dtypes(device=self.device)["integral"]
+
+    def is_ready(self, array: Any) -> bool:
+        """Tell, quickly, whether `array` is sure to need no move; False may also mean that it is not known."""
+        return (
+            type(array) is self._kind
+            and array.dtype == self.dtype
+            and array.device == self.device
+            and not getattr(array, "requires_grad", False)
+        )
 
     def holds(self, array: Any) -> bool:
         """Tell whether `array` is of this namespace and on this device, whatever its data type."""

@@ -2,10 +2,10 @@
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from portable_nn.arrays import Namespace, backend_name
 from portable_nn.kernels.portable import (
@@ -22,9 +22,11 @@ from portable_nn.kernels.portable import (
     updates,
 )
 
-__all__ = ["PORTABLE_KERNELS", "Kernels", "kernels_for"]
+__all__ = ["PORTABLE_KERNELS", "Kernel", "Kernels", "kernels_for"]
 
-PORTABLE_KERNELS: dict[str, Callable[..., Any]] = {
+Kernel: TypeAlias = Callable[..., Any]
+
+PORTABLE_KERNELS: dict[str, Kernel] = {
     name: getattr(module, name)
     for module in (
         activations,
@@ -50,15 +52,26 @@ class Kernels:
     Parameters
     ----------
     fast : module, optional
-        Where fast kernels come from; without it all kernels are portable.
+        Where fast kernels come from; without it all kernels are portable. `kernels.fast` says what may stand in it.
     """
 
     def __init__(self, fast: ModuleType | None = None):
         self.__dict__.update(PORTABLE_KERNELS)
         for name in () if fast is None else fast.__all__:
             setattr(self, name, getattr(fast, name))
+        # What a plan may do with them.
+        self.overwrites: frozenset[str] = getattr(fast, "OVERWRITES", frozenset[str]())
+        self.fused: Mapping[tuple[str, str], Kernel] = getattr(fast, "FUSED", {})
+        self.paired: Mapping[tuple[str, str], Kernel] = getattr(fast, "PAIRED", {})
+        self.updates: Mapping[str, Kernel] = getattr(fast, "IN_PLACE", {})
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def in_place(self) -> "Kernels":
+        """Return kernels of which those that update parameters write into the arrays they get."""
+        kernels = Kernels()
+        kernels.__dict__.update(self.__dict__, **self.updates)
+        return kernels
+
+    def __getattr__(self, name: str) -> Kernel:
         raise AttributeError(f"there is no kernel {name!r}")
 
 

@@ -77,6 +77,14 @@ class Layer:
         self._kept: Any = None
         self._stream = random.Stream(0)
 
+    changes: ClassVar[int] = 0
+    """How often an attribute of any layer was replaced: plans made before may be wrong then."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__ and not name.startswith("_") and name not in ("grads", "place"):
+            Layer.changes += 1
+        super().__setattr__(name, value)
+
     # What a layer does: pure, overridden by every layer with as many inputs and outputs as it has. (Type checkers take
     # `*inputs: Any, **_: Any` for "whatever the override says".)
 

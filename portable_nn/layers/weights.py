@@ -10,7 +10,7 @@ from portable_nn.initializers import Initializer
 from portable_nn.layers.layer import Layer
 from portable_nn.layers.parameter import Parameter, Transposed
 
-__all__ = ["adopt_arrays", "common_place", "declare", "size"]
+__all__ = ["adopt_arrays", "common_place", "declare", "draw", "size"]
 
 
 def size(owner: str, name: str, value: int) -> int:
@@ -93,3 +93,18 @@ def common_place(layers: Mapping[str, Layer], xp: str | Namespace | None, device
         if other != place:
             raise NamespaceError(f"layer {name} has parameters in {other}, the network is in {place}")
     return place
+
+
+def draw(layers: Mapping[str, Layer], place: Place, seed: int) -> None:
+    """Draw the parameters of named layers, in their order, that have no value yet.
+
+    Each layer's weights suit the next layer that has parameters or an opinion on the weights before it.
+    """
+    items = list(layers.items())
+    drawn: set[int] = set()
+    for i, (name, layer) in enumerate(items):
+        after = (other for _, other in items[i + 1 :] if other.weights_before or other.parameters)
+        default = next((other.weights_before for other in after), None)
+        if id(layer) not in drawn:
+            layer.initialize(place, seed, f"{name}.", default)
+        drawn.add(id(layer))

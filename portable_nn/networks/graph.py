@@ -6,6 +6,7 @@ from typing import Any
 from portable_nn.arrays import Namespace
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.layer import Arrays, as_tuple
+from portable_nn.layers.weights import draw
 from portable_nn.losses import Loss
 from portable_nn.networks import drawing, explanation, feeds, notation, pictures
 from portable_nn.networks.network import Network, Tape
@@ -102,7 +103,7 @@ class Graph(Network):
         self.order.finish([node.name for node in nodes])
         self._last_uses = self.order.last_uses()
         super().__init__({step.name: step.layer for step in self.order.steps}, **self._options)
-        self._draw()
+        draw(self._layers, self.place, self.seed)
 
     # Running it, as a formula.
 

@@ -10,9 +10,10 @@ from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.layer import Arrays, ParameterArrays, checked_input
-from portable_nn.layers.weights import common_place
+from portable_nn.layers.weights import common_place, draw
 from portable_nn.losses import Loss
 from portable_nn.networks import files
+from portable_nn.networks.predictor import Predictor
 from portable_nn.networks.steps import Steps
 from portable_nn.networks.summary import summary
 from portable_nn.networks.wiring import Wiring
@@ -74,6 +75,7 @@ class Network:
         self.notes: dict[str, Any] = {}
         self._stream = random.Stream(self.seed)
         self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
+        self._predictor = Predictor(self)
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Tape]:
         """Return the outputs y for x, and what the backward walk needs: a pure function."""
@@ -110,7 +112,7 @@ class Network:
         ShapeError, DTypeError, NamespaceError
             If x does not fit.
         """
-        return self.forward_walk(self.run(), self.arrays(), self.inputs(x))[0]
+        return self._predictor(self.inputs(x))
 
     def loss(self, x: Array, t: Array, *, sample_weight: Array | None = None, training: bool = False) -> Any:
         """Return the loss on x and targets t, a 0-d array on the network's device.
@@ -168,7 +170,7 @@ class Network:
         self._stream = random.Stream(self.seed)
         for parameter in self.wiring.parameters.values():
             parameter.value = None
-        self._draw()
+        draw(self._layers, self._place, self.seed)
 
     def to(self, xp: str | Namespace | None = None, *, device: Any = None, dtype: str | None = None) -> Self:
         """Return a copy of the network elsewhere: same structure, parameters, ties and seed.
@@ -192,7 +194,7 @@ class Network:
         place = Place(xp, device, dtype or self._place.dtype_name)
         memo: dict[int, Any] = {id(p): p.at(place) for p in self.wiring.parameters.values()}
         network = copy.deepcopy(self, memo)
-        network._place = place
+        network._place, network._predictor = place, Predictor(network)
         for layer in network._layers.values():
             layer.place = place
         return network
@@ -244,11 +246,11 @@ class Network:
 
     def arrays(self) -> list[Any]:
         """Return the arrays of all parameters."""
-        return [parameter.value for parameter in self.wiring.parameters.values()]
+        return [parameter.value for parameter in self.wiring.boxes]
 
     def set_arrays(self, arrays: Sequence[Any]) -> None:
         """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
-        for parameter, value in zip(self.wiring.parameters.values(), arrays, strict=True):
+        for parameter, value in zip(self.wiring.boxes, arrays, strict=True):
             parameter.value = value
 
     def trainable(self) -> dict[str, int]:
@@ -257,10 +259,11 @@ class Network:
 
     def inputs(self, x: Array) -> Any:
         """Return x at the network's place and of its data type, its shape checked."""
-        x = checked_input(x, self._place, type(self).__name__)
-        if x.ndim == 0:
-            raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
+        if not self._place.is_ready(x):
+            x = checked_input(x, self._place, type(self).__name__)
         if x.shape[1:] not in self._fitting:
+            if x.ndim == 0:
+                raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
             self.output_shape(x.shape)
             self._fitting.add(x.shape[1:])
         return x
@@ -283,16 +286,6 @@ class Network:
         y, tape = self.forward_walk(run, params, x)
         loss, kept = self.criterion.forward_pass(run, {}, y, t, weight)
         return loss, self.backward_walk(run, params, tape, self.criterion.gradient(run, kept))
-
-    def _draw(self) -> None:
-        layers = list(self._layers.items())
-        drawn: set[int] = set()
-        for i, (name, layer) in enumerate(layers):
-            after = (other for _, other in layers[i + 1 :] if other.weights_before or other.parameters)
-            default = next((other.weights_before for other in after), None)
-            if id(layer) not in drawn:
-                layer.initialize(self._place, self.seed, f"{name}.", default)
-            drawn.add(id(layer))
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self._layers.values()))

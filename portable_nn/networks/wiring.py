@@ -24,6 +24,8 @@ class Wiring:
     ----------
     parameters : dict of str to Parameter
         Each once, named after the first layer that has it.
+    boxes : list of Parameter
+        The same, in order.
     distinct_layers : dict of str to Layer
         Each once, under its first name.
 
@@ -43,6 +45,7 @@ class Wiring:
                 if isinstance(parameter, Parameter)
             }
         )
+        self.boxes = list(self.parameters.values())
         positions = {id(parameter): i for i, parameter in enumerate(self.parameters.values())}
         self._uses: dict[str, list[tuple[str, int, bool]]] = {name: [] for name in layers}
         for layer_name, layer in layers.items():

@@ -18,7 +18,7 @@ from portable_nn.training.history import History
 from portable_nn.training.interruption import Interruption
 from portable_nn.training.metrics import RunningLoss, evaluate, predict
 from portable_nn.training.progress import Progress
-from portable_nn.training.step import TrainingStep
+from portable_nn.training.step import TrainingStep, training_step
 
 __all__ = ["Trainer"]
 
@@ -61,6 +61,7 @@ class Trainer:
         self.history = History()
         self.validates = False
         self.epochs = 0
+        self._step: TrainingStep | None = None
 
     def fit(
         self,
@@ -115,7 +116,7 @@ class Trainer:
         watchers = list(callbacks)
         for watcher in watchers:
             watcher.on_start(self)
-        step = TrainingStep(self.network, self.optimizer)
+        step = self._step = training_step(self.network, self.optimizer, self._step)
         bar = Progress(epochs * batches.samples, shown=progress)
         with Interruption() as interruption, bar, overflow_unreported():
             try:
@@ -199,6 +200,7 @@ class Trainer:
         for x, t, weight in batches.epoch(self.epochs):
             running.add(step(self.network.inputs(x), t, weight), t, weight)
             bar.advance(x.shape[0])
+            del x, t, weight  # the next batch gets their memory, still warm
             if running.waiting == _LOOK_EVERY or interruption.asked:
                 bar.show({"loss": running.read()})
                 if running.first_bad or interruption.asked:

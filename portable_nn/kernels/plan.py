@@ -1,0 +1,257 @@
+"""A run as a plan: the calls of its kernels one after the other, as the text of a function.
+
+Between the recording and the text, calls that lead to nothing asked for are left out, neighbours are fused, and results
+get memory: that of an argument which nobody needs any more, that of the gradient which they are, or that which the same
+call filled the last time. All of it follows from the tables of the fast kernels (`kernels.fast`).
+"""
+
+import inspect
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, cast
+
+from portable_nn.kernels._dispatch import Kernel
+from portable_nn.kernels.recording import Call, Recorder, Tree, Value, leaves, mapped
+
+__all__ = ["Plan"]
+
+
+class Plan:
+    """A function of the arrays that were the recorder's inputs, called with trees of the same form and shapes.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Of a finished run.
+    inputs : dict of str to tree
+        The inputs of that run, by the names that they get in the text.
+    outputs : tree
+        What to return, of the arrays of that run.
+    into : list of (array of that run, array to write), optional
+        Results that shall be written somewhere.
+    reuses : bool
+        Whether each call writes over the memory of the call before, so that one thread at a time may call. Otherwise
+        all memory is new.
+
+    Attributes
+    ----------
+    source : str
+        The text.
+
+    Raises
+    ------
+    UnrecordedError
+        If an output came from no kernel.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        inputs: Mapping[str, Tree],
+        outputs: Tree,
+        *,
+        into: Sequence[tuple[Any, Any]] = (),
+        reuses: bool = False,
+    ):
+        self._recorder = recorder
+        self._outputs: Tree = recorder.values(outputs)
+        written: list[tuple[Value, Any]] = [(recorder.values(array), memory) for array, memory in into]
+        targets = dict(written)
+        wanted = {*leaves(self._outputs), *targets}
+        calls = _paired(recorder, _fused(recorder, _needed(recorder.calls, wanted), wanted))
+        memory = _Memory(recorder, calls, leaves(self._outputs), targets, reuses=reuses)
+        self._globals: dict[str, Any] = {}
+        self._names: dict[int, str] = {}
+        lines = [f"def plan({', '.join(inputs)}):", *self._unpacked(inputs)]
+        for call, out, dead in memory.assignments():
+            lines.append(self._line(call, out))
+            lines += [f"    del {', '.join(map(self._name, dead))}"] if dead else []
+        for value, target in written:
+            name = self._bound("g", target)
+            lines.append(f"    if {self._name(value)} is not {name}: {name}[...] = {self._name(value)}")
+        self.source = "\n".join([*lines, f"    return {self._text(self._outputs)}"])
+        exec(compile(self.source, "<plan>", "exec"), self._globals)
+        self._function = self._globals["plan"]
+        del self._recorder
+
+    def __call__(self, *inputs: Tree) -> Tree:
+        """Return the outputs for other inputs."""
+        return self._function(*inputs)
+
+    def _unpacked(self, inputs: Mapping[str, Tree]) -> Iterator[str]:
+        for name, tree in inputs.items():
+            if isinstance(tree, list) and tree:
+                yield f"    {''.join(self._name(value) + ', ' for value in self._recorder.values(tree))}= {name}"
+            elif tree is not None and not isinstance(tree, list):
+                self._names[self._recorder.values(tree).number] = name
+
+    def _line(self, call: Call, out: Tree) -> str:
+        arguments = [self._text(argument) for argument in call.arguments]
+        if out is not None:
+            arguments.append(f"out={self._text(out)}")
+        self._globals[call.name] = call.kernel
+        results = mapped(lambda leaf: self._name(leaf) if isinstance(leaf, Value) else "_", call.result)
+        target = str(results).replace("'", "")
+        return f"    {target} = {call.name}({', '.join(arguments)})"
+
+    def _name(self, value: Value) -> str:
+        if value in self._recorder.constants:
+            return self._bound("c", self._recorder.arrays[value])
+        return self._names.setdefault(value.number, f"v{value.number}")
+
+    def _text(self, tree: Tree) -> str:
+        """Return the expression for a tree of values, memory and Python objects."""
+        if isinstance(tree, Value):
+            return self._name(tree)
+        if isinstance(tree, tuple | list):
+            parts = "".join(f"{self._text(part)}, " for part in cast("list[Any]", tree))
+            return f"({parts})" if isinstance(tree, tuple) else f"[{parts}]"
+        plain = tree is None or isinstance(tree, bool | int | str) or (type(tree) is float and math.isfinite(tree))
+        return repr(tree) if plain else self._bound("b", tree)
+
+    def _bound(self, letter: str, thing: Any) -> str:
+        """Return the name of an object that the text cannot spell out."""
+        name = f"{letter}{id(thing)}"
+        known = [old for old, value in self._globals.items() if value is thing]
+        name = known[0] if known else f"{letter}{len(self._globals)}"
+        self._globals[name] = thing
+        return name
+
+
+class _Memory:
+    """Who may write where, and when a value is needed for the last time."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        calls: Sequence[Call],
+        outputs: Sequence[Value],
+        targets: Mapping[Value, Any],
+        *,
+        reuses: bool,
+    ):
+        self._recorder, self._calls, self._reuses = recorder, calls, reuses
+        self._targets = targets
+        self._last = self._last_uses(outputs)
+        self._owned: dict[Value, Any] = {}  # the memory of each value that a later call may write over
+        self._free: list[Any] = []
+
+    def assignments(self) -> Iterator[tuple[Call, Tree, list[Value]]]:
+        """Yield each call, what to give it as `out`, and the values that nothing needs after it."""
+        for i, call in enumerate(self._calls):
+            dead = sorted({v for v in _values(call) if self._last[v] == i}, key=lambda value: value.number)
+            out = self._out(call, dead) if _takes_out(call.kernel) else None
+            for value in dead:
+                if value in self._owned:
+                    self._free.append(self._owned.pop(value))
+            outside = self._recorder.inputs | self._recorder.constants
+            yield call, out, [value for value in dead if value not in outside]
+
+    def _out(self, call: Call, dead: list[Value]) -> Tree:
+        if not isinstance(call.result, Value):
+            if not self._reuses:
+                return None
+            given = leaves(call.arguments)
+            return mapped(lambda leaf: None if leaf in given else self._own(leaf), call.result)
+        overwritten = call.arguments[0]
+        if (
+            call.name in self._recorder.overwrites
+            and call.result not in self._targets
+            and overwritten in dead
+            and overwritten in self._owned
+            and _kind(self._recorder.arrays[overwritten]) == _kind(self._recorder.arrays[call.result])
+        ):
+            self._owned[call.result] = self._owned.pop(overwritten)
+            return overwritten
+        if not self._reuses:
+            self._owned[call.result] = None
+            return None
+        return self._own(call.result, shared=True)
+
+    def _own(self, value: Any, *, shared: bool = False) -> Any:
+        """Return memory for a value: none for what the caller gets to see."""
+        if value in self._targets:
+            return self._targets[value]
+        if not isinstance(value, Value) or value in self._recorder.constants or self._last[value] == len(self._calls):
+            return None
+        memory = self._recorder.arrays[value]
+        if not memory.shape:
+            return None  # NumPy's numbers cannot be written
+        if shared:
+            kind = _kind(memory)
+            memory = next((free for free in self._free if free is not None and _kind(free) == kind), memory)
+            self._free = [free for free in self._free if free is not memory]
+            self._owned[value] = memory
+        return memory
+
+    def _last_uses(self, outputs: Sequence[Value]) -> dict[Value, int]:
+        """Return for each value the call that needs it last, itself or in the form of a view.
+
+        A call that takes no `out` may return a view of its arguments.
+        """
+        end = len(self._calls)
+        last = dict.fromkeys([*outputs, *self._targets], end)
+        for i in reversed(range(end)):
+            call = self._calls[i]
+            results = [leaf for leaf in leaves(call.result) if isinstance(leaf, Value)]
+            needed = max((last.setdefault(value, i) for value in results), default=i)
+            for value in leaves(call.arguments):
+                if isinstance(value, Value):
+                    until = i if _takes_out(call.kernel) else needed
+                    last[value] = max(last.get(value, until), until)
+        return last
+
+
+def _needed(calls: Sequence[Call], wanted: set[Any]) -> list[Call]:
+    """Return the calls that lead to what is wanted."""
+    needed, kept = set(wanted), list[Call]()
+    for call in reversed(calls):
+        if needed.intersection(leaves(call.result)):
+            needed.update(leaf for leaf in leaves(call.arguments) if isinstance(leaf, Value))
+            kept.append(call)
+    return kept[::-1]
+
+
+def _fused(recorder: Recorder, calls: list[Call], wanted: set[Any]) -> list[Call]:
+    """Return the calls with each pair as one whose first result only the second call needs."""
+    uses = Counter(leaf for call in calls for leaf in leaves(call.arguments) if isinstance(leaf, Value))
+    first = {call.result: call for call in calls if isinstance(call.result, Value)}
+    fused: list[Call] = []
+    for call in calls:
+        before = first.get(call.arguments[0]) if isinstance(call.arguments[0], Value) else None
+        kernel = None if before is None else recorder.fused.get((before.name, call.name))
+        if before is None or kernel is None or uses[before.result] > 1 or before.result in wanted:
+            fused.append(call)
+            continue
+        fused.remove(before)
+        fused.append(Call(f"{before.name}_{call.name}", kernel, (*before.arguments, *call.arguments[1:]), call.result))
+    return fused
+
+
+def _paired(recorder: Recorder, calls: list[Call]) -> list[Call]:
+    """Return the calls with each pair as one that gives both results."""
+    paired = list(calls)
+    for call in calls:
+        for other in paired:
+            kernel = recorder.paired.get((call.name, other.name))
+            if kernel is not None and call in paired and other.arguments == (call.result,):
+                both = Call(f"{call.name}_{other.name}", kernel, call.arguments, (call.result, other.result))
+                paired[paired.index(call)] = both
+                paired.remove(other)
+                break
+    return paired
+
+
+def _values(call: Call) -> set[Value]:
+    return {leaf for leaf in [*leaves(call.arguments), *leaves(call.result)] if isinstance(leaf, Value)}
+
+
+@cache
+def _takes_out(kernel: Kernel) -> bool:
+    return "out" in inspect.signature(kernel).parameters
+
+
+def _kind(array: Any) -> tuple[Any, ...]:
+    return tuple(array.shape), array.dtype
