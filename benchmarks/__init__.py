@@ -1,1 +1,4 @@
-"""Measurements, each run as `python -m benchmarks.NAME`; times are comparable within one run only."""
+"""Measurements: `python -m benchmarks`, against peers and the machine's limit; `python -m benchmarks.NAME`, of parts.
+
+Times are comparable within one run only.
+"""

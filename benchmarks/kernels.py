@@ -26,11 +26,33 @@ SECONDS = 0.002  # the least that one measurement takes, by repeating short call
 Call = Callable[[], Any]
 
 
-def elementwise(kernel: str, arguments: int, kernels: Kernels, place: pnn.Place, size: int) -> Call:
-    """Return a call of a kernel that takes arrays of one shape: here normal numbers, so half are negative."""
+def elementwise(kernel: str, arguments: int, kernels: Kernels, place: pnn.Place, size: int, *numbers: Any) -> Call:
+    """Return a call of a kernel that takes arrays of one shape, and numbers after them."""
     rng = np.random.default_rng(0)
     arrays = [place.asarray(rng.standard_normal(size)) for _ in range(arguments)]
-    return partial(getattr(kernels, kernel), *arrays)
+    return partial(getattr(kernels, kernel), *arrays, *numbers)
+
+
+def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call of a kernel of the affine layer or of a loss: 100 samples, `size` inputs and outputs."""
+    rng = np.random.default_rng(0)
+    x, dy, W = (place.asarray(rng.standard_normal(shape)) for shape in ((100, size), (100, size), (size, size)))
+    b, labels = place.asarray(rng.standard_normal(size)), place.asarray(rng.integers(0, size, 100), place.index_dtype)
+    arguments = {
+        "affine": (x, W, b),
+        "affine_gradient_x": (dy, W, (100, size)),
+        "affine_gradient_W": (dy, x),
+        "affine_gradient_b": (dy,),
+        "dropout_mask": (x, 0.2, (1, 2), 1),
+        "softmax_loss": (x, labels, 0.01, None, 0.0),
+        "sigmoid_loss": (x, dy, 0.01),
+        "squared_error": (x, dy, 0.01),
+    }
+    if kernel == "softmax_loss_gradient":
+        return partial(kernels.softmax_loss_gradient, 1.0, kernels.softmax_loss(*arguments["softmax_loss"])[1])
+    if kernel.endswith("loss_gradient") or kernel == "squared_error_gradient":
+        return partial(getattr(kernels, kernel), 1.0, x, dy, 0.01)
+    return partial(getattr(kernels, kernel), *arguments[kernel])
 
 
 def training_step(kernels: Kernels, place: pnn.Place, size: int) -> Call:
@@ -50,10 +72,37 @@ def training_step(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     return call
 
 
+def _with_number(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    return elementwise(kernel, 2 if kernel.endswith("gradient") else 1, kernels, place, size, 0.1)
+
+
+_SIZES = "elements", (100, 1_000, 10_000, 100_000, 1_000_000)
+
 # How each fast kernel is called, what its size counts, and the sizes.
 CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[int, ...]]] = {
     "compile_step": (training_step, "units a layer", (16, 64, 256, 1024)),
-    "relu_gradient": (partial(elementwise, "relu_gradient", 2), "elements", (100, 1_000, 10_000, 100_000, 1_000_000)),
+    **{
+        name: (
+            partial(elementwise, name, 2 if name.endswith("gradient") or name in ("add", "multiply") else 1),
+            *_SIZES,
+        )
+        for name in (
+            *("add", "gelu", "gelu_gradient", "multiply", "relu", "relu_gradient", "sigmoid", "sigmoid_gradient"),
+            *("silu", "silu_gradient", "softplus", "softplus_gradient", "tanh", "tanh_gradient"),
+        )
+    },
+    **{
+        name: (partial(_with_number, name), *_SIZES)
+        for name in ("elu", "elu_gradient", "leaky_relu", "leaky_relu_gradient")
+    },
+    **{
+        name: (partial(layer, name), "units", (10, 50, 512, 2048))
+        for name in (
+            *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "dropout_mask"),
+            *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
+            *("squared_error", "squared_error_gradient"),
+        )
+    },
 }
 
 

@@ -1,11 +1,11 @@
-"""The command `portable-nn`: train, predict, backends and check, one file each."""
+"""The command `portable-nn`: train, predict, backends, bench and check, one file each."""
 
 import os
 import sys
 from collections.abc import Sequence
 
 import portable_nn
-from portable_nn.cli import backends, check, predict, train
+from portable_nn.cli import backends, bench, check, predict, train
 from portable_nn.cli.console import Parser, complain
 from portable_nn.errors import BackendError, DivergenceError, DTypeError, NamespaceError
 
@@ -53,6 +53,6 @@ def _parser() -> Parser:
     parser = Parser("portable-nn", description="Train neural networks and use them.", epilog=_STATUSES)
     parser.add_argument("--version", action="version", version=f"portable-nn {portable_nn.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, help="one of these; COMMAND --help says more")
-    for module in (train, predict, backends, check):
+    for module in (train, predict, backends, bench, check):
         module.add_to(commands)
     return parser

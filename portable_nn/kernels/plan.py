@@ -159,6 +159,7 @@ class _Memory:
         if (
             call.name in self._recorder.overwrites
             and call.result not in self._targets
+            and not (self._reuses and self._last[call.result] == len(self._calls))
             and overwritten in dead
             and overwritten in self._owned
             and _kind(self._recorder.arrays[overwritten]) == _kind(self._recorder.arrays[call.result])

@@ -172,7 +172,7 @@ class PlannedStep(TrainingStep):
                 self._take(params, self._slots)
                 params = self._params
                 break
-        shapes = x.shape, t.shape, t.dtype, weight is None, Layer.changes
+        shapes = x.shape, t.shape, weight is None, Layer.changes
         plan = self._plans.get(shapes)
         if plan is None:
             if len(self._plans) == _PLANS:

@@ -4,31 +4,74 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import itertools
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from portable_nn import to_numpy
-from portable_nn.arrays import Place, namespace
+from portable_nn.arrays import Place, is_array, namespace
 from portable_nn.errors import BackendError, MissingExtraError
 from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, fast
+from portable_nn.kernels.portable import updates
 from portable_nn.testing.backends import float64_enabled
 
 
-def elementwise(*names):
-    """Return the recipe of a kernel that takes arrays of one shape: the draw for each of its arguments."""
-    return lambda draw, shape: [draw(shape) for _ in names]
+def alike(*names, **numbers):
+    """Return the recipe of a kernel that takes arrays of one shape, and numbers after them."""
+    return lambda draw, shape: [*(draw(shape, name) for name in names), *numbers.values()]
 
 
-# What each kernel is called with. `draw(shape)` returns an array of random numbers, special ones among them, at the
-# backend, with the data type and memory layout that the test is about.
+def scaled(*before, scale):
+    """Return the recipe of a loss of y and t, or of its gradient, with a number or a row of numbers as scale."""
+
+    def arguments(draw, shape):
+        rows = draw(shape[:1], "x") if scale == "rows" else scale
+        return [*before, draw(shape, "x"), draw(shape, "share"), rows]
+
+    return arguments
+
+
+# What each kernel is called with, in one or several ways. `draw(shape, name)` returns an array of random numbers at the
+# backend, with the data type and memory layout that the test is about: "special" ones have infinities and more among
+# them, a "share" is from 0 to 1.
 ARGUMENTS = {
-    "relu_gradient": elementwise("dy", "y"),
+    "add": [alike("special", "special")],
+    "affine": [
+        lambda draw, shape: [draw(shape, "x"), draw((math.prod(shape[1:]), 5), "W"), draw((5,), "b")],
+        lambda draw, shape: [draw(shape, "x"), draw((math.prod(shape[1:]), 5), "W"), None],
+    ],
+    "affine_gradient_W": [lambda draw, shape: [draw((shape[0], 5), "dy"), draw(shape, "x")]],
+    "affine_gradient_b": [lambda draw, shape: [draw((shape[0], 5), "dy")]],
+    "affine_gradient_x": [lambda draw, shape: [draw((shape[0], 5), "dy"), draw((math.prod(shape[1:]), 5), "W"), shape]],
+    "dropout_mask": [alike("x", rate=0.3, key=(5, 7), layer=2)],
+    "elu": [alike("x", alpha=0.7)],
+    "elu_gradient": [alike("dy", "x", alpha=0.7)],
+    "gelu": [alike("x")],
+    "gelu_gradient": [alike("dy", "x")],
+    "leaky_relu": [alike("x", slope=0.1)],
+    "leaky_relu_gradient": [alike("dy", "x", slope=0.1)],
+    "multiply": [alike("special", "special")],
+    "relu": [alike("special")],
+    "relu_gradient": [alike("special", "special")],
+    "sigmoid": [alike("x")],
+    "sigmoid_gradient": [alike("dy", "share")],
+    "sigmoid_loss": [scaled(scale=0.5), scaled(scale="rows")],
+    "sigmoid_loss_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
+    "silu": [alike("x")],
+    "silu_gradient": [alike("dy", "x")],
+    "softplus": [alike("x")],
+    "softplus_gradient": [alike("dy", "x")],
+    "squared_error": [scaled(scale=0.5), scaled(scale="rows")],
+    "squared_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
+    "tanh": [alike("x")],
+    "tanh_gradient": [alike("dy", "share")],
 }
-TESTED_BY_BEHAVIOUR = {"compile_step"}
+TESTED_BY_BEHAVIOUR = {"compile_step", "softmax_loss", "softmax_loss_gradient"}
 
-SHAPES = [(0,), (0, 4), (1,), (1, 7), (6, 1), (5, 8), (3, 4, 5), (64, 33)]
+SHAPES = [(0, 4), (1, 7), (6, 1), (5, 8), (3, 4, 5), (64, 33), (100, 120)]
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 3e38, -3e38])
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 LAYOUTS = ("contiguous", "transposed", "every second")
@@ -55,11 +98,13 @@ def load(backend, name):
 
 
 def drawer(place, layout, rng):
-    """Return `draw`: an array of a shape at a place, a third of its elements special, laid out in memory as asked."""
+    """Return `draw`: an array of a shape at a place, laid out in memory as asked."""
 
-    def draw(shape):
+    def draw(shape, name):
         wide = (*shape[:-1], 2 * shape[-1]) if layout == "every second" else shape
-        values = np.where(rng.random(wide) < 1 / 3, rng.choice(SPECIAL, wide), rng.normal(size=wide))
+        values = rng.uniform(size=wide) if name == "share" else rng.normal(size=wide)
+        if name == "special":
+            values = np.where(rng.random(wide) < 1 / 3, rng.choice(SPECIAL, wide), values)
         if layout == "transposed":
             axes = tuple(reversed(range(len(shape))))
             return place.xp.permute_dims(place.asarray(values.transpose()), axes)
@@ -99,8 +144,9 @@ def test_every_fast_kernel_has_a_line_in_the_benchmark():
 @pytest.mark.parametrize(("backend", "name"), FAST)
 def test_same_parameters(backend, name):
     signatures = (inspect.signature(kernel) for kernel in (load(backend, name), PORTABLE_KERNELS[name]))
-    described = [[(p.name, p.kind, p.default) for p in s.parameters.values()] for s in signatures]
-    assert described[0] == described[1]
+    fast_names, portable_names = ([*signature.parameters] for signature in signatures)
+    assert [name for name in fast_names if name != "out"] == portable_names
+    assert "out" not in fast_names[:-1]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -111,58 +157,126 @@ def test_same_result(backend, name, dtype, layout):
     rng = np.random.default_rng(0)
     with float64_enabled(backend), np.errstate(all="ignore"):
         draw = drawer(Place(backend, dtype=dtype), layout, rng)
-        for shape in SHAPES:
-            arguments = ARGUMENTS[name](draw, shape)
-            before = [to_numpy(a).copy() for a in arguments]
-            result, expected = kernel(*arguments), portable(*arguments)
+        for recipe, shape in itertools.product(ARGUMENTS[name], SHAPES):
+            arguments = recipe(draw, shape)
+            before = [to_numpy(a).copy() if is_array(a) else a for a in arguments]
+            expected = portable(*arguments)
+            result = kernel(*arguments)
             assert result.dtype == expected.dtype
             assert_same(to_numpy(result), to_numpy(expected), TOLERANCE[dtype])
+            if "out" in inspect.signature(kernel).parameters and result.shape:
+                result[...] = 7.0
+                assert_same(to_numpy(kernel(*arguments, out=result)), to_numpy(expected), TOLERANCE[dtype])
             for argument, values in zip(arguments, before, strict=True):
-                np.testing.assert_array_equal(to_numpy(argument), values, err_msg="an argument was written")
+                if is_array(argument):
+                    np.testing.assert_array_equal(to_numpy(argument), values, err_msg="an argument was written")
+            if name in fast_module(backend).OVERWRITES:
+                result = kernel(*arguments, out=arguments[0])
+                assert_same(to_numpy(result), to_numpy(expected), TOLERANCE[dtype])
+
+
+def fast_module(backend):
+    return importlib.import_module(f"{fast.__name__}.{backend}")
 
 
 def assert_same(result, expected, tolerance):
+    """Compare arrays element by element; sums and products of many terms by the largest of them."""
     assert result.shape == expected.shape
-    np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
-    known = ~np.isnan(expected)
-    np.testing.assert_array_equal(np.signbit(result[known]), np.signbit(expected[known]))
+    finite = expected[np.isfinite(expected)]
+    largest = float(abs(finite[abs(finite) < 1e30]).max(initial=1.0))
+    np.testing.assert_allclose(result, expected, rtol=4 * tolerance, atol=4 * tolerance * largest)
 
 
-def double_step(params, slots, x):
-    return [p * x for p in params], [s + x for s in slots], x * 2.0
+TARGETS = {
+    "labels": (lambda rng, n, c: rng.integers(0, c, n), None, 0.0),
+    "smoothed": (lambda rng, n, c: rng.integers(0, c, n), None, 0.2),
+    "weighted classes": (lambda rng, n, c: rng.integers(0, c, n), "weights", 0.0),
+    "distributions": (lambda rng, n, c: rng.dirichlet(np.ones(c), n), None, 0.1),
+}
 
 
-@pytest.mark.parametrize("backend", [backend for backend, name in FAST if name == "compile_step"])
-def test_a_compiled_step_does_what_the_step_does(backend):
-    compiled, place = load(backend, "compile_step")(double_step), Place(backend)
-    for number in (3.0, 4.0):
-        x = place.asarray(number)
-        params, slots, doubled = compiled([place.asarray([1.0, 2.0])], [place.asarray([5.0])], x)
-        np.testing.assert_array_equal(to_numpy(params[0]), [number, 2.0 * number])
-        np.testing.assert_array_equal(to_numpy(slots[0]), [5.0 + number])
-        assert float(doubled) == 2.0 * number
-        assert float(x) == number  # only parameters and slots are given away
+@pytest.mark.parametrize("scale", [0.125, "rows"])
+@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("backend", [backend for backend, name in FAST if name == "softmax_loss"])
+def test_the_softmax_loss_and_its_gradient(backend, dtype, targets, scale):
+    loss_kernel, gradient = load(backend, "softmax_loss"), load(backend, "softmax_loss_gradient")
+    rng, place = np.random.default_rng(0), Place(backend, dtype=dtype)
+    make, weights, smoothing = TARGETS[targets]
+    for n, c in (0, 3), (1, 4), (7, 1), (30, 10), (50, 100):
+        t = make(rng, n, c)
+        t = place.asarray(t, place.index_dtype if t.ndim == 1 else None)
+        y = place.asarray(3.0 * rng.normal(size=(n, c)))
+        rows = place.asarray(rng.uniform(size=n)) if scale == "rows" else scale
+        arguments = (y, t, rows, place.asarray(rng.uniform(size=c)) if weights else None, smoothing)
+        expected, portable_kept = PORTABLE.softmax_loss(*arguments)
+        loss, kept = loss_kernel(*arguments)
+        for _ in range(2):
+            assert_same(to_numpy(loss), to_numpy(expected), TOLERANCE[dtype])
+            for dout in (1.0, 2.0):
+                wanted = to_numpy(PORTABLE.softmax_loss_gradient(dout, portable_kept))
+                assert_same(to_numpy(gradient(dout, kept)), wanted, TOLERANCE[dtype])
+            if "out" in inspect.signature(loss_kernel).parameters:
+                loss, kept = loss_kernel(*arguments, out=(None, kept))
 
 
-def test_jax_reuses_the_memory_of_what_was_given_away():
-    compiled, place = load("jax", "compile_step")(double_step), Place("jax")
-    given = [place.asarray([1.0, 2.0])]
-    compiled(given, [place.asarray([5.0])], place.asarray(3.0))
-    assert given[0].is_deleted()
+UPDATES = {
+    "sgd": (2, (0.1,)),
+    "momentum": (3, (0.1, 0.9)),
+    "nesterov": (3, (0.1, 0.9)),
+    "adagrad": (3, (0.1, 1e-8)),
+    "rmsprop": (3, (0.1, 0.99, 1e-8)),
+    "adam": (4, (0.01, 0.9, 0.999, 1e-8)),
+    "add_l2": (2, (0.01,)),
+    "decay": (1, (0.01,)),
+    "clip_by_value": (1, (0.5,)),
+    "clip_by_global_norm": (1, (0.5,)),
+}
 
 
-def test_jax_traces_a_step_once():
-    traces = []
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("size", [1, 40, 200_000])
+@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize("backend", sorted({backend for backend, name in FAST if name == "affine"}))
+def test_updates_in_place(backend, name, size, dtype):
+    load(backend, "affine")
+    kernel, rng, place = fast_module(backend).IN_PLACE[name], np.random.default_rng(0), Place(backend, dtype=dtype)
+    count, numbers = UPDATES[name]
+    lists = [
+        [place.asarray(rng.uniform(0.1, 1.0, size)), place.asarray(rng.uniform(0.1, 1.0, 3))] for _ in range(count)
+    ]
+    for _ in range(2):
+        expected = PORTABLE_KERNELS[name](*lists, *numbers)
+        expected = [[to_numpy(array).copy() for array in row] for row in as_lists(expected)]
+        result = as_lists(kernel(*lists, *numbers))
+        assert len(result) == len(expected)
+        for row, wanted in zip(result, expected, strict=True):
+            for array, values in zip(row, wanted, strict=True):
+                assert any(array is given for given in itertools.chain(*lists))
+                assert_same(to_numpy(array), values, TOLERANCE[dtype])
 
-    def counted(params, slots, x):
-        traces.append(x)
-        return double_step(params, slots, x)
 
-    compiled, place = load("jax", "compile_step")(counted), Place("jax")
-    for x in (3.0, 4.0):
-        compiled([place.asarray([1.0, 2.0])], [place.asarray([5.0])], place.asarray(x))
-    assert len(traces) == 1
+def as_lists(updated):
+    return updated if isinstance(updated, tuple) else (updated,)
 
 
-def test_the_portable_step_is_the_step_itself():
-    assert PORTABLE.compile_step(double_step) is double_step
+def test_every_update_has_its_row():
+    assert UPDATES.keys() == set(updates.__all__)
+
+
+@pytest.mark.parametrize("kind", ["FUSED", "PAIRED"])
+@pytest.mark.parametrize("backend", sorted({backend for backend, name in FAST if name == "affine"}))
+def test_joined_kernels_do_what_both_do(backend, kind):
+    load(backend, "affine")
+    place = Place(backend)
+    draw = drawer(place, "contiguous", np.random.default_rng(0))
+    for (first, second), kernel in getattr(fast_module(backend), kind, {}).items():
+        one, two = PORTABLE_KERNELS[first], PORTABLE_KERNELS[second]
+        arguments = ARGUMENTS[first][0](draw, (6, 8))
+        between = one(*arguments)
+        wanted = (two(between),) if kind == "FUSED" else (between, two(between))
+        result = kernel(*arguments)
+        for _ in range(2):
+            for part, values in zip(result if kind == "PAIRED" else (result,), wanted, strict=True):
+                assert_same(to_numpy(part), to_numpy(values), 1e-6)
+            result = kernel(*arguments, out=result)

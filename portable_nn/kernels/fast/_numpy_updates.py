@@ -4,7 +4,7 @@ The maths and its sources stand in `kernels/portable/updates.py`; the gradients 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,14 +16,15 @@ _BLOCK = 32_768
 """Elements: four arrays of such blocks and a temporary one fit in a level-2 cache of 1 MiB."""
 
 
-def _blocks(*lists: _Arrays) -> Iterator[list[np.ndarray]]:
+def _blocks(*lists: _Arrays) -> Iterator[Sequence[np.ndarray]]:
     """Yield blocks of the arrays of parallel lists, as writable views."""
     for arrays in zip(*lists, strict=True):
-        if arrays[0].size <= _BLOCK or not all(array.flags.c_contiguous for array in arrays):
-            yield list(arrays)
+        size = arrays[0].size
+        if size <= 2 * _BLOCK or not all(array.flags.c_contiguous for array in arrays):
+            yield arrays
             continue
         flat = [array.reshape(-1) for array in arrays]
-        for start in range(0, flat[0].size, _BLOCK):
+        for start in range(0, size, _BLOCK):
             yield [array[start : start + _BLOCK] for array in flat]
 
 
@@ -132,8 +133,10 @@ def clip_by_value(grads: _Arrays, limit: float) -> _Arrays:
 
 def clip_by_global_norm(grads: _Arrays, limit: float) -> _Arrays:
     """Write all g scaled by one factor, so that their norm is at most limit."""
-    squares: list[float] = [float(np.vdot(g, g)) for g in grads]
-    norm = math.sqrt(sum(squares))
+    total = 0.0
+    for g in grads:
+        total += float(np.vdot(g, g))  # pyright: ignore[reportUnknownArgumentType]  (so NumPy declares it)
+    norm = math.sqrt(total)
     if norm > limit:
         for g in grads:
             g *= limit / norm

@@ -1,0 +1,80 @@
+"""Who takes part: one file each, with `prepare(workload, *arguments)`, which returns a `Runner`.
+
+A file is imported only in the process of its contestant.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+__all__ = ["CONTESTANTS", "Contestant", "Runner"]
+
+
+class Runner(Protocol):
+    """A workload, ready to be run by one contestant, from the initial weights on."""
+
+    stride: int
+    """Steps are taken in multiples of this."""
+
+    def run(self, steps: int) -> None:
+        """Take `steps` steps and wait until all is computed."""
+        ...
+
+    def curve(self, steps: int) -> list[float]:
+        """Take the first steps, before any `run`; return what all contestants must agree on.
+
+        In training, the loss of each step; in predicting, the spread of each step's outputs; [] if there is nothing.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """How one contestant is called, prepared and compared.
+
+    Attributes
+    ----------
+    label : str
+        Its name in tables.
+    kind : "ours", "peer", "limit" or "epochs"
+        The last are ours too: whole epochs, with `Trainer.fit` and without.
+    module : str
+        The file in this folder.
+    arguments : tuple of str
+        What `prepare` takes beside the workload.
+    environment : mapping
+        Variables that are set in its process before anything is imported.
+    """
+
+    label: str
+    kind: Literal["ours", "peer", "limit", "epochs"]
+    module: str
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def prepare(self, workload: Any) -> Runner:
+        """Return the workload's runner; ImportError or BackendError if what it needs is missing."""
+        return importlib.import_module(f"{__name__}.{self.module}").prepare(workload, *self.arguments)
+
+    def takes(self, workload: Any) -> bool:
+        """Tell whether the workload is one for this contestant."""
+        return workload.epochs == (self.kind == "epochs")
+
+
+CONTESTANTS = {
+    "ours-numpy": Contestant("ours (NumPy)", "ours", "ours", ("numpy",), {"PORTABLE_NN_NUMBA": "0"}),
+    "ours-torch": Contestant("ours (PyTorch)", "ours", "ours", ("torch",)),
+    "ours-jax": Contestant("ours (JAX)", "ours", "ours", ("jax",)),
+    "ours-cupy": Contestant("ours (CuPy)", "ours", "ours", ("cupy",)),
+    "torch": Contestant("PyTorch eager", "peer", "torch_eager"),
+    "torch-compile": Contestant("torch.compile", "peer", "torch_compile"),
+    "jax": Contestant("JAX jit", "peer", "jax_step", ("one",)),
+    "jax-scan": Contestant("JAX scan", "peer", "jax_step", ("many",)),
+    "sklearn": Contestant("scikit-learn", "peer", "sklearn"),
+    "keras": Contestant("Keras", "peer", "keras"),
+    "notes": Contestant("plain NumPy", "peer", "notes"),
+    "limit": Contestant("limit", "limit", "limit"),
+    "fit": Contestant("Trainer.fit", "epochs", "epochs", ("fit",)),
+    "steps": Contestant("bare steps", "epochs", "epochs", ("steps",)),
+}

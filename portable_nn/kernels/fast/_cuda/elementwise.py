@@ -1,0 +1,158 @@
+"""Activations and what runs beside them: a bias before, column sums behind; and dropout."""
+
+from typing import NamedTuple
+
+__all__ = ["ACTIVATIONS", "ELEMENTWISE"]
+
+
+class Activation(NamedTuple):
+    """An activation: y as an expression of x, and dx as one of dy and of x or y, whichever is `kept`."""
+
+    value: str
+    kept: str
+    gradient: str
+    numbers: tuple[str, ...] = ()
+
+
+ACTIVATIONS = {
+    "relu": Activation("x > 0 || x != x ? x : real(0)", "y", "y > 0 ? dy : real(0)"),
+    "leaky_relu": Activation(
+        "x > 0 ? x : real(slope) * x", "x", "x > 0 ? dy : real(slope) * dy", numbers=("double slope",)
+    ),
+    "sigmoid": Activation("sigmoid_of(x)", "y", "dy * y * (1 - y)"),
+    "tanh": Activation("tanh(x)", "y", "dy * (1 - y * y)"),
+    "softplus": Activation("softplus_of(x)", "x", "dy * sigmoid_of(x)"),
+    "elu": Activation(
+        "x > 0 ? x : real(alpha) * expm1(x)",
+        "x",
+        "dy * (x > 0 ? real(1) : real(alpha) * exp(x))",
+        numbers=("double alpha",),
+    ),
+    "silu": Activation("x * sigmoid_of(x)", "x", "dy * sigmoid_of(x) * (1 + x * (1 - sigmoid_of(x)))"),
+    "gelu": Activation(
+        "x * normal_distribution(x)",
+        "x",
+        "dy * (normal_distribution(x) + x * (exp(real(-0.5) * x * x) * real(0.39894228040143267794)))",
+    ),
+}
+"""The activations of `kernels/portable/activations.py`, by name."""
+
+_VALUE = """
+extern "C" __global__ void kernel_NAME(const real* xs, real* ys, integer size NUMBERS)
+{
+    EACH(i, x, size) {
+        real x = xs[i];
+        ys[i] = VALUE;
+    }
+}
+"""
+
+_GRADIENT = """
+extern "C" __global__ void kernel_NAME(const real* dys, const real* kept, real* dxs, integer size NUMBERS)
+{
+    EACH(i, x, size) {
+        real dy = dys[i], KEPT = kept[i];
+        dxs[i] = GRADIENT;
+    }
+}
+"""
+
+_BIASED_VALUE = """
+extern "C" __global__ void kernel_NAME(real* ys, const real* b, integer rows, integer columns NUMBERS)
+{
+    EACH(column, x, columns) {
+        real bias = b[column];
+        EACH(row, y, rows) {
+            real x = ys[row * columns + column] + bias;
+            ys[row * columns + column] = VALUE;
+        }
+    }
+}
+"""
+
+# The blocks above one another share their columns, and have a ticket each; of `partials` each of them has one row.
+_COLUMN_SUMS = """
+extern "C" __global__ void kernel_NAME(
+    ARRAYS, real* sums, real* partials, unsigned* tickets, integer rows, integer columns NUMBERS)
+{
+    integer column = (integer)blockIdx.x * blockDim.x + threadIdx.x;
+    real sum = 0;
+    if (column < columns)
+        EACH(row, y, rows) {
+            integer i = row * columns + column;
+            TERM
+        }
+    sum = sum_in_column(sum);
+    if (gridDim.y > 1) {
+        if (threadIdx.y == 0 && column < columns)
+            partials[blockIdx.y * columns + column] = sum;
+        if (!is_last(tickets + blockIdx.x, gridDim.y))
+            return;
+        sum = 0;
+        if (column < columns)
+            for (unsigned block = threadIdx.y; block < gridDim.y; block += blockDim.y)
+                sum += partials[block * columns + column];
+        sum = sum_in_column(sum);
+    }
+    if (threadIdx.y == 0 && column < columns)
+        sums[column] = sum;
+}
+"""
+
+# Word for word what `kernels/portable/dropout.py` does, with the wrapping arithmetic of unsigned numbers.
+_DROPOUT_MASK = """
+__device__ unsigned mixed(unsigned h)
+{
+    h = (h ^ (h >> 16)) * 0x7FEB352Du;
+    h = (h ^ (h >> 15)) * 0x846CA68Bu;
+    return h ^ (h >> 16);
+}
+
+extern "C" __global__ void kernel_dropout_mask(
+    real* mask, integer size, integer key0, integer key1, integer layer, integer least, double kept)
+{
+    EACH(i, x, size) {
+        unsigned bits = mixed((unsigned)i ^ (unsigned)key0);
+        bits = mixed(mixed(bits + (unsigned)key1) ^ (unsigned)layer);
+        mask[i] = bits >> 8 >= least ? real(kept) : real(0);
+    }
+}
+"""
+
+
+def _filled(template: str, **words: str) -> str:
+    """Return `template` with each of `words`, in capitals, replaced by what it stands for."""
+    for word, text in words.items():
+        template = template.replace(word.upper(), text)
+    return template
+
+
+def _activation_kernels(name: str, activation: Activation) -> dict[str, str]:
+    value, kept, gradient, numbers = activation
+    numbers = "".join(f", {number}" for number in numbers)
+    term = f"real dy = dys[i], {kept} = kept[i], dx = {gradient};\n            dxs[i] = dx;\n            sum += dx;"
+    arrays = "const real* dys, const real* kept, real* dxs"
+    sums = f"{name}_gradient_and_sums"
+    return {
+        name: _filled(_VALUE, name=name, value=value, numbers=numbers),
+        f"affine_{name}": _filled(_BIASED_VALUE, name=f"affine_{name}", value=value, numbers=numbers),
+        f"{name}_gradient": _filled(_GRADIENT, name=f"{name}_gradient", kept=kept, gradient=gradient, numbers=numbers),
+        sums: _filled(_COLUMN_SUMS, name=sums, arrays=arrays, term=term, numbers=numbers),
+    }
+
+
+def _elementwise() -> dict[str, str]:
+    kernels = {
+        "affine": _filled(_BIASED_VALUE, name="affine", value="x", numbers=""),
+        "column_sums": _filled(
+            _COLUMN_SUMS, name="column_sums", arrays="const real* dys", term="sum += dys[i];", numbers=""
+        ),
+        "dropout_mask": _DROPOUT_MASK,
+    }
+    for name, activation in ACTIVATIONS.items():
+        kernels |= _activation_kernels(name, activation)
+    return kernels
+
+
+ELEMENTWISE = _elementwise()
+"""The text of each kernel by its name."""

@@ -1,0 +1,43 @@
+"""How many threads run a kernel. None of it depends on the device: sums come out the same on all of them."""
+
+from typing import TypeAlias
+
+__all__ = ["BLOCKS", "Launch", "flat_launch", "matrix_launch", "row_launch", "sum_launch"]
+
+Launch: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+"""The grid and the block, each as (x, y)."""
+
+THREADS = 256  # in every block; the prelude says it too
+BLOCKS = 512  # at most, where blocks add up together: enough to fill a device, and few partial sums
+_WARP = 32
+_GRID_X, _GRID_Y = 65_536, 65_535  # threads go on to further elements; CUDA allows no larger grid in y
+
+
+def flat_launch(size: int) -> Launch:
+    """Return the launch for `size` elements, each by itself."""
+    return (_within(size, THREADS, _GRID_X), 1), (THREADS, 1)
+
+
+def sum_launch(size: int) -> Launch:
+    """Return the launch for `size` elements that are summed up: four to a thread before there are more blocks."""
+    return (_within(size, 4 * THREADS, BLOCKS), 1), (THREADS, 1)
+
+
+def row_launch(rows: int, columns: int) -> Launch:
+    """Return the launch for rows that are summed up, each by a warp, or by a whole block if it is long."""
+    width = _WARP if columns <= 32 * _WARP else THREADS
+    return (_within(rows, THREADS // width, BLOCKS), 1), (width, THREADS // width)
+
+
+def matrix_launch(rows: int, columns: int, *, summed: bool = False) -> Launch:
+    """Return the launch for a matrix in which a thread keeps to its column; `summed` if columns are summed up."""
+    height = THREADS // _WARP
+    across = max(1, -(-columns // _WARP))
+    if summed:
+        return (across, _within(rows, 4 * height, max(1, BLOCKS // across))), (_WARP, height)
+    return (across, _within(rows, height, _GRID_Y)), (_WARP, height)
+
+
+def _within(size: int, each: int, limit: int) -> int:
+    """Return how many blocks cover `size` things, `each` to a block, from 1 to `limit`."""
+    return max(1, min(-(-size // each), limit))

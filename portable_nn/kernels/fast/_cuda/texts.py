@@ -1,0 +1,23 @@
+"""All kernels in one text, which NVRTC compiles at the first launch, once for each floating type.
+
+It includes no header. Arrays are contiguous, row after row. `real` is float or double; `integer` has 64 bits, because
+arrays may have more than 2^31 elements. Numbers arrive as CuPy passes them from Python, an int as `integer` and a float
+as `double`, and are rounded to `real` where they are used, as NumPy rounds them.
+"""
+
+from portable_nn.kernels.fast._cuda.elementwise import ELEMENTWISE
+from portable_nn.kernels.fast._cuda.losses import LOSSES
+from portable_nn.kernels.fast._cuda.prelude import PRELUDE
+from portable_nn.kernels.fast._cuda.updates import UPDATES
+
+__all__ = ["KERNELS", "source"]
+
+KERNELS = {**ELEMENTWISE, **LOSSES, **UPDATES}
+"""The text of each kernel by its name; the function is called `kernel_<name>`, because CUDA has a `tanh` already."""
+
+_REALS = {"f": "float", "d": "double"}
+
+
+def source(character: str) -> str:
+    """Return the whole text for arrays whose data type has this character, "f" or "d"."""
+    return f"typedef {_REALS[character]} real;\n{PRELUDE}{''.join(KERNELS.values())}"

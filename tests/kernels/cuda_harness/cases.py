@@ -1,0 +1,170 @@
+"""What the kernels of the module for CuPy are called with, and what they are held to. n = rows, m = columns."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS
+from portable_nn.kernels.fast import _cuda
+
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40]
+HUGE = [3e38, -3e38]
+
+
+class Drawer:
+    """Random arrays in a memory layout, a tenth of their elements special."""
+
+    def __init__(self, dtype, layout="contiguous", special=False):
+        self.rng, self.dtype, self.layout, self.special = np.random.default_rng(0), dtype, layout, special
+
+    def __call__(self, *shape, more=()):
+        values = self.rng.standard_normal(shape)
+        if self.special:
+            values = np.where(self.rng.random(shape) < 0.1, self.rng.choice([*SPECIAL, *more], shape), values)
+        return laid_out(values.astype(self.dtype), self.layout)
+
+    def wide(self, *shape):
+        """Return an array that may hold huge numbers: what x is where nothing is summed or multiplied by it."""
+        return self(*shape, more=HUGE)
+
+    def shares(self, *shape):
+        return laid_out(self.rng.dirichlet(np.ones(shape[-1]), shape[:-1]).astype(self.dtype), self.layout)
+
+    def scales(self, size):
+        return laid_out(self.rng.random(size).astype(self.dtype), self.layout)
+
+    def labels(self, rows, classes):
+        return laid_out(self.rng.integers(0, classes, rows), self.layout)
+
+
+def laid_out(values, layout):
+    """Return equal values in this memory layout."""
+    if layout == "contiguous":
+        return values
+    if layout == "transposed":
+        return values.T.copy().T
+    wide = np.zeros((*values.shape[:-1], 2 * values.shape[-1]), values.dtype)
+    wide[..., ::2] = values
+    return wide[..., ::2]
+
+
+def chained(first, second, taken=3):
+    """Return what a fused kernel does: the kernel `second` of the result of `first`, which takes 3 arguments."""
+    one, two = PORTABLE_KERNELS[first], PORTABLE_KERNELS[second]
+    return lambda *arguments: two(one(*arguments[:taken]), *arguments[taken:])
+
+
+def both(first, second):
+    """Return what a paired kernel does: the result of the kernel `first`, and that of `second` of it."""
+    one, two = PORTABLE_KERNELS[first], PORTABLE_KERNELS[second]
+    return lambda *arguments: ((result := one(*arguments)), two(result))
+
+
+def loss_and_gradients(kernels):
+    """Return the function that gives the softmax loss and its gradients for several dout."""
+
+    def function(*arguments, out=None):
+        donated = {} if out is None else {"out": (out[0], (out[1],))}
+        loss, kept = kernels.softmax_loss(*arguments, **donated)
+        return loss, *(kernels.softmax_loss_gradient(dout, kept) for dout in (1.0, 0.5, np.asarray(2.0, loss.dtype)))
+
+    return function
+
+
+class Case(NamedTuple):
+    """A kernel of the module, its portable form, and the arguments of both for a shape."""
+
+    kernel: Callable[[Any], Callable[..., Any]]
+    portable: Callable[..., Any]
+    arguments: Callable[[Drawer, int, int], tuple[Any, ...]]
+
+
+def case(name, arguments):
+    return Case(attrgetter(name), PORTABLE_KERNELS[name], arguments)
+
+
+ELEMENTWISE, SUMMED = {}, {}
+for _name in _cuda.ACTIVATIONS:
+    _numbers, _gradient = {"leaky_relu": (0.1,), "elu": (1.3,)}.get(_name, ()), f"{_name}_gradient"
+    _layer, _pair = ("affine", _name), (_gradient, "affine_gradient_b")
+    ELEMENTWISE[_name] = case(_name, lambda draw, n, m, more=_numbers: (draw.wide(n, m), *more))
+    ELEMENTWISE[_gradient] = case(_gradient, lambda draw, n, m, more=_numbers: (draw(n, m), draw.wide(n, m), *more))
+    SUMMED[f"affine {_name}"] = Case(
+        lambda fast, key=_layer: fast.FUSED[key],
+        chained(*_layer),
+        lambda draw, n, m, more=_numbers: (draw(n, 5), draw(5, m), draw(m), *more),
+    )
+    SUMMED[f"{_gradient} and sums"] = Case(
+        lambda fast, key=_pair: fast.PAIRED[key], both(*_pair), ELEMENTWISE[_gradient].arguments
+    )
+SUMMED |= {
+    "affine": case("affine", lambda draw, n, m: (draw(n, 2, 3), draw(6, m), draw(m))),
+    "affine without b": case("affine", lambda draw, n, m: (draw(n, 4), draw(4, m), None)),
+    "affine tanh without b": Case(
+        lambda fast: fast.FUSED["affine", "tanh"],
+        chained("affine", "tanh"),
+        lambda draw, n, m: (draw(n, 4), draw(4, m), None),
+    ),
+    "affine_gradient_x": case("affine_gradient_x", lambda draw, n, m: (draw(n, m), draw(6, m), (n, 2, 3))),
+    "affine_gradient_W": case("affine_gradient_W", lambda draw, n, m: (draw(n, m), draw(n, 2, 3))),
+    "affine_gradient_b": case("affine_gradient_b", lambda draw, n, m: (draw(n, m),)),
+    "dropout_mask": case("dropout_mask", lambda draw, n, m: (draw(n, m), 0.3, (-5, 2**31 - 1), 3)),
+}
+for _name in ("squared_error", "sigmoid_loss"):
+    SUMMED |= {
+        _name: case(_name, lambda draw, n, m: (draw(n, m), draw.shares(n, m), 1 / max(n, 1))),
+        f"{_name} of weighted samples": case(_name, lambda draw, n, m: (draw(n, m), draw.shares(n, m), draw.scales(n))),
+        f"{_name}_gradient": case(
+            f"{_name}_gradient", lambda draw, n, m: (1.0, draw(n, m), draw.shares(n, m), 1 / max(n, 1))
+        ),
+        f"{_name}_gradient of weighted samples": case(
+            f"{_name}_gradient",
+            lambda draw, n, m: (draw.scales(1).reshape(()), draw(n, m), draw.shares(n, m), draw.scales(n)),
+        ),
+    }
+_softmax = partial(Case, loss_and_gradients, loss_and_gradients(PORTABLE))
+SUMMED |= {
+    "softmax_loss": _softmax(lambda draw, n, m: (draw(n, m), draw.labels(n, m), 1 / max(n, 1), None, 0.0)),
+    "softmax_loss of distributions": _softmax(lambda draw, n, m: (draw(n, m), draw.shares(n, m), 1.0, None, 0.0)),
+    "softmax_loss, smooth": _softmax(lambda draw, n, m: (draw(n, m), draw.labels(n, m), draw.scales(n), None, 0.1)),
+    "softmax_loss, weighted": _softmax(
+        lambda draw, n, m: (draw(n, m), draw.shares(n, m), draw.scales(n), draw.scales(m), 0.2)
+    ),
+    "softmax_loss, weighted labels": _softmax(
+        lambda draw, n, m: (draw(n, m), draw.labels(n, m), 1.0, draw.scales(m), 0.0)
+    ),
+}
+CASES = ELEMENTWISE | SUMMED
+
+
+class Far(NamedTuple):
+    """A small launch, and a large one of which the last blocks do the same at the end of larger arrays."""
+
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    launches: tuple[_cuda.Launch, _cuda.Launch]
+
+
+FLAT = Far(((412,), (2**32 + 412,)), (((2, 1), (256, 1)), ((2**24 + 2, 1), (256, 1))))
+ROWS = Far(((16, 32), (2**27 + 16, 32)), (((2, 1), (32, 8)), ((2**24 + 2, 1), (32, 8))))
+COLUMNS = Far(((5, 40), (5, 2**30 + 40)), (_cuda.matrix_launch(5, 40), _cuda.matrix_launch(5, 2**30 + 40)))
+
+
+def far(text):
+    """Return the launches for the kernel of this text."""
+    return FLAT if "integer size" in text else ROWS if "kernel_softmax_loss" in text else COLUMNS
+
+
+def far_argument(kind, name, shape, launch, zeros):
+    """Return a number, or `zeros`, for a parameter of a kernel that works on arrays of this shape."""
+    numbers = {"size": math.prod(shape), "rows": shape[0], "columns": shape[-1], "double": 0.5}
+    if kind in ("integer", "double"):
+        return numbers.get(name, numbers.get(kind, 1))
+    if name == "labels":
+        return None
+    vectors = dict.fromkeys(["b", "sums", "weights"], shape[1:]) | {"scales": shape[:1], "partials": launch[0][:1]}
+    numbers = dict.fromkeys(["loss", "total", "ticket", "tickets", "douts", "sums_of_squares"], (1,))
+    return zeros((vectors | numbers).get(name, shape), "uint32" if kind == "unsigned*" else "float32")

@@ -1,0 +1,291 @@
+"""The CUDA kernels without a GPU.
+
+CUDA's own compilers take their text, and a harness runs it on the CPU: the module for CuPy is loaded with a device in
+the place of CuPy that works on NumPy's arrays, and all that it does is held to the portable kernels.
+"""
+
+import importlib.util
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import portable_nn as pnn
+from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, Kernels, _dispatch
+from portable_nn.kernels.fast import _cuda
+from portable_nn.kernels.portable import updates
+
+CHARACTERS = {"float32": "f", "float64": "d"}
+TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
+SHAPES = [(0, 3), (1, 1), (1, 7), (33, 10), (100, 50), (257, 1000), (3, 1500)]
+LAYOUTS = ("contiguous", "transposed", "every second")
+
+
+def load(path, name):
+    """Return the module of a file, newly executed."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FOLDER = Path(__file__).parent / "cuda_harness"
+harness, cases, compilers = (load(FOLDER / f"{name}.py", f"cuda_{name}") for name in ("device", "cases", "compilers"))
+CASES, ELEMENTWISE, SUMMED, Drawer = cases.CASES, cases.ELEMENTWISE, cases.SUMMED, cases.Drawer
+
+
+@pytest.fixture(scope="session")
+def device(tmp_path_factory):
+    if sys.platform != "linux" or shutil.which("g++") is None:
+        pytest.skip("the kernels run on the CPU where there is Linux and g++")
+    return harness.Device(harness.compiled(tmp_path_factory.mktemp("cuda"), CHARACTERS.values()))
+
+
+@pytest.fixture(scope="session")
+def fast(device):
+    """The module for CuPy, to which the device on the CPU is CuPy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "cupy", device)
+        return load(Path(_cuda.__file__).parents[1] / "cupy.py", "cupy_on_the_cpu")
+
+
+def raised(argument):
+    """Return an argument with its floats in double precision."""
+    floats = isinstance(argument, np.ndarray) and argument.dtype.kind == "f"
+    return argument.astype(np.float64) if floats else argument
+
+
+def assert_same(name, result, expected, tolerance):
+    results, expected = ((x if isinstance(x, tuple) else (x,)) for x in (result, expected))
+    for one, other in zip(results, expected, strict=True):
+        assert one.shape == other.shape
+        finite = np.abs(other[np.isfinite(other)])
+        scale = finite.max(initial=0.0) if name in SUMMED else 1.0
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("dtype", CHARACTERS)
+@pytest.mark.parametrize("name", CASES)
+def test_same_result(fast, name, dtype, special, layout):
+    kernel, portable = CASES[name].kernel(fast), CASES[name].portable
+    draw = Drawer(dtype, layout, special)
+    for shape in SHAPES if layout == "contiguous" and not special else SHAPES[:5]:
+        arguments = CASES[name].arguments(draw, *shape)
+        before = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        with np.errstate(all="ignore"):
+            result, expected = kernel(*arguments), portable(*(arguments if special else map(raised, arguments)))
+        assert_same(name, result, expected, TOLERANCE[dtype])
+        assert all(one.dtype == dtype for one in (result if isinstance(result, tuple) else [result]))
+        for a, b in zip(arguments, before, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg="an argument was written")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", CASES)
+def test_memory_that_is_given_away(fast, name, layout):
+    kernel = CASES[name].kernel(fast)
+    assert "out" in inspect.signature(kernel).parameters
+    arguments = CASES[name].arguments(Drawer("float32"), 33, 10)
+    expected = kernel(*arguments)
+    parts = expected if isinstance(expected, tuple) else (expected,)
+    memory = [cases.laid_out(np.full_like(part, np.nan), layout if part.ndim else "contiguous") for part in parts]
+    result = kernel(*arguments, out=tuple(memory) if isinstance(expected, tuple) else memory[0])
+    assert_same(name, result, expected, 0.0)
+    if layout == "contiguous":
+        first = result[0] if isinstance(result, tuple) else result
+        assert np.shares_memory(first, memory[0])
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_overwriting_the_first_argument(fast, name):
+    kernel = ELEMENTWISE[name].kernel(fast)
+    assert name in fast.OVERWRITES
+    x, *more = ELEMENTWISE[name].arguments(Drawer("float32"), 33, 10)
+    expected = kernel(x, *more)
+    assert kernel(x, *more, out=x) is x
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_dropout_masks_are_those_of_every_backend(fast):
+    for seed in range(20):
+        key = tuple(int(word) for word in np.random.default_rng(seed).integers(-(2**31), 2**31, 2))
+        arguments = (np.zeros((100, 7), "float32"), seed / 20, key, seed)
+        np.testing.assert_array_equal(fast.dropout_mask(*arguments), PORTABLE.dropout_mask(*arguments))
+
+
+NUMBERS = {"lr": 0.1, "momentum": 0.9, "epsilon": 1e-8, "beta1": 0.9, "beta2": 0.999}
+NUMBERS |= {"decay": 0.99, "weight_decay": 0.01, "rate": 0.1, "limit": 0.5}
+
+
+def test_every_update_is_done_in_place(fast):
+    assert fast.IN_PLACE.keys() == set(updates.__all__)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("dtype", CHARACTERS)
+@pytest.mark.parametrize("name", updates.__all__)
+def test_same_update(fast, name, dtype, special, layout):
+    portable, draw = PORTABLE_KERNELS[name], Drawer(dtype, layout, special)
+    words = list(inspect.signature(portable).parameters)
+    assert words == list(inspect.signature(fast.IN_PLACE[name]).parameters)
+    numbers = [NUMBERS[word] for word in words if word in NUMBERS]
+    squares = [word.startswith("square") for word in words if word not in NUMBERS]
+    for shapes in [(), ((0,),), ((100_000,),), ((33, 10), (1, 1), (7, 3, 5))]:
+        lists = [[np.abs(draw(*s)) if square else draw(*s) for s in shapes] for square in squares]
+        before = [[np.copy(a) for a in arrays] for arrays in lists]
+        with np.errstate(all="ignore"):
+            expected = portable(*([a if special else raised(a) for a in arrays] for arrays in before), *numbers)
+            results = fast.IN_PLACE[name](*lists, *numbers)
+        results, expected = ((x if isinstance(x, tuple) else (x,)) for x in (results, expected))
+        written = {id(a) for arrays in results for a in arrays}
+        assert written <= {id(a) for arrays in lists for a in arrays}
+        for result, other in zip(results, expected, strict=True):
+            assert_same(name, tuple(result), tuple(other), TOLERANCE[dtype])
+        for arrays, old in zip(lists, before, strict=True):
+            for a, b in zip(arrays, old, strict=True):
+                assert id(a) in written or a.tobytes() == b.tobytes()
+
+
+def test_gradients_within_the_norm_stay_as_they_are(fast):
+    grads = [np.float32([3.0, 4.0])]
+    assert fast.IN_PLACE["clip_by_global_norm"](grads, 5.0)[0] is grads[0]
+    np.testing.assert_array_equal(grads[0], [3.0, 4.0])
+
+
+def network(activations):
+    layers = [layer for activation in activations for layer in (pnn.Affine(20, 20), activation)]
+    return pnn.Sequential(*layers, pnn.Dropout(0.2), pnn.Affine(20, 4), loss=pnn.SoftmaxWithLoss(), seed=0)
+
+
+def test_training_runs_on_them(fast, device, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((150, 20)), rng.integers(0, 4, 150)
+    histories = []
+    for kernels in (PORTABLE, Kernels(fast)):
+        monkeypatch.setattr(_dispatch, "_kernels_of_backend", lambda backend, kernels=kernels: kernels)
+        device.launched.clear()
+        optimizer = pnn.Adam(1e-2, weight_decay=1e-3, clip_norm=1.0)
+        net = network([pnn.ReLU(), pnn.LeakyReLU(), pnn.Tanh(), pnn.Sigmoid(), pnn.GELU()])
+        histories.append(pnn.Trainer(net, optimizer).fit(x, t, epochs=3, batch_size=60, progress=False)["loss"])
+    np.testing.assert_allclose(*histories, rtol=1e-5)
+    assert {"adam", "add_l2", "clip_to_norm", "affine_relu", "relu_gradient_and_sums"} <= device.launched
+    assert {"softmax_loss", "column_sums", "dropout_mask", "sigmoid_gradient_and_sums"} <= device.launched
+
+
+def run_all(fast, array_type=np.ndarray):
+    """Call all that the module has once, on arrays of this type."""
+    draw = Drawer("float32")
+    for kernel, _, arguments in CASES.values():
+        kernel(fast)(*(a.view(array_type) if isinstance(a, np.ndarray) else a for a in arguments(draw, 2, 3)))
+    for update in fast.IN_PLACE.values():
+        words = inspect.signature(update).parameters
+        update(*(NUMBERS.get(word, [np.ones(3, "float32").view(array_type)]) for word in words))
+
+
+def test_every_kernel_is_launched(fast, device):
+    device.launched.clear()
+    run_all(fast)
+    assert device.launched == _cuda.KERNELS.keys()
+
+
+class Unreadable(np.ndarray):
+    """An array whose values cannot be had without waiting for them."""
+
+    def _wait(self, *_):
+        raise AssertionError("this waits for the device")
+
+    __bool__ = __float__ = __int__ = __index__ = item = tolist = _wait
+
+
+def test_nothing_waits_for_the_device(fast, device, monkeypatch):
+    monkeypatch.setattr(device, "empty", lambda shape, dtype: np.empty(shape, dtype).view(Unreadable))
+    monkeypatch.setattr(device, "zeros", lambda shape, dtype: np.zeros(shape, dtype).view(Unreadable))
+    run_all(fast, Unreadable)
+    with pytest.raises(AssertionError, match="waits"):
+        float(np.zeros(()).view(Unreadable))
+
+
+def test_no_launch_is_larger_than_cuda_allows():
+    for rows, columns in [(0, 0), (1, 1), (2**33, 1), (1, 2**33), (2**20, 2**12)]:
+        matrix, summed = (_cuda.matrix_launch(rows, columns, summed=summed) for summed in (False, True))
+        flat, total = (launch(rows * columns) for launch in (_cuda.flat_launch, _cuda.sum_launch))
+        for grid, block in (matrix, summed, flat, total, _cuda.row_launch(rows, columns)):
+            assert 1 <= grid[0] < 2**31
+            assert 1 <= grid[1] < 2**16
+            assert block[0] * block[1] == 256
+        assert summed[0][1] == 1 or summed[0][0] <= _cuda.BLOCKS  # which share as many tickets
+
+
+def sparse(shape, dtype="float32"):
+    try:
+        return harness.sparse(shape, dtype)
+    except OSError as error:
+        pytest.skip(f"no address space for {shape} elements: {error}")
+
+
+@pytest.mark.parametrize("name", sorted(_cuda.KERNELS.keys() - {"dropout_mask"}))
+def test_more_than_32_bits_of_elements(device, monkeypatch, name):
+    rng, text = np.random.default_rng(0), _cuda.KERNELS[name]
+    parameters, ends = harness.parameters(text), []
+    arguments = [
+        [cases.far_argument(*parameter, shape, launch, sparse) for parameter in parameters]
+        for shape, launch in zip(*cases.far(text), strict=True)
+    ]
+    for (kind, word), small, large in zip(parameters, *arguments, strict=True):
+        if kind.endswith("real*"):
+            small[...] = rng.random(small.shape)
+            end = large[tuple(slice(-size, None) for size in small.shape)]
+            end[...] = small
+            ends += [(small, end)] if word not in ("loss", "total") else []
+    near, distant = cases.far(text).launches
+    device.run("f", name, *near, arguments[0])
+    monkeypatch.setattr(device, "blocks", (distant[0][0] - near[0][0], distant[0][0]))
+    device.run("f", name, *distant, arguments[1])
+    for small, end in ends:
+        np.testing.assert_array_equal(small, end)
+
+
+def test_threads_go_on_beyond_32_bits_of_elements(fast, device, monkeypatch):
+    sweep, block = 2**24, slice(0, 256)  # what all threads together take in one turn, and what the first block takes
+    x = sparse((2**32 + 100,))
+    turns = [x[k * sweep :][block] for k in (0, 1, 127, 128, 129, 256)]
+    for k, turn in enumerate(turns):
+        turn[...] = k - 2.5
+    monkeypatch.setattr(device, "blocks", (0, 1))
+    fast.relu(x, out=x)
+    for k, turn in enumerate(turns):
+        np.testing.assert_array_equal(turn, max(k - 2.5, 0.0))
+
+
+def test_dropout_masks_go_on_beyond_32_bits_of_elements(fast, device, monkeypatch):
+    x, mask, end = sparse((2**32 + 300,)), sparse((2**32 + 300,)), slice(2**32, 2**32 + 256)
+    monkeypatch.setattr(device, "blocks", (0, 1))
+    assert fast.dropout_mask(x, 0.3, (5, 6), 7, out=mask) is mask
+    np.testing.assert_array_equal(mask[end], mask[:256])  # counters have 32 bits
+    np.testing.assert_array_equal(mask[:256], PORTABLE.dropout_mask(x[:256], 0.3, (5, 6), 7))
+
+
+@pytest.mark.parametrize("character", CHARACTERS.values())
+@pytest.mark.parametrize("compiler", compilers.MISSING, ids=lambda compiler: compiler.__name__)
+def test_cuda_compiles_all(tmp_path, compiler, character):
+    if compilers.MISSING[compiler]:
+        pytest.skip(compilers.MISSING[compiler])
+    ptx = compiler(_cuda.source(character), tmp_path)
+    assert set(re.findall(r"\.entry kernel_(\w+)\(", ptx)) == _cuda.KERNELS.keys()
+
+
+@pytest.mark.parametrize("module", ["_cuda", "cupy"])
+def test_import_without_a_gpu(module):
+    if module == "cupy" and importlib.util.find_spec("cupy") is None:
+        pytest.skip("no cupy")
+    code = f"import sys, portable_nn.kernels.fast.{module}; print('cupy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(module == "cupy")
