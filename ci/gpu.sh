@@ -59,5 +59,6 @@ run_tests() {
 status=0
 describe 2>&1 | tee "$out/gpu-machine.txt" || exit 1
 run_tests 2>&1 | tee "$out/gpu-tests.txt" || status=1
+"$python" -m benchmarks --out "$out" 2>&1 | tee "$out/gpu-benchmarks.txt" || status=1
 "$python" -m benchmarks.kernels 2>&1 | tee "$out/gpu-kernels.txt" || status=1
 exit $status

@@ -2,15 +2,16 @@
 
 What may stand in such a module:
 
-- `__all__` names all kernels that it accelerates. Each takes the arguments of its portable namesake and, if it can use
-  memory that is given to it, `out`: what the same call returned the last time, or None in the place of a part of it. It
-  may write there, and nowhere else; what counts is what it returns.
+- `__all__` names all kernels that it accelerates. Each takes the arguments of its portable namesake and, if it can
+  use memory that is given to it, `out`: what the same call returned the last time, or None in the place of a part of
+  it. It may write there, and nowhere else; what counts is what it returns.
 - `OVERWRITES`: those of them, element by element, that take as `out` their first argument too.
-- `FUSED[first, second]`: one kernel for two, where only the second needs the result of the first. It takes the arguments
-  of the first, then the rest of those of the second.
-- `PAIRED[first, second]`: one kernel for two, where the second takes nothing but the result of the first, which others
-  need too. It takes the arguments of the first and returns both results.
-- `IN_PLACE`: updates of parameters that write over the parameters and slots they are given. The gradients are theirs too.
+- `FUSED[first, second]`: one kernel for two, where only the second needs the result of the first. It takes the
+  arguments of the first, then the rest of those of the second.
+- `PAIRED[first, second]`: one kernel for two, where the second takes nothing but the result of the first, which
+  others need too. It takes the arguments of the first and returns both results.
+- `IN_PLACE`: updates of parameters that write over the parameters and slots they are given. The gradients are theirs
+  too.
 
 `tests/kernels/test_fast.py` holds each to its portable namesake, `benchmarks/kernels.py` shows from which size it wins.
 A plan (`kernels.plan`) uses the tables; with a backend without a module here, it is the plain walk.

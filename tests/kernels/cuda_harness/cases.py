@@ -119,7 +119,7 @@ for _name in ("squared_error", "sigmoid_loss"):
         _name: case(_name, lambda draw, n, m: (draw(n, m), draw.shares(n, m), 1 / max(n, 1))),
         f"{_name} of weighted samples": case(_name, lambda draw, n, m: (draw(n, m), draw.shares(n, m), draw.scales(n))),
         f"{_name}_gradient": case(
-            f"{_name}_gradient", lambda draw, n, m: (1.0, draw(n, m), draw.shares(n, m), 1 / max(n, 1))
+            f"{_name}_gradient", lambda draw, n, m: (0.7, draw(n, m), draw.shares(n, m), 1 / max(n, 1))
         ),
         f"{_name}_gradient of weighted samples": case(
             f"{_name}_gradient",
