@@ -158,6 +158,8 @@ def main() -> None:
     with threadpool_limits(limits=1):
         for module in pkgutil.iter_modules(fast.__path__):
             backend = module.name
+            if backend.startswith("_"):
+                continue
             try:
                 pnn.Place(backend)
             except (MissingExtraError, BackendError) as error:

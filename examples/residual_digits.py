@@ -26,7 +26,8 @@ accuracies = {}
 for name in ("plain", "residual"):
     net = network(residual=name == "residual")
     count = sum(pnn.to_numpy(array).size for array in net.parameters.values())
-    pnn.Trainer(net, pnn.Adam(lr=3e-3)).fit(x, t, epochs=20, progress=False)
+    rate = pnn.Cosine(2e-3, steps=20 * 45)  # 20 epochs of 45 batches
+    pnn.Trainer(net, pnn.Adam(rate)).fit(x, t, epochs=20, progress=False)
     accuracies[name] = net.accuracy(x_test, t_test)
     print(f"{name}: {len(net.layers)} layers, {count:,} parameters, test accuracy {accuracies[name]:.4f}")
 assert accuracies["residual"] >= max(accuracies["plain"], 0.95)
