@@ -116,7 +116,9 @@ class Loss(Layer):
         self._kept = (run, kept)
         return loss
 
-    def backward(self, dout: float | Array = 1.0) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  (of a number, which may be left out)
+        self, dout: float | Array = 1.0
+    ) -> Any:
         """Return dy, the gradient of dout times the last loss by y.
 
         Raises
