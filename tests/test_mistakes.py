@@ -196,3 +196,10 @@ def test_relu_gradient_is_exact_where_a_product_with_a_mask_is_not():
     relu_gradient = kernels_for(np).relu_gradient
     dy = np.array([np.inf, np.nan, 1.0], F32)
     np.testing.assert_array_equal(relu_gradient(dy, np.array([0.0, 0.0, 2.0], F32)), [0.0, 0.0, 1.0])
+
+
+def test_the_gradient_of_a_loss_is_the_callers_to_change(xp):
+    loss, y = pnn.SoftmaxWithLoss(), xp.asarray([[0.0, 1.0]], dtype=xp.float32)
+    loss.forward(y, np.array([0]))
+    first, second = loss.backward(), loss.backward()
+    assert not np.shares_memory(to_numpy(first), to_numpy(second)) or xp.place.backend == "jax"  # which has no writing

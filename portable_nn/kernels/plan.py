@@ -113,7 +113,6 @@ class Plan:
 
     def _bound(self, letter: str, thing: Any) -> str:
         """Return the name of an object that the text cannot spell out."""
-        name = f"{letter}{id(thing)}"
         known = [old for old, value in self._globals.items() if value is thing]
         name = known[0] if known else f"{letter}{len(self._globals)}"
         self._globals[name] = thing

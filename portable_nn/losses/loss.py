@@ -129,5 +129,6 @@ class Loss(Layer):
         if self._kept is None:
             raise RuntimeError(f"{type(self).__name__} needs a forward pass before backward")
         run, kept = self._kept
-        dout = float(dout) if isinstance(dout, float | int) else move(dout, run.place, name="dout")
+        # An array even for 1, for which a kernel may return what it kept: that is not the caller's to change.
+        dout = run.place.asarray(dout) if isinstance(dout, float | int) else move(dout, run.place, name="dout")
         return self.gradient(run, kept, dout)
