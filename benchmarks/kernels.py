@@ -44,6 +44,7 @@ def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
         "affine_gradient_W": (dy, x),
         "affine_gradient_b": (dy,),
         "dropout_mask": (x, 0.2, (1, 2), 1),
+        "rows": (x, place.asarray(rng.permutation(100), place.index_dtype)),
         "softmax_loss": (x, labels, 0.01, None, 0.0),
         "sigmoid_loss": (x, dy, 0.01),
         "squared_error": (x, dy, 0.01),
@@ -72,6 +73,22 @@ def training_step(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     return call
 
 
+def packed(kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call of the products of a layer whose weights were packed: 100 samples, `size` inputs, 50 outputs."""
+    rng = np.random.default_rng(0)
+    values = place.asarray(rng.standard_normal((size, 50)))
+    x, (W, dW) = place.asarray(rng.standard_normal((100, size))), kernels.pack([values, values])[1]
+    quick = kernels_for(place.xp)
+    y, dx = quick.affine(x, W, None), quick.affine_gradient_x(quick.affine(x, W, None), W, x.shape)
+
+    def call() -> Any:
+        quick.affine(x, W, None, out=y)
+        quick.affine_gradient_W(y, x, out=dW)
+        return quick.affine_gradient_x(y, W, x.shape, out=dx)
+
+    return call
+
+
 def _with_number(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
     return elementwise(kernel, 2 if kernel.endswith("gradient") else 1, kernels, place, size, 0.1)
 
@@ -81,6 +98,7 @@ _SIZES = "elements", (100, 1_000, 10_000, 100_000, 1_000_000)
 # How each fast kernel is called, what its size counts, and the sizes.
 CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[int, ...]]] = {
     "compile_step": (training_step, "units a layer", (16, 64, 256, 1024)),
+    "pack": (packed, "inputs", (50, 784, 2048)),
     **{
         name: (
             partial(elementwise, name, 2 if name.endswith("gradient") or name in ("add", "multiply") else 1),
@@ -99,7 +117,7 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
         name: (partial(layer, name), "units", (10, 50, 512, 2048))
         for name in (
             *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "dropout_mask"),
-            *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
+            *("rows", "sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
             *("squared_error", "squared_error_gradient"),
         )
     },

@@ -5,14 +5,12 @@ get memory: that of an argument which nobody needs any more, that of the gradien
 call filled the last time. All of it follows from the tables of the fast kernels (`kernels.fast`).
 """
 
-import inspect
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any, cast
 
-from portable_nn.kernels._dispatch import Kernel
+from portable_nn.kernels.donation import takes_out
 from portable_nn.kernels.recording import Call, Recorder, Tree, Value, leaves, mapped
 
 __all__ = ["Plan"]
@@ -141,7 +139,7 @@ class _Memory:
         """Yield each call, what to give it as `out`, and the values that nothing needs after it."""
         for i, call in enumerate(self._calls):
             dead = sorted({v for v in _values(call) if self._last[v] == i}, key=lambda value: value.number)
-            out = self._out(call, dead) if _takes_out(call.kernel) else None
+            out = self._out(call, dead) if takes_out(call.kernel) else None
             for value in dead:
                 if value in self._owned:
                     self._free.append(self._owned.pop(value))
@@ -199,7 +197,7 @@ class _Memory:
             needed = max((last.setdefault(value, i) for value in results), default=i)
             for value in leaves(call.arguments):
                 if isinstance(value, Value):
-                    until = i if _takes_out(call.kernel) else needed
+                    until = i if takes_out(call.kernel) else needed
                     last[value] = max(last.get(value, until), until)
         return last
 
@@ -248,10 +246,5 @@ def _values(call: Call) -> set[Value]:
     return {leaf for leaf in [*leaves(call.arguments), *leaves(call.result)] if isinstance(leaf, Value)}
 
 
-@cache
-def _takes_out(kernel: Kernel) -> bool:
-    return "out" in inspect.signature(kernel).parameters
-
-
 def _kind(array: Any) -> tuple[Any, ...]:
-    return tuple(array.shape), array.dtype
+    return tuple(array.shape), array.dtype, getattr(array, "strides", None)

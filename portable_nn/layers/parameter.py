@@ -5,6 +5,7 @@ from typing import Any
 from portable_nn.arrays import Array, Place, move, to_numpy
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer
+from portable_nn.kernels import kernels_for
 
 __all__ = ["Parameter", "Transposed"]
 
@@ -40,13 +41,14 @@ class Parameter:
     def initialize(self, place: Place, rng: Any, default: Initializer) -> None:
         """Draw a value at `place`, unless there is one."""
         if self.value is None:
-            self.value = place.asarray((self.initializer or default)(rng, self.shape))
+            self.value = laid_out(place.asarray((self.initializer or default)(rng, self.shape)), place)
 
     def at(self, place: Place) -> "Parameter":
         """Return a parameter like this one at `place`."""
         parameter = Parameter(self.shape, self.initializer)
         parameter.trainable = self.trainable
-        parameter.value = None if self.value is None else place.asarray(to_numpy(self.value))
+        if self.value is not None:
+            parameter.value = laid_out(place.asarray(to_numpy(self.value)), place)
         return parameter
 
     def set(self, value: Array, place: Place, name: str) -> None:
@@ -60,7 +62,12 @@ class Parameter:
         moved = move(value, place, name=name)
         if moved.shape != self.shape:
             raise ShapeError(f"parameter {name} needs shape {self.shape}, got {moved.shape}")
-        self.value = place.asarray(moved) if moved is value else moved
+        self.value = laid_out(moved, place)
+
+
+def laid_out(value: Array, place: Place) -> Any:
+    """Return a copy of `value`, in memory as suits the kernels of the place."""
+    return kernels_for(place.xp).pack([value])[1][0]
 
 
 class Transposed:

@@ -71,7 +71,7 @@ def adopt_arrays(layer: Layer, arrays: dict[str, Array]) -> None:
     for name, array in arrays.items():
         parameter = layer.parameters[name]
         assert isinstance(parameter, Parameter)
-        parameter.value = place.asarray(array)
+        parameter.set(array, place, name)
 
 
 def common_place(layers: Mapping[str, Layer], xp: str | Namespace | None, device: Any, dtype: str | None) -> Place:

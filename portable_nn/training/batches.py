@@ -5,6 +5,7 @@ from typing import Any
 
 from portable_nn import random
 from portable_nn.arrays import device_of, namespace_of
+from portable_nn.kernels import Donating, kernels_for
 
 __all__ = ["Batches", "cuts", "take"]
 
@@ -21,14 +22,18 @@ class Batches:
     shuffle : bool
         Whether the order changes from epoch to epoch.
     seed : int
+    reuses : bool
+        Whether a batch may write over the one before: for those who are done with it when they ask for the next.
     """
 
-    def __init__(self, arrays: list[Any], batch_size: int, *, shuffle: bool, seed: int):
+    def __init__(self, arrays: list[Any], batch_size: int, *, shuffle: bool, seed: int, reuses: bool = False):
         self.arrays = arrays
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.samples: int = arrays[0].shape[0]
+        rows = (None if array is None else kernels_for(namespace_of(array)).rows for array in arrays)
+        self._rows = [Donating(kernel) if kernel and reuses else kernel for kernel in rows]
 
     def __len__(self) -> int:
         return -(-self.samples // self.batch_size)
@@ -44,8 +49,8 @@ class Batches:
         orders: list[Any] = [None if array is None else _beside(array, order) for array in self.arrays]
         for cut in slices:
             yield [
-                None if array is None else _taken(array, indices[cut])
-                for array, indices in zip(self.arrays, orders, strict=True)
+                None if rows is None else rows(array, indices[cut])
+                for array, indices, rows in zip(self.arrays, orders, self._rows, strict=True)
             ]
 
 
@@ -56,14 +61,10 @@ def cuts(samples: int, batch_size: int) -> list[slice]:
 
 def take(array: Any, indices: Any) -> Any:
     """Return the samples of `array` at the NumPy `indices`, where the array lives; None for None."""
-    return None if array is None else _taken(array, _beside(array, indices))
+    return None if array is None else kernels_for(namespace_of(array)).rows(array, _beside(array, indices))
 
 
 def _beside(array: Any, indices: Any) -> Any:
     xp, device = namespace_of(array), device_of(array)
     integer = xp.__array_namespace_info__().default_dtypes(device=device)["integral"]
     return xp.asarray(indices, dtype=integer, device=device)
-
-
-def _taken(array: Any, indices: Any) -> Any:
-    return namespace_of(array).take(array, indices, axis=0)

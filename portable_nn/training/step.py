@@ -209,24 +209,17 @@ class PlannedStep(TrainingStep):
 
 
 class Flat:
-    """Copies of arrays in one array, without gaps.
+    """Copies of arrays in one array.
 
     Attributes
     ----------
-    whole : array of shape (sum of the sizes,)
+    whole : array of shape (size,)
     views : list of arrays
         Its parts, in the shapes of the arrays.
     """
 
     def __init__(self, arrays: list[Any]):
-        xp = namespace_of(arrays[0])
-        self.whole = xp.concat([xp.reshape(array, (-1,)) for array in arrays])
-        self.views: list[Any] = []
-        start = 0
-        for array in arrays:
-            size = xp.reshape(array, (-1,)).shape[0]
-            self.views.append(xp.reshape(self.whole[start : start + size], array.shape))
-            start += size
+        self.whole, self.views = kernels_for(namespace_of(arrays[0])).pack(arrays)
 
 
 def copies(arrays: list[Any]) -> list[Any]:

@@ -36,7 +36,7 @@ def scaled(*before, scale):
 
 # What each kernel is called with, in one or several ways. `draw(shape, name)` returns an array of random numbers at the
 # backend, with the data type and memory layout that the test is about: "special" ones have infinities and more among
-# them, a "share" is from 0 to 1.
+# them, a "share" is from 0 to 1. `draw.indices(count)` returns two integers below `count`, or none.
 ARGUMENTS = {
     "add": [alike("special", "special")],
     "affine": [
@@ -56,6 +56,7 @@ ARGUMENTS = {
     "multiply": [alike("special", "special")],
     "relu": [alike("special")],
     "relu_gradient": [alike("special", "special")],
+    "rows": [lambda draw, shape: [draw(shape, "x"), draw.indices(shape[0])]],
     "sigmoid": [alike("x")],
     "sigmoid_gradient": [alike("dy", "share")],
     "sigmoid_loss": [scaled(scale=0.5), scaled(scale="rows")],
@@ -69,7 +70,7 @@ ARGUMENTS = {
     "tanh": [alike("x")],
     "tanh_gradient": [alike("dy", "share")],
 }
-TESTED_BY_BEHAVIOUR = {"compile_step", "softmax_loss", "softmax_loss_gradient"}
+TESTED_BY_BEHAVIOUR = {"compile_step", "pack", "softmax_loss", "softmax_loss_gradient"}
 
 SHAPES = [(0, 4), (1, 7), (6, 1), (5, 8), (3, 4, 5), (64, 33), (100, 120)]
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 3e38, -3e38])
@@ -111,6 +112,7 @@ def drawer(place, layout, rng):
         array = place.asarray(values)
         return array[..., ::2] if layout == "every second" else array
 
+    draw.indices = lambda count: place.asarray(rng.integers(0, max(count, 1), 2 * (count > 0)), place.index_dtype)
     return draw
 
 
@@ -274,7 +276,9 @@ def test_joined_kernels_do_what_both_do(backend, kind):
         one, two = PORTABLE_KERNELS[first], PORTABLE_KERNELS[second]
         arguments = ARGUMENTS[first][0](draw, (6, 8))
         between = one(*arguments)
-        wanted = (two(between),) if kind == "FUSED" else (between, two(between))
+        more = ARGUMENTS[second][0](draw, between.shape)[1:] if kind == "FUSED" else []
+        wanted = (two(between, *more),) if kind == "FUSED" else (between, two(between))
+        arguments += more
         result = kernel(*arguments)
         for _ in range(2):
             for part, values in zip(result if kind == "PAIRED" else (result,), wanted, strict=True):

@@ -1,12 +1,21 @@
 """NumPy: results in memory that is given, no temporaries where they can be avoided, sums and products in BLAS."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from portable_nn.kernels.fast import _numpy_updates
+from portable_nn.kernels.fast._numpy_memory import pack, rows
+from portable_nn.kernels.fast._numpy_products import (
+    affine,
+    affine_gradient_b,
+    affine_gradient_W,
+    affine_gradient_x,
+    ones,
+)
 from portable_nn.kernels.portable import losses as portable
 
 __all__ = [
@@ -16,8 +25,10 @@ __all__ = [
     "affine_gradient_b",
     "affine_gradient_x",
     "multiply",
+    "pack",
     "relu",
     "relu_gradient",
+    "rows",
     "sigmoid",
     "sigmoid_gradient",
     "softmax_loss",
@@ -38,61 +49,6 @@ IN_PLACE = _numpy_updates.IN_PLACE
 _Array = np.ndarray
 _Out = np.ndarray | None
 _INTEGERS = {2: np.int16, 4: np.int32, 8: np.int64}
-
-
-_SMALL, _LARGE = 1_000_000, 20_000_000
-"""Products of so many multiplications gain from being cut into small ones, for which OpenBLAS does not repack."""
-
-
-def _product(a: _Array, b: _Array, out: _Out) -> _Array:
-    """Return a b. `numpy.dot` has less overhead than `numpy.matmul`, but writes to contiguous memory alone."""
-    if out is None or out.flags.c_contiguous:
-        return np.dot(a, b, out)
-    return np.matmul(a, b, out)
-
-
-def _product_by_rows(a: _Array, b: _Array, out: _Array) -> _Array:
-    """Return a b in `out`, computed in blocks of rows where that is faster."""
-    rows = a.shape[0]
-    blocks = rows * b.size // _SMALL + 1
-    if blocks == 1 or rows * b.size > _LARGE or not (a.flags.c_contiguous and out.flags.c_contiguous):
-        return _product(a, b, out)
-    size = -(-rows // blocks)
-    for start in range(0, rows, size):
-        np.dot(a[start : start + size], b, out[start : start + size])
-    return out
-
-
-def affine(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:
-    """Return x W + b."""
-    if x.ndim != 2:
-        x = x.reshape(x.shape[0], W.shape[0])
-    y = np.dot(x, W) if out is None else _product_by_rows(x, W, out)
-    return y if b is None else np.add(y, b, y)
-
-
-def affine_gradient_x(dy: _Array, W: _Array, shape: tuple[int, ...], out: _Out = None) -> _Array:
-    """Return dy W^T in the shape of x."""
-    if out is not None and len(shape) == 2:
-        return _product(dy, W.T, out)
-    return np.dot(dy, W.T).reshape(shape)
-
-
-def affine_gradient_W(dy: _Array, x: _Array, out: _Out = None) -> _Array:
-    """Return x^T dy."""
-    if x.ndim != 2:
-        x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
-    return _product(x.T, dy, out)
-
-
-def affine_gradient_b(dy: _Array, out: _Out = None) -> _Array:
-    """Return the column sums of dy, as a product with ones: BLAS sums faster than `numpy.sum` along the first axis."""
-    return _product(_ones(dy.shape[0], dy.dtype), dy, out)
-
-
-@lru_cache(maxsize=16)
-def _ones(size: int, dtype: Any) -> _Array:
-    return np.ones(size, dtype)
 
 
 def add(a: _Array, b: _Array, out: _Out = None) -> _Array:
@@ -118,7 +74,7 @@ def relu_gradient(dy: _Array, y: _Array, out: _Out = None) -> _Array:
     """
     integer = _INTEGERS[dy.itemsize]
     if out is None:
-        out = np.empty_like(dy)
+        out = np.empty_like(y)
     np.multiply(dy.view(integer), y > 0, out=out.view(integer))
     return out
 
@@ -168,12 +124,12 @@ def softmax_loss(
     labels += _range(samples)
     right = z.take(labels)
     np.exp(z, out=z)
-    total = np.dot(_ones(classes, z.dtype), z)
+    total = np.dot(ones(classes, z.dtype), z)
     z *= scale / total
     z.reshape(-1)[labels] -= scale
     np.log(total, out=total)
     total -= right
-    loss = scale * np.dot(total, _ones(samples, z.dtype)) if isinstance(scale, float) else np.dot(scale, total)
+    loss = scale * np.dot(total, ones(samples, z.dtype)) if isinstance(scale, float) else np.dot(scale, total)
     return loss, z.T
 
 
@@ -202,3 +158,20 @@ def squared_error_gradient(dout: Any, y: _Array, t: _Array, scale: Any, out: _Ou
     scale = scale if isinstance(scale, float) else scale.reshape((y.shape[0],) + (1,) * (y.ndim - 1))
     dy *= (2.0 * dout) * scale
     return dy
+
+
+def _gradient_x_then(activation_gradient: Callable[..., _Array]) -> Callable[..., _Array]:
+    """Return the kernel for the gradient by the outputs y of an activation, which lies in memory as y does."""
+
+    def fused(dy: _Array, W: _Array, shape: tuple[int, ...], y: _Array, out: _Out = None) -> _Array:
+        out = np.empty_like(y) if out is None else out
+        dx = affine_gradient_x(dy, W, shape, out)
+        return activation_gradient(dx, y, out=dx)
+
+    return fused
+
+
+FUSED = {
+    ("affine_gradient_x", gradient.__name__): _gradient_x_then(gradient)
+    for gradient in (relu_gradient, sigmoid_gradient, tanh_gradient)
+}

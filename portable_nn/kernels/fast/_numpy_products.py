@@ -1,0 +1,101 @@
+"""NumPy: products with weights, in BLAS.
+
+How a product is computed depends on shapes and layouts alone, not on times, so that a run rounds alike each time.
+"""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+__all__ = ["affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "ones"]
+
+_Array = np.ndarray
+_Out = np.ndarray | None
+
+_SMALL = 1_000_000
+"""Multiplications up to which OpenBLAS takes kernels that do not repack the factors first."""
+
+_SMALL_OF_DOTS = 1200
+"""Elements of the result up to which it does so where both factors lie along the axis that is summed."""
+
+_LEAST = 16
+"""Rows or columns, also a quarter of those it does not cut, that a part needs to be worth a call."""
+
+
+def _product(a: _Array, b: _Array, out: _Array) -> _Array:
+    """Return a b in `out`: a middling product as small ones, cut along the longer side of the result.
+
+    Source of the limits: OpenBLAS, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c.
+    """
+    rows, columns = out.shape
+    if a.size * columns <= _SMALL:
+        return _whole_product(a, b, out)
+    longer, shorter = max(rows, columns), min(rows, columns)
+    size = _SMALL // (shorter * a.shape[1])
+    if a.flags.c_contiguous and b.flags.f_contiguous:
+        size = min(size, _SMALL_OF_DOTS // shorter)
+    if size < max(_LEAST, shorter // 4):
+        return _whole_product(a, b, out)
+    unit = 16 if size >= 64 else 4  # what the kernels compute at a time; 16 is also a cache line
+    size = -(-longer // -(-longer // (size // unit * unit)))  # parts as even as possible
+    size += -size % unit
+    for start in range(0, longer, size):
+        part = slice(start, start + size)
+        if rows >= columns:
+            _whole_product(a[part], b, out[part])
+        else:
+            _whole_product(a, b[:, part], out[:, part])
+    return out
+
+
+def _whole_product(a: _Array, b: _Array, out: _Array) -> _Array:
+    """Return a b in `out`. `numpy.dot` has less overhead than `numpy.matmul`, but writes to contiguous memory alone."""
+    if out.flags.c_contiguous:
+        return np.dot(a, b, out)
+    if out.flags.f_contiguous:
+        np.dot(b.T, a.T, out.T)
+        return out
+    return np.matmul(a, b, out)
+
+
+def _beside(W: _Array, shape: tuple[int, ...]) -> _Array:
+    """Return memory for a matrix, by columns if W is."""
+    return np.empty(shape, W.dtype, order="C" if W.flags.c_contiguous else "F")
+
+
+def affine(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:
+    """Return x W + b, by columns if W is."""
+    if x.ndim != 2:
+        x = x.reshape(x.shape[0], W.shape[0])
+    if out is None and x.shape[0] == 1:
+        y = np.dot(x, W)  # one row lies both ways
+    else:
+        y = _product(x, W, _beside(W, (x.shape[0], W.shape[1])) if out is None else out)
+    return y if b is None else np.add(y, b, y)
+
+
+def affine_gradient_x(dy: _Array, W: _Array, shape: tuple[int, ...], out: _Out = None) -> _Array:
+    """Return dy W^T in the shape of x."""
+    if out is None or len(shape) != 2:
+        out = np.empty((dy.shape[0], W.shape[0]), dy.dtype)
+    return _product(dy, W.T, out).reshape(shape)
+
+
+def affine_gradient_W(dy: _Array, x: _Array, out: _Out = None) -> _Array:
+    """Return x^T dy."""
+    if x.ndim != 2:
+        x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
+    return _product(x.T, dy, np.empty((x.shape[1], dy.shape[1]), dy.dtype) if out is None else out)
+
+
+def affine_gradient_b(dy: _Array, out: _Out = None) -> _Array:
+    """Return the column sums of dy, as a product with ones: BLAS sums faster than `numpy.sum` along the first axis."""
+    return np.dot(ones(dy.shape[0], dy.dtype), dy, out)
+
+
+@lru_cache(maxsize=16)
+def ones(size: int, dtype: Any) -> _Array:
+    """Return ones, to be read only."""
+    return np.ones(size, dtype)
