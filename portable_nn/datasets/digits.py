@@ -4,7 +4,6 @@ N = images, C = classes = 10. Attribution and licence stand in DIGITS-LICENSE.md
 """
 
 import gzip
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -78,6 +77,8 @@ def load_digits(
 
 
 def _read(name: str) -> NDArray[Any]:
+    from importlib import resources  # a tenth of the package's import time
+
     with (resources.files("portable_nn.datasets") / name).open("rb") as packed, gzip.open(packed) as stream:
         return decoded_idx(stream, name)
 

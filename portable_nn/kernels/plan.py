@@ -27,7 +27,7 @@ class Plan:
         The inputs of that run, by the names that they get in the text.
     outputs : tree
         What to return, of the arrays of that run.
-    into : list of (array of that run, array to write), optional
+    into : list of (value, array to write), optional
         Results that shall be written somewhere.
     reuses : bool
         Whether each call writes over the memory of the call before, so that one thread at a time may call. Otherwise
@@ -50,13 +50,12 @@ class Plan:
         inputs: Mapping[str, Tree],
         outputs: Tree,
         *,
-        into: Sequence[tuple[Any, Any]] = (),
+        into: Sequence[tuple[Value, Any]] = (),
         reuses: bool = False,
     ):
         self._recorder = recorder
         self._outputs: Tree = recorder.values(outputs)
-        written: list[tuple[Value, Any]] = [(recorder.values(array), memory) for array, memory in into]
-        targets = dict(written)
+        targets = dict(into)
         wanted = {*leaves(self._outputs), *targets}
         calls = _paired(recorder, _fused(recorder, _needed(recorder.calls, wanted), wanted))
         memory = _Memory(recorder, calls, leaves(self._outputs), targets, reuses=reuses)
@@ -66,7 +65,7 @@ class Plan:
         for call, out, dead in memory.assignments():
             lines.append(self._line(call, out))
             lines += [f"    del {', '.join(map(self._name, dead))}"] if dead else []
-        for value, target in written:
+        for value, target in into:
             name = self._bound("g", target)
             lines.append(f"    if {self._name(value)} is not {name}: {name}[...] = {self._name(value)}")
         self.source = "\n".join([*lines, f"    return {self._text(self._outputs)}"])

@@ -81,6 +81,12 @@ class Recorder(Kernels):
             raise UnrecordedError
         return tree
 
+    def forget(self, values: list[Value]) -> None:
+        """Keep the arrays of these values alive no longer."""
+        for value in values:
+            if value in self.arrays:
+                del self._known[id(self.arrays.pop(value))]
+
     def _call(self, name: str, kernel: Kernel, *arguments: Any) -> Any:
         values = self.values(arguments)
         result = kernel(*arguments)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from portable_nn.arrays import namespace_of
@@ -144,7 +145,6 @@ class PlannedStep(TrainingStep):
         self._in_place = self._kernels.in_place()
         self._plans: dict[Any, Callable[..., Any]] = {}
         super().__init__(network, optimizer)
-        self._grads = Flat(self._trained(network.arrays()))
 
     def snapshot(self) -> Snapshot:
         """Return the arrays of network and optimizer and the number of updates made, and go on with copies."""
@@ -194,10 +194,17 @@ class PlannedStep(TrainingStep):
         arrays = (inputs[name] for name in ("params", "x", "t", "weight"))
         try:
             loss, grads = self.network.loss_and_gradients(run, *arrays)
-            into = list(zip(self._trained(grads), self._grads.views, strict=True))
-            return Plan(recorder, inputs, loss, into=into, reuses=True)
+            values = recorder.values(self._trained(grads))
+            del grads
+            recorder.forget(values)  # they make room for the flat array
+            return Plan(recorder, inputs, loss, into=list(zip(values, self._grads.views, strict=True)), reuses=True)
         except UnrecordedError:
             return self._walk
+
+    @cached_property
+    def _grads(self) -> "Flat":
+        """Where plans write the gradients."""
+        return Flat(self._trained(self._params))
 
     def _walk(self, params: list[Any], x: Any, t: Any, weight: Any, key: Key) -> Any:
         """Do what a plan does, for layers whose work no kernel does."""

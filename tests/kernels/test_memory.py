@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from portable_nn import to_numpy
-from portable_nn.arrays import Place
 from portable_nn.kernels import kernels_for
 
 SHAPES = [(7, 5), (5,), (5, 7), (3,), (2, 3, 4), (6, 1)]

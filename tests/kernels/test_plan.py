@@ -141,3 +141,14 @@ def test_a_layer_changed_between_calls_makes_a_new_plan():
         h = X @ net.parameters["0.W"]
         expected = np.where(h > 0, h, slope * h) @ net.parameters["2.W"]
         np.testing.assert_allclose(net.predict(X), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_one_gradient_may_be_that_of_two_parameters():
+    recorder = Recorder(kernels_for(np))
+    x = recorder.input(np.ones(3))
+    values = recorder.values([recorder.add(x, x)] * 2)
+    recorder.forget(values)
+    first, second = np.zeros(3), np.zeros(3)
+    plan = Plan(recorder, {"x": x}, None, into=list(zip(values, (first, second), strict=True)), reuses=True)
+    plan(np.arange(3.0))
+    assert first.tolist() == second.tolist() == [0.0, 2.0, 4.0]
