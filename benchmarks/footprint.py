@@ -52,7 +52,7 @@ def memory() -> dict[str, int]:
 
     x, t = _WORKLOAD.data()
     tracemalloc.start()
-    step = training_step(network_of(_WORKLOAD), optimizer_of(_WORKLOAD))
+    step = training_step(network_of(_WORKLOAD), optimizer_of(_WORKLOAD), compile=False)
     tracemalloc.reset_peak()
     for cut in itertools.islice(_WORKLOAD.cuts(), 4):
         step(x[cut], t[cut])

@@ -5,6 +5,7 @@ one wins. Both are timed in turns in one run, in float32, with one BLAS thread.
 """
 
 import importlib
+import itertools
 import pkgutil
 import statistics
 import time
@@ -17,8 +18,8 @@ from threadpoolctl import threadpool_limits
 
 import portable_nn as pnn
 from portable_nn.errors import BackendError, MissingExtraError
-from portable_nn.kernels import PORTABLE, Kernels, fast, kernels_for
-from portable_nn.training.step import pure_step
+from portable_nn.kernels import PORTABLE, Donating, Kernels, fast, kernels_for
+from portable_nn.training.compiled_step import pure_step
 
 ROUNDS = 31
 SECONDS = 0.002  # the least that one measurement takes, by repeating short calls
@@ -44,7 +45,6 @@ def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
         "affine_gradient_W": (dy, x),
         "affine_gradient_b": (dy,),
         "dropout_mask": (x, 0.2, (1, 2), 1),
-        "rows": (x, place.asarray(rng.permutation(100), place.index_dtype)),
         "softmax_loss": (x, labels, 0.01, None, 0.0),
         "sigmoid_loss": (x, dy, 0.01),
         "squared_error": (x, dy, 0.01),
@@ -58,19 +58,56 @@ def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
 
 def training_step(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     """Return a call of one step of Adam: 100 samples, `size` inputs, two hidden layers as wide, 10 classes."""
-    layers = [pnn.Affine(size, size), pnn.ReLU(), pnn.Affine(size, size), pnn.ReLU(), pnn.Affine(size, 10)]
-    network = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0).to(place.xp, device=place.device)
-    optimizer, rng = pnn.Adam(), np.random.default_rng(0)
-    batch = network.batch(rng.standard_normal((100, size)), rng.integers(0, 10, 100))
+    (network, *batch), optimizer = _network(place, size), pnn.Adam()
     step = kernels.compile_step(pure_step(network, optimizer))
     numbers = optimizer.numbers()
     state: list[Any] = [network.arrays(), optimizer.slots_of(list(network.trainable()), network.arrays())]
 
     def call() -> Any:
-        *state[:], loss = step(*state, *batch, (0, 0), numbers)
+        *state[:], (loss, _) = step(*state, *batch, None, (0, 0), numbers)
         return loss
 
     return call
+
+
+def one_pass(kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call of a forward pass: 100 samples, `size` inputs, two hidden layers as wide, 10 classes."""
+    network, x, _ = _network(place, size)
+    run, params = network.run(), network.arrays()
+    function = kernels.compile_pass(lambda params, x: network.forward_walk(run, params, x)[0])
+    return partial(function, params, x)
+
+
+def many_steps(kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call of 10 steps like those of `training_step`, one after the other."""
+    network, x, t = _network(place, size)
+    optimizer = pnn.Adam()
+    steps = kernels.compile_steps(pure_step(network, optimizer))
+    state: list[Any] = [network.arrays(), optimizer.slots_of(list(network.trainable()), network.arrays())]
+    orders, more = np.tile(np.arange(100), (10, 1)), ([(0, 0)] * 10, [optimizer.numbers()] * 10)
+
+    def call() -> Any:
+        *state[:], (losses, _) = steps(*state, [x, t, None], orders, *more)
+        return losses
+
+    return call
+
+
+def _network(place: pnn.Place, size: int) -> tuple[pnn.Sequential, Any, Any]:
+    layers = [pnn.Affine(size, size), pnn.ReLU(), pnn.Affine(size, size), pnn.ReLU(), pnn.Affine(size, 10)]
+    network = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0).to(place.xp, device=place.device)
+    rng = np.random.default_rng(0)
+    return network, *network.batch(rng.standard_normal((100, size)), rng.integers(0, 10, 100))[:2]
+
+
+def gathering(kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call that gathers 100 random rows of 784 numbers from `size`, into kept memory if it can."""
+    rng, rows = np.random.default_rng(0), Donating(kernels.rows)
+    x = place.asarray(rng.random((size, 784), dtype=np.float32))
+    orders = itertools.cycle(
+        [place.asarray(rng.permutation(size)[:100], place.index_dtype) for _ in range(min(size // 100, 50))]
+    )
+    return lambda: rows(x, next(orders))
 
 
 def packed(kernels: Kernels, place: pnn.Place, size: int) -> Call:
@@ -98,6 +135,9 @@ _SIZES = "elements", (100, 1_000, 10_000, 100_000, 1_000_000)
 # How each fast kernel is called, what its size counts, and the sizes.
 CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[int, ...]]] = {
     "compile_step": (training_step, "units a layer", (16, 64, 256, 1024)),
+    "compile_pass": (one_pass, "units a layer", (16, 64, 256, 1024)),
+    "compile_steps": (many_steps, "units a layer", (16, 64, 256)),
+    "rows": (gathering, "rows", (1_000, 10_000, 60_000)),
     "pack": (packed, "inputs", (50, 784, 2048)),
     **{
         name: (
@@ -117,7 +157,7 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
         name: (partial(layer, name), "units", (10, 50, 512, 2048))
         for name in (
             *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "dropout_mask"),
-            *("rows", "sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
+            *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
             *("squared_error", "squared_error_gradient"),
         )
     },

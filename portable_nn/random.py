@@ -56,6 +56,11 @@ def permutation(seed: int, epoch: int, length: int) -> Any:
     return generator(seed, "batches", epoch).permutation(length)
 
 
+def ordered(length: int) -> Any:
+    """Return the order of samples that are not shuffled: NumPy int64 of shape (length,)."""
+    return np.arange(length)
+
+
 class Stream:
     """Keys in a row: the n-th key depends on the seed, the name and n alone.
 

@@ -63,7 +63,8 @@ class Contestant:
 
 
 CONTESTANTS = {
-    "ours-numpy": Contestant("ours (NumPy)", "ours", "ours", ("numpy",), {"PORTABLE_NN_NUMBA": "0"}),
+    "ours-numpy": Contestant("ours (NumPy)", "ours", "ours", ("numpy",)),
+    "ours-numba": Contestant("ours (NumPy, numba)", "ours", "ours", ("numpy", "compiled")),
     "ours-torch": Contestant("ours (PyTorch)", "ours", "ours", ("torch",)),
     "ours-jax": Contestant("ours (JAX)", "ours", "ours", ("jax",)),
     "ours-cupy": Contestant("ours (CuPy)", "ours", "ours", ("cupy",)),

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+
 import portable_nn as pnn
 from benchmarks.contestants.loops import Predicting, Training
 from benchmarks.workloads import Workload
 from portable_nn.errors import BackendError
+from portable_nn.training.compiled_step import CompiledStep
 from portable_nn.training.step import training_step
 
 __all__ = ["network_of", "optimizer_of", "prepare"]
@@ -26,8 +29,42 @@ def optimizer_of(workload: Workload) -> pnn.Optimizer:
     return {"sgd": pnn.SGD, "adam": pnn.Adam}[workload.optimizer](lr=workload.rate)
 
 
-def prepare(workload: Workload, backend: str) -> Training | Predicting:
-    """Return the runner on a backend; ImportError if it is missing, or if its device does not answer."""
+class Joined:
+    """Takes the steps that `Trainer.fit` joins in one call, in the order of the data."""
+
+    def __init__(self, workload: Workload, step: CompiledStep, x: Any, t: Any):
+        self.step, self.data, self.batch = step, [x, t, None], workload.batch
+        self.stride = step.steps_in_a_call(workload.batch)
+        self.starts, self.rows = 0, workload.rows
+
+    def run(self, steps: int) -> None:
+        """Take steps."""
+        losses = None
+        for _ in range(0, steps, self.stride):
+            losses = self._next()
+        finish(losses)
+
+    def curve(self, steps: int) -> list[float]:
+        """Return the losses of the next steps."""
+        losses: list[float] = []
+        while len(losses) < steps:
+            losses += pnn.to_numpy(self._next()).tolist()
+        return losses[:steps]
+
+    def _next(self) -> Any:
+        order = np.arange(self.starts, self.starts + self.stride * self.batch) % self.rows
+        self.starts = (int(order[-1]) + 1) % self.rows
+        return self.step.take(self.data, order.reshape(self.stride, self.batch)).losses
+
+
+def prepare(workload: Workload, backend: str, how: str = "plain") -> Joined | Predicting | Training:
+    """Return the runner on a backend, `plain` or `compiled`.
+
+    ImportError if the backend or a compiler is missing, or if the device does not answer.
+    """
+    compiled = how == "compiled"
+    if workload.optimizer is None and compiled:
+        raise NotImplementedError("only training steps are compiled")
     try:
         network = network_of(workload).to(backend)
     except BackendError as error:
@@ -36,9 +73,11 @@ def prepare(workload: Workload, backend: str) -> Training | Predicting:
     x = network.place.asarray(x)
     if workload.optimizer is None:
         return Predicting(workload, x, network.predict, finish)
-    labels = network.place.index_dtype if workload.loss == "softmax" else None
-    step = training_step(network, optimizer_of(workload))
-    return Training(workload, x, network.place.asarray(t, labels), step, finish)
+    t = network.place.asarray(t, network.place.index_dtype if workload.loss == "softmax" else None)
+    step = training_step(network, optimizer_of(workload), compile=compiled or backend not in ("numpy", "torch"))
+    if isinstance(step, CompiledStep):
+        return Joined(workload, step, x, t)
+    return Training(workload, x, t, step, finish)
 
 
 def finish(array: Any) -> None:

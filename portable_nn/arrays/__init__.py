@@ -17,7 +17,7 @@ from portable_nn.arrays.namespaces import (
     to_numpy,
     without_graph,
 )
-from portable_nn.arrays.place import FLOATING_DTYPES, Place, move
+from portable_nn.arrays.place import FLOATING_DTYPES, Place, indices_beside, move
 
 __all__ = [
     "BACKENDS",
@@ -27,6 +27,7 @@ __all__ = [
     "Place",
     "backend_name",
     "device_of",
+    "indices_beside",
     "is_array",
     "is_on_cpu",
     "move",

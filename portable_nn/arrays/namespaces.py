@@ -5,17 +5,17 @@ import importlib.util
 from contextlib import AbstractContextManager
 from functools import cache
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import array_api_compat as _compat
-import array_api_compat.numpy as _numpy
+import numpy as np
 
 from portable_nn.arrays.array import Array
 from portable_nn.errors import BackendError, MissingExtraError, NamespaceError
 
 # Neither package tells its types.
 compat: Any = _compat
-numpy: Any = _numpy
+numpy: Any = np
 
 __all__ = [
     "BACKENDS",
@@ -37,7 +37,10 @@ Namespace: TypeAlias = Any
 BACKENDS = {"numpy": "", "cupy": "cuda13", "torch": "torch", "jax": "jax", "array_api_strict": "test"}
 """The libraries that portable_nn is tested on, each with the extra that installs it."""
 
-_MODULES = {name: f"array_api_compat.{name}" for name in ("numpy", "cupy", "torch")} | {
+_MODULES = {
+    "numpy": "numpy",  # NumPy keeps the standard since 2.1; its wrapper costs more to import than all the rest
+    "cupy": "array_api_compat.cupy",
+    "torch": "array_api_compat.torch",
     "jax": "jax.numpy",
     "array_api_strict": "array_api_strict",
 }
@@ -57,7 +60,7 @@ def namespace_of(array: object) -> Namespace:
     kind = type(array)
     if kind not in _namespaces:
         try:
-            _namespaces[kind] = compat.array_namespace(array)
+            _namespaces[kind] = numpy if compat.is_numpy_array(array) else compat.array_namespace(array)
         except TypeError:
             raise NamespaceError(
                 f"an array of {', '.join(BACKENDS)} is needed, got {kind.__name__}: wrap it in numpy.asarray(...)"
@@ -117,6 +120,8 @@ def _confirm_cuda() -> None:
 
 def device_of(array: Array) -> Any:
     """Return the device that holds `array`, as its library names it."""
+    if namespace_of(array).__name__ == _MODULES["torch"]:
+        return cast("Any", array).device  # compat's way there makes torch.compile warn
     return compat.device(array)
 
 

@@ -15,7 +15,7 @@ from portable_nn.arrays.namespaces import (
 )
 from portable_nn.errors import BackendError, DTypeError, NamespaceError
 
-__all__ = ["FLOATING_DTYPES", "Place", "move"]
+__all__ = ["FLOATING_DTYPES", "Place", "indices_beside", "move"]
 
 FLOATING_DTYPES = ("float32", "float64")
 """The data types that parameters may have, where the backend has them: those of the Array API standard."""
@@ -150,3 +150,10 @@ def move(array: Any, place: Place, dtype: Any = None, name: str = "x") -> Any:
         f"{name} is an array of {source}, the network is on {place.backend}: "
         f'move the network with .to("{source}"), or the array with portable_nn.to_numpy({name})'
     )
+
+
+def indices_beside(array: Any, indices: Any) -> Any:
+    """Return indices, a NumPy array or a list, in the namespace of `array`, on its device."""
+    xp, device = namespace_of(array), device_of(array)
+    integer = xp.__array_namespace_info__().default_dtypes(device=device)["integral"]
+    return xp.asarray(indices, dtype=integer, device=device)

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from portable_nn.arrays import Namespace, backend_name
+from portable_nn.errors import MissingExtraError
 from portable_nn.kernels.portable import (
     activations,
     arithmetic,
@@ -66,11 +67,30 @@ class Kernels:
         self.fused: Mapping[tuple[str, str], Kernel] = getattr(fast, "FUSED", {})
         self.paired: Mapping[tuple[str, str], Kernel] = getattr(fast, "PAIRED", {})
         self.updates: Mapping[str, Kernel] = getattr(fast, "IN_PLACE", {})
+        self.compiler: str | None = getattr(fast, "COMPILED", None)
 
     def in_place(self) -> "Kernels":
         """Return kernels of which those that update parameters write into the arrays they get."""
+        return self._with(**self.updates)
+
+    def compiled(self) -> "Kernels":
+        """Return kernels of which some are compiled, as far as the backend has such.
+
+        Raises
+        ------
+        MissingExtraError
+            If the compiler is not installed.
+        """
+        if self.compiler is None:
+            return self
+        if importlib.util.find_spec(self.compiler) is None:
+            raise MissingExtraError.of(self.compiler, self.compiler, "compiling kernels")
+        module = importlib.import_module(f"portable_nn.kernels.fast._{self.compiler}")
+        return self._with(fused=module.FUSED, updates=module.IN_PLACE)
+
+    def _with(self, **attributes: Any) -> "Kernels":
         kernels = Kernels()
-        kernels.__dict__.update(self.__dict__, **self.updates)
+        kernels.__dict__.update(self.__dict__, **attributes)
         return kernels
 
     def __getattr__(self, name: str) -> Kernel:

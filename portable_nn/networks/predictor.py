@@ -1,5 +1,6 @@
 """Predicting by plans."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
@@ -22,7 +23,7 @@ class Predictor:
 
     def __init__(self, network: "Network"):
         self._network = network
-        self._plans: dict[Any, Plan | None] = {}
+        self._plans: dict[Any, Callable[..., Any] | None] = {}
         """By shape; None where no plan is known yet, or can be."""
 
     def __call__(self, x: Any) -> Any:
@@ -39,12 +40,13 @@ class Predictor:
             self._plans[key] = None
         return network.forward_walk(network.run(), network.arrays(), x)[0]
 
-    def _plan(self, x: Any) -> Plan | None:
-        recorder = Recorder(kernels_for(self._network.place.xp))
+    def _plan(self, x: Any) -> Callable[..., Any] | None:
+        kernels = kernels_for(self._network.place.xp)
+        recorder = Recorder(kernels)
         inputs = {"params": recorder.input(self._network.arrays()), "x": recorder.input(x)}
         run = Run(self._network.place, recorder)
         try:
-            return Plan(recorder, inputs, self._network.forward_walk(run, *inputs.values())[0])
+            return kernels.compile_pass(Plan(recorder, inputs, self._network.forward_walk(run, *inputs.values())[0]))
         except UnrecordedError:
             return None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from portable_nn import random
-from portable_nn.arrays import device_of, namespace_of
+from portable_nn.arrays import indices_beside, namespace_of
 from portable_nn.kernels import Donating, kernels_for
 
 __all__ = ["Batches", "cuts", "take"]
@@ -38,6 +38,10 @@ class Batches:
     def __len__(self) -> int:
         return -(-self.samples // self.batch_size)
 
+    def order(self, number: int) -> Any:
+        """Return the order of the samples in the epoch `number`: a NumPy array of shape (N,)."""
+        return random.permutation(self.seed, number, self.samples) if self.shuffle else random.ordered(self.samples)
+
     def epoch(self, number: int) -> Iterator[list[Any]]:
         """Yield the batches of the epoch `number`, each as the arrays cut alike."""
         slices = cuts(self.samples, self.batch_size)
@@ -45,8 +49,8 @@ class Batches:
             for cut in slices:
                 yield [None if array is None else array[cut, ...] for array in self.arrays]
             return
-        order = random.permutation(self.seed, number, self.samples)
-        orders: list[Any] = [None if array is None else _beside(array, order) for array in self.arrays]
+        order = self.order(number)
+        orders: list[Any] = [None if array is None else indices_beside(array, order) for array in self.arrays]
         for cut in slices:
             yield [
                 None if rows is None else rows(array, indices[cut])
@@ -61,10 +65,4 @@ def cuts(samples: int, batch_size: int) -> list[slice]:
 
 def take(array: Any, indices: Any) -> Any:
     """Return the samples of `array` at the NumPy `indices`, where the array lives; None for None."""
-    return None if array is None else kernels_for(namespace_of(array)).rows(array, _beside(array, indices))
-
-
-def _beside(array: Any, indices: Any) -> Any:
-    xp, device = namespace_of(array), device_of(array)
-    integer = xp.__array_namespace_info__().default_dtypes(device=device)["integral"]
-    return xp.asarray(indices, dtype=integer, device=device)
+    return None if array is None else kernels_for(namespace_of(array)).rows(array, indices_beside(array, indices))

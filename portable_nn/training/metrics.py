@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from portable_nn.arrays import Array, namespace_of
+from portable_nn.arrays import Array, namespace_of, to_numpy
+from portable_nn.losses import Loss
 from portable_nn.networks import Network
 from portable_nn.training.batches import cuts
 
@@ -22,13 +23,13 @@ def predict(network: Network, x: Array, batch_size: int = 1024) -> Any:
 def evaluate(network: Network, x: Any, t: Any, batch_size: int = 1024) -> dict[str, float]:
     """Return the loss, and the accuracy where the loss knows one: t checked and at the network's place."""
     criterion, run, params = network.criterion, network.run(), network.arrays()
-    running = RunningLoss(network)
+    running = RunningLoss(criterion)
     correct: list[Any] = []
     answers = 0
     for cut in cuts(x.shape[0], batch_size):
         batch_x, batch_t = network.inputs(x[cut, ...]), t[cut, ...]
         y, _ = network.forward_walk(run, params, batch_x)
-        running.add(criterion.forward_pass(run, {}, y, batch_t)[0], batch_t)
+        running.add(criterion.forward_pass(run, {}, y, batch_t)[0], criterion.total_weight(run, batch_t))
         if criterion.counts_correct is not None:
             correct.append(getattr(run.kernels, criterion.counts_correct)(y, batch_t))
             answers += criterion.answers(y.shape)
@@ -51,30 +52,33 @@ class RunningLoss:
         The number, from 1, of the first batch whose loss was NaN or infinite; 0 for none that was read.
     """
 
-    def __init__(self, network: Network):
-        self._criterion, self._run = network.criterion, network.run()
+    def __init__(self, criterion: Loss):
+        self._mean = criterion.reduction == "mean"
         self._pending: list[tuple[Any, Any]] = []
         self._total = self._weight = 0.0
-        self._batches = 0
-        self.first_bad = 0
+        self._batches = self.waiting = self.first_bad = 0
 
-    @property
-    def waiting(self) -> int:  # noqa: D102  (an attribute to its users)
-        return len(self._pending)
-
-    def add(self, loss: Any, t: Any, weight: Any = None) -> None:
-        """Add the loss of a batch with targets t and sample weights, as `Network.batch` returned them."""
-        self._pending.append((loss, self._criterion.total_weight(self._run, t, weight)))
+    def add(self, losses: Any, weights: Any, batches: int = 1) -> None:
+        """Add the loss of a batch and its weight, as `Loss.total_weight` returns it; those of several as vectors."""
+        self._pending.append((losses, weights))
+        self.waiting += batches
 
     def read(self) -> float:
         """Return the loss so far; this waits for the device."""
-        mean = self._criterion.reduction == "mean"
-        for loss, weight in self._pending:
-            value, share = float(loss), float(weight) if mean else 1.0
-            self._batches += 1
-            if not self.first_bad and not math.isfinite(value):
-                self.first_bad = self._batches
-            self._total += value * share
-            self._weight += share
+        for pair in self._pending:
+            losses, weights = map(_numbers, pair)
+            for value, weight in zip(losses, weights * len(losses) if len(weights) == 1 else weights, strict=True):
+                self._batches += 1
+                if not self.first_bad and not math.isfinite(value):
+                    self.first_bad = self._batches
+                share = weight if self._mean else 1.0
+                self._total += value * share
+                self._weight += share
         self._pending.clear()
-        return self._total / (self._weight or 1.0) if mean else self._total
+        self.waiting = 0
+        return self._total / (self._weight or 1.0) if self._mean else self._total
+
+
+def _numbers(values: Any) -> list[float]:
+    """Return a number, or a 0-d or 1-d array, as a list of numbers."""
+    return [float(values)] if not getattr(values, "ndim", 0) else to_numpy(values).tolist()

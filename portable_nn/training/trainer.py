@@ -12,13 +12,14 @@ from portable_nn.errors import DivergenceError, ShapeError
 from portable_nn.networks import Network
 from portable_nn.optimizers import Adam, Optimizer
 from portable_nn.schedules import observe
+from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.batches import Batches, take
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.history import History
 from portable_nn.training.interruption import Interruption
 from portable_nn.training.metrics import RunningLoss, evaluate, predict
 from portable_nn.training.progress import Progress
-from portable_nn.training.step import TrainingStep, training_step
+from portable_nn.training.step import Compile, training_step
 
 __all__ = ["Trainer"]
 
@@ -35,6 +36,11 @@ class Trainer:
         With a loss. It is trained in place.
     optimizer : Optimizer, optional
         Adam with its defaults.
+    compile : "auto", True or False
+        Whether to compile training steps: JAX's by `jax.jit`, torch's by `torch.compile`, and on NumPy what takes
+        several passes over memory by numba (extra "numba"). "auto" compiles on JAX, and on NumPy if numba is installed
+        and the network has 100,000 parameters. With False JAX runs operation by operation, which is slow, but can be
+        debugged.
 
     Attributes
     ----------
@@ -55,8 +61,9 @@ class Trainer:
     True
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer | None = None):
+    def __init__(self, network: Network, optimizer: Optimizer | None = None, *, compile: Compile = "auto"):
         self.network = network
+        self.compile: Compile = compile
         self.optimizer = Adam() if optimizer is None else optimizer
         self.history = History()
         self.validates = False
@@ -118,7 +125,7 @@ class Trainer:
         watchers = list(callbacks)
         for watcher in watchers:
             watcher.on_start(self)
-        step = self._step = training_step(self.network, self.optimizer, self._step)
+        step = self._step = training_step(self.network, self.optimizer, self._step, self.compile)
         bar = Progress(epochs * batches.samples, shown=progress)
         with Interruption() as interruption, bar, overflow_unreported():
             try:
@@ -198,12 +205,11 @@ class Trainer:
     def _epoch(self, step: TrainingStep, batches: Batches, bar: Progress, interruption: Interruption) -> RunningLoss:
         """Train for one epoch, or until a look at the loss shows NaN or infinity, or until interrupted."""
         self.epochs += 1
-        running = RunningLoss(self.network)
-        for x, t, weight in batches.epoch(self.epochs):
-            running.add(step(self.network.inputs(x), t, weight), t, weight)
-            bar.advance(x.shape[0])
-            del x, t, weight  # the next batch gets their memory, still warm
-            if running.waiting == _LOOK_EVERY or interruption.asked:
+        running = RunningLoss(self.network.criterion)
+        for done in step.over(batches, self.epochs):
+            running.add(done.losses, done.weights, done.steps)
+            bar.advance(done.samples)
+            if running.waiting >= _LOOK_EVERY or interruption.asked:
                 bar.show({"loss": running.read()})
                 if running.first_bad or interruption.asked:
                     break

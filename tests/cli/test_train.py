@@ -10,7 +10,7 @@ import pytest
 import portable_nn as pnn
 from portable_nn.arrays import BACKENDS, namespace
 from portable_nn.errors import BackendError, MissingExtraError
-from portable_nn.training.step import TrainingStep
+from portable_nn.training.base_step import TrainingStep
 
 Run = Callable[..., Any]
 

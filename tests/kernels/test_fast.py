@@ -70,7 +70,9 @@ ARGUMENTS = {
     "tanh": [alike("x")],
     "tanh_gradient": [alike("dy", "share")],
 }
-TESTED_BY_BEHAVIOUR = {"compile_step", "pack", "softmax_loss", "softmax_loss_gradient"}
+TESTED_BY_BEHAVIOUR = {
+    *("compile_pass", "compile_step", "compile_steps", "pack", "softmax_loss", "softmax_loss_gradient"),
+}
 
 SHAPES = [(0, 4), (1, 7), (6, 1), (5, 8), (3, 4, 5), (64, 33), (100, 120)]
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 3e38, -3e38])
@@ -91,11 +93,15 @@ FAST = list(fast_kernels())
 
 def load(backend, name):
     """Return a fast kernel, or skip the test where its backend is missing."""
+    skip_without(backend)
+    return getattr(fast_module(backend), name)
+
+
+def skip_without(backend):
     try:
         namespace(backend)
     except (MissingExtraError, BackendError) as error:
         pytest.skip(f"missing backend {backend}: {error}")
-    return getattr(importlib.import_module(f"{fast.__name__}.{backend}"), name)
 
 
 def drawer(place, layout, rng):
@@ -222,6 +228,19 @@ def test_the_softmax_loss_and_its_gradient(backend, dtype, targets, scale):
                 loss, kept = loss_kernel(*arguments, out=(None, kept))
 
 
+BACKENDS_WITH_TABLES = sorted({backend for backend, name in FAST if name == "affine"})
+MODULES = [(backend, backend) for backend in BACKENDS_WITH_TABLES] + [("numpy", "_numba")]
+"""Backends, each with a module that has tables for it."""
+
+
+def tables(backend, module):
+    """Return a module with tables, or skip the test where what it needs is missing."""
+    skip_without(backend)
+    if module.startswith("_"):
+        pytest.importorskip(module[1:])
+    return fast_module(module)
+
+
 UPDATES = {
     "sgd": (2, (0.1,)),
     "momentum": (3, (0.1, 0.9)),
@@ -239,10 +258,10 @@ UPDATES = {
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("size", [1, 40, 200_000])
 @pytest.mark.parametrize("name", UPDATES)
-@pytest.mark.parametrize("backend", sorted({backend for backend, name in FAST if name == "affine"}))
-def test_updates_in_place(backend, name, size, dtype):
-    load(backend, "affine")
-    kernel, rng, place = fast_module(backend).IN_PLACE[name], np.random.default_rng(0), Place(backend, dtype=dtype)
+@pytest.mark.parametrize(("backend", "module"), MODULES)
+def test_updates_in_place(backend, module, name, size, dtype):
+    kernel = tables(backend, module).IN_PLACE[name]
+    rng, place = np.random.default_rng(0), Place(backend, dtype=dtype)
     count, numbers = UPDATES[name]
     lists = [
         [place.asarray(rng.uniform(0.1, 1.0, size)), place.asarray(rng.uniform(0.1, 1.0, 3))] for _ in range(count)
@@ -266,13 +285,13 @@ def test_every_update_has_its_row():
     assert UPDATES.keys() == set(updates.__all__)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kind", ["FUSED", "PAIRED"])
-@pytest.mark.parametrize("backend", sorted({backend for backend, name in FAST if name == "affine"}))
-def test_joined_kernels_do_what_both_do(backend, kind):
-    load(backend, "affine")
-    place = Place(backend)
-    draw = drawer(place, "contiguous", np.random.default_rng(0))
-    for (first, second), kernel in getattr(fast_module(backend), kind, {}).items():
+@pytest.mark.parametrize(("backend", "module"), MODULES)
+def test_joined_kernels_do_what_both_do(backend, module, kind, layout):
+    table = getattr(tables(backend, module), kind, {})
+    draw = drawer(Place(backend), layout, np.random.default_rng(0))
+    for (first, second), kernel in table.items():
         one, two = PORTABLE_KERNELS[first], PORTABLE_KERNELS[second]
         arguments = ARGUMENTS[first][0](draw, (6, 8))
         between = one(*arguments)

@@ -6,7 +6,8 @@ import pytest
 import portable_nn as pnn
 from portable_nn.kernels import PORTABLE, Kernels, Plan, Recorder, UnrecordedError, kernels_for
 from portable_nn.layers import Run
-from portable_nn.training.step import PlannedStep, training_step
+from portable_nn.training.planned_step import PlannedStep
+from portable_nn.training.step import training_step
 
 RNG = np.random.default_rng(0)
 X, T = RNG.standard_normal((40, 6)).astype("float32"), RNG.integers(0, 3, 40)

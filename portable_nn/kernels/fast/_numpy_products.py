@@ -17,6 +17,9 @@ _Out = np.ndarray | None
 _SMALL = 1_000_000
 """Multiplications up to which OpenBLAS takes kernels that do not repack the factors first."""
 
+_LARGE = 20_000_000
+"""Multiplications from which on two threads gain more by sharing a product."""
+
 _SMALL_OF_DOTS = 1200
 """Elements of the result up to which it does so where both factors lie along the axis that is summed."""
 
@@ -30,7 +33,7 @@ def _product(a: _Array, b: _Array, out: _Array) -> _Array:
     Source of the limits: OpenBLAS, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c.
     """
     rows, columns = out.shape
-    if a.size * columns <= _SMALL:
+    if not _SMALL < a.size * columns < _LARGE:
         return _whole_product(a, b, out)
     longer, shorter = max(rows, columns), min(rows, columns)
     size = _SMALL // (shorter * a.shape[1])

@@ -1,14 +1,44 @@
-"""JAX."""
+"""JAX: whole passes and steps as one compiled computation."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax as _jax
+import numpy as np
 
-__all__ = ["compile_step"]
+__all__ = ["compile_pass", "compile_step", "compile_steps"]
+
+jax: Any = _jax  # its types are in part unknown
+
+
+def compile_pass(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` compiled, once for each form and shape of its arguments."""
+    return jax.jit(function)
 
 
 def compile_step(step: Callable[..., Any]) -> Callable[..., Any]:
     """Return `step` compiled as a whole, with the memory of its first two arguments reused for its results."""
-    jax: Any = _jax  # its types are in part unknown
     return jax.jit(step, donate_argnums=(0, 1))
+
+
+def compile_steps(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return S steps as one computation, a `lax.scan`, so that JAX is called once for all of them."""
+
+    def scan(params: Any, slots: Any, data: Any, orders: Any, keys: Any, numbers: Any) -> Any:
+        def one(state: Any, each: Any) -> Any:
+            order, key, now = each
+            # The indices are in range; any other mode than "clip" looks at them again.
+            batch = [None if x is None else jax.numpy.take(x, order, axis=0, mode="clip") for x in data]
+            params, slots, result = step(*state, *batch, (key[0], key[1]), now)
+            return (params, slots), result
+
+        (params, slots), results = jax.lax.scan(one, (params, slots), (orders, keys, numbers))
+        return params, slots, results
+
+    compiled = jax.jit(scan, donate_argnums=(0, 1))
+
+    def steps(params: Any, slots: Any, data: Any, orders: Any, keys: Any, numbers: Any) -> Any:
+        columns = {name: np.asarray([now[name] for now in numbers], params[0].dtype) for name in numbers[0]}
+        return compiled(params, slots, data, orders, np.asarray(keys, np.int32), columns)
+
+    return steps

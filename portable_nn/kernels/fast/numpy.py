@@ -43,8 +43,9 @@ OVERWRITES = frozenset(
     {"add", "multiply", "relu", "relu_gradient", "sigmoid", "sigmoid_gradient", "tanh", "tanh_gradient"}
 )
 
-
 IN_PLACE = _numpy_updates.IN_PLACE
+
+COMPILED = "numba"
 
 _Array = np.ndarray
 _Out = np.ndarray | None

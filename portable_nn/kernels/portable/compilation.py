@@ -1,11 +1,41 @@
-"""Compiling a training step: nothing to do where arrays are computed at once."""
+"""Compiling what is called again and again: nothing to do where arrays are computed at once."""
 
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["compile_step"]
+from portable_nn.arrays import device_of, indices_beside, namespace_of
+from portable_nn.kernels.portable.memory import rows
+
+__all__ = ["compile_pass", "compile_step", "compile_steps"]
+
+
+def compile_pass(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of arrays that does what `function` does."""
+    return function
 
 
 def compile_step(step: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that does what `step` does; parameters and optimizer slots passed to it are given away."""
     return step
+
+
+def compile_steps(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function (params, slots, data, orders, keys, numbers) -> (params, slots, results) of S steps.
+
+    `step` is (params, slots, *batch, key, numbers) -> (params, slots, result). Step s gets the rows of each array in
+    `data` at the indices orders[s] of the NumPy array `orders` (S, n), None for None, and of the lists `keys` and
+    `numbers` keys[s] and numbers[s]. `result` is a tuple of 0-d arrays, or numbers; `results` has vectors (S,) of them.
+    """
+
+    def steps(params: Any, slots: Any, data: Any, orders: Any, keys: Any, numbers: Any) -> Any:
+        done: list[Any] = []
+        for order, key, now in zip(orders.tolist(), keys, numbers, strict=True):
+            batch = [None if x is None else rows(x, indices_beside(x, order)) for x in data]
+            params, slots, result = step(params, slots, *batch, key, now)
+            done.append(result)
+        first = done[0][0]
+        xp, kind = namespace_of(first), {"dtype": first.dtype, "device": device_of(first)}
+        results = tuple(xp.stack([xp.asarray(part, **kind) for part in parts]) for parts in zip(*done, strict=True))
+        return params, slots, results
+
+    return steps

@@ -1,0 +1,154 @@
+"""NumPy: what takes several passes over memory, in one, compiled by numba.
+
+The maths and its sources stand in `kernels/portable`. Each loop takes arrays without gaps and numbers, of one data
+type; what lies in memory otherwise is left to NumPy.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numba as _numba
+import numpy as np
+
+from portable_nn.kernels.fast import _numpy_updates, numpy
+
+__all__ = ["FUSED", "IN_PLACE"]
+
+_Array = np.ndarray
+_Out = np.ndarray | None
+
+numba: Any = _numba  # it declares no types
+
+_loop = numba.njit(cache=True, error_model="numpy", fastmath={"contract"}, nogil=True)
+
+
+@_loop
+def _sgd(p: Any, g: Any, lr: Any) -> None:
+    for i in range(p.size):
+        p[i] -= lr * g[i]
+
+
+@_loop
+def _momentum(p: Any, g: Any, v: Any, lr: Any, momentum: Any) -> None:
+    for i in range(p.size):
+        v[i] = momentum * v[i] - lr * g[i]
+        p[i] += v[i]
+
+
+@_loop
+def _nesterov(p: Any, g: Any, v: Any, lr: Any, momentum: Any) -> None:
+    for i in range(p.size):
+        v[i] = momentum * v[i] - lr * g[i]
+        p[i] += momentum * v[i] - lr * g[i]
+
+
+@_loop
+def _adagrad(p: Any, g: Any, h: Any, lr: Any, epsilon: Any) -> None:
+    for i in range(p.size):
+        h[i] += g[i] * g[i]
+        p[i] -= lr * g[i] / (math.sqrt(h[i]) + epsilon)
+
+
+@_loop
+def _rmsprop(p: Any, g: Any, h: Any, lr: Any, decay: Any, rest: Any, epsilon: Any) -> None:
+    for i in range(p.size):
+        h[i] = decay * h[i] + rest * (g[i] * g[i])
+        p[i] -= lr * g[i] / (math.sqrt(h[i]) + epsilon)
+
+
+@_loop
+def _adam(
+    p: Any, g: Any, m: Any, v: Any, lr: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, epsilon: Any
+) -> None:
+    for i in range(p.size):
+        m[i] = beta1 * m[i] + rest1 * g[i]
+        v[i] = beta2 * v[i] + rest2 * (g[i] * g[i])
+        p[i] -= lr * m[i] / (math.sqrt(v[i]) + epsilon)
+
+
+def _updates(loop: Any, arrays: int, numbers: Callable[..., Any] = lambda *numbers: numbers) -> Callable[..., Any]:
+    """Return the kernel that runs `loop` over lists of so many arrays, with what `numbers` makes of its own numbers."""
+    otherwise: Callable[..., Any] = _numpy_updates.IN_PLACE[loop.__name__[1:]]
+
+    def kernel(*arguments: Any) -> Any:
+        lists, plain = arguments[:arrays], arguments[arrays:]
+        for row in zip(*lists, strict=True):
+            if all(array.ndim == 1 and array.flags.c_contiguous for array in row):
+                loop(*row, *map(row[0].dtype.type, numbers(*plain)))
+            else:
+                otherwise(*([array] for array in row), *plain)
+        params, _, *slots = lists
+        return (params, *slots) if slots else params
+
+    return kernel
+
+
+def _with_rests(lr: float, *numbers: float) -> tuple[float, ...]:
+    """Return each decay d with 1 - d beside it, which in float32 would lose digits."""
+    *decays, epsilon = numbers
+    return lr, *(number for decay in decays for number in (decay, 1.0 - decay)), epsilon
+
+
+IN_PLACE = _numpy_updates.IN_PLACE | {
+    "sgd": _updates(_sgd, 2),
+    "momentum": _updates(_momentum, 3),
+    "nesterov": _updates(_nesterov, 3),
+    "adagrad": _updates(_adagrad, 3),
+    "rmsprop": _updates(_rmsprop, 3, _with_rests),
+    "adam": _updates(_adam, 4, _with_rests),
+}
+
+
+@_loop
+def _add_relu_rows(y: Any, b: Any) -> None:
+    for n in range(y.shape[0]):
+        for o in range(y.shape[1]):
+            value = y[n, o] + b[o]
+            y[n, o] = 0 if value <= 0 else value  # NaN stays
+
+
+@_loop
+def _add_relu_columns(y: Any, b: Any) -> None:
+    for o in range(y.shape[0]):
+        for n in range(y.shape[1]):
+            value = y[o, n] + b[o]
+            y[o, n] = 0 if value <= 0 else value
+
+
+@_loop
+def _relu_gradient(dy: Any, y: Any) -> None:
+    for i in range(y.size):
+        dy[i] = dy[i] if y[i] > 0 else 0
+
+
+def affine_relu(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:
+    """Return max(x W + b, 0)."""
+    y = numpy.affine(x, W, None, out)
+    if b is None:
+        return numpy.relu(y, out=y)
+    if y.flags.c_contiguous:
+        _add_relu_rows(y, b)
+    elif y.flags.f_contiguous:
+        _add_relu_columns(y.T, b)
+    else:
+        numpy.relu(np.add(y, b, y), out=y)
+    return y
+
+
+def affine_gradient_x_relu_gradient(
+    dy: _Array, W: _Array, shape: tuple[int, ...], y: _Array, out: _Out = None
+) -> _Array:
+    """Return dy W^T where y > 0, else 0."""
+    out = np.empty_like(y) if out is None else out
+    dx = numpy.affine_gradient_x(dy, W, shape, out)
+    if dx.strides == y.strides and (y.flags.c_contiguous or y.flags.f_contiguous):
+        _relu_gradient(dx.ravel("K"), y.ravel("K"))  # views
+        return dx
+    return numpy.relu_gradient(dx, y, out=dx)
+
+
+FUSED = numpy.FUSED | {
+    ("affine", "relu"): affine_relu,
+    ("affine_gradient_x", "relu_gradient"): affine_gradient_x_relu_gradient,
+}

@@ -1,0 +1,110 @@
+"""What all training steps have in common: from a batch to updated parameters, again and again."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from portable_nn.arrays import namespace_of
+from portable_nn.kernels import kernels_for
+from portable_nn.layers import Layer
+from portable_nn.networks import Network
+from portable_nn.optimizers import Optimizer, Slots
+from portable_nn.random import Key
+from portable_nn.training.batches import Batches
+
+__all__ = ["Done", "Snapshot", "TrainingStep", "copies", "made_for"]
+
+Snapshot = tuple[list[Any], Slots, int]
+"""The arrays of a network and an optimizer, and the number of updates made."""
+
+
+def made_for(network: Network, optimizer: Optimizer) -> tuple[Any, ...]:
+    """Return all that a step may take for granted."""
+    moving = ("schedule", "state", "steps")
+    options = {name: value for name, value in vars(optimizer).items() if name not in moving}
+    return network, optimizer, network.loss_function, list(network.trainable()), options, Layer.changes
+
+
+class Done(NamedTuple):
+    """What one or several steps have done.
+
+    Attributes
+    ----------
+    losses : array, 0-d or of shape (S,)
+        Of each step, on its device.
+    weights : number or array, 0-d or of shape (S,)
+        What a mean over the batch divides by: see `Loss.total_weight`.
+    steps, samples : int
+    """
+
+    losses: Any
+    weights: Any
+    steps: int
+    samples: int
+
+
+class TrainingStep(ABC):
+    """The steps of a training run: each takes a batch, updates the network and the optimizer, and returns the loss.
+
+    A step may reuse the memory of the arrays that it replaces. Only arrays of the run's own are replaced so: each
+    snapshot keeps the arrays that anyone may have seen, and goes on with copies.
+    """
+
+    def __init__(self, network: Network, optimizer: Optimizer):
+        self.network, self.optimizer = network, optimizer
+        self.made_for = made_for(network, optimizer)
+        self._names, self._positions = list(network.trainable()), list(network.trainable().values())
+        self._slots: Slots = []
+
+    def begin(self) -> None:
+        """Take over the network and the optimizer as they are now."""
+        arrays = self.network.arrays()
+        self._slots = self.optimizer.slots_of(self._names, [arrays[i] for i in self._positions])
+        self.snapshot()
+
+    def __call__(self, x: Any, t: Any, weight: Any = None) -> Any:
+        """Update from a batch as `Network.batch` returns it, and return its loss, a 0-d array on its device."""
+        loss = self._advance(x, t, weight, self._next_key())
+        self.optimizer.steps += 1
+        return loss
+
+    def _next_key(self) -> Key:
+        return self.network.next_key() if self.network.is_random else (0, 0)
+
+    def over(self, batches: Batches, epoch: int) -> Iterator[Done]:
+        """Take the steps of an epoch over batches of which all but x is at the network's place; yield what was done."""
+        run, criterion = self.network.run(), self.network.criterion
+        for x, t, weight in batches.epoch(epoch):
+            loss = self(self.network.inputs(x), t, weight)
+            yield Done(loss, criterion.total_weight(run, t, weight), 1, x.shape[0])
+            del x, t, weight  # the next batch may get their memory, still warm
+
+    def snapshot(self) -> Snapshot:
+        """Return the arrays of network and optimizer and the number of updates made, and go on with copies."""
+        params, slots = self.network.arrays(), self._slots
+        self._take(copies(params), [copies(slot) for slot in slots])
+        return params, slots, self.optimizer.steps
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Set network and optimizer back to a snapshot."""
+        params, slots, self.optimizer.steps = snapshot
+        self._take(params, slots)
+
+    def is_finite(self) -> bool:
+        """Tell whether all parameters are finite; this waits for the device."""
+        finite = kernels_for(self.network.place.xp).all_finite
+        return all(bool(finite(array)) for array in self.network.arrays())
+
+    @abstractmethod
+    def _advance(self, x: Any, t: Any, weight: Any, key: Key) -> Any:
+        """Update network and optimizer, and return the loss."""
+
+    def _take(self, params: list[Any], slots: Slots) -> None:
+        self.network.set_arrays(params)
+        self._slots = slots
+        self.optimizer.keep(self._names, slots)
+
+
+def copies(arrays: list[Any]) -> list[Any]:
+    """Return copies of arrays, where they are."""
+    return [namespace_of(array).asarray(array, copy=True) for array in arrays]

@@ -1,0 +1,105 @@
+"""Training steps as one pure function, which the backend may compile."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from portable_nn.kernels import PORTABLE, kernels_for
+from portable_nn.layers import Run
+from portable_nn.networks import Network
+from portable_nn.optimizers import Numbers, Optimizer, Slots
+from portable_nn.random import Key
+from portable_nn.training.base_step import Done, TrainingStep
+from portable_nn.training.batches import Batches
+
+__all__ = ["CompiledStep", "pure_step"]
+
+_STEPS = 50
+"""Steps in one call, at most: more would hide progress, and gain nothing."""
+
+_WORK = 2_500_000_000
+"""Multiplications in one call, about: some 50 ms on one core."""
+
+
+def pure_step(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
+    """Return the function (params, slots, x, t, weight, key, numbers) -> (params, slots, (loss, weight of the batch)).
+
+    It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
+    """
+    place, kernels = network.place, kernels_for(network.place.xp)
+    trained = list(network.trainable().values())
+
+    def step(
+        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key, numbers: Numbers
+    ) -> tuple[list[Any], Slots, Any]:
+        run = Run(place, kernels, training=True, key=key)
+        loss, grads = network.loss_and_gradients(run, params, x, t, weight)
+        old, grads = [params[i] for i in trained], [grads[i] for i in trained]
+        updated, slots = optimizer.apply(kernels, old, grads, slots, numbers)
+        params = list(params)
+        for i, array in zip(trained, updated, strict=True):
+            params[i] = array
+        return params, slots, (loss, network.criterion.total_weight(run, t, weight))
+
+    return step
+
+
+class CompiledStep(TrainingStep):
+    """Steps of one pure function: arrays in, other arrays out.
+
+    Where data are at hand, many steps are one call. How many depends on sizes alone, so that a run rounds alike each
+    time.
+    """
+
+    def __init__(self, network: Network, optimizer: Optimizer, *, compiled: bool = True):
+        super().__init__(network, optimizer)
+        kernels = kernels_for(network.place.xp) if compiled else PORTABLE
+        step = pure_step(network, optimizer)
+        self._step, self._steps = kernels.compile_step(step), kernels.compile_steps(step)
+        self._joins = kernels.compile_steps is not PORTABLE.compile_steps
+
+    def steps_in_a_call(self, batch_size: int) -> int:
+        """Return how many steps `take` is best called for."""
+        parameters = sum(math.prod(array.shape) for array in self.network.arrays())
+        return max(1, min(_STEPS, _WORK // (6 * parameters * batch_size + 1))) if self._joins else 1
+
+    def over(self, batches: Batches, epoch: int) -> Iterator[Done]:
+        """Take the steps of an epoch: as many in each call as suits, the rest one by one."""
+        count = self.steps_in_a_call(batches.batch_size)
+        if count == 1 or not self.network.place.holds(batches.arrays[0]):
+            yield from super().over(batches, epoch)
+            return
+        order, size = batches.order(epoch), count * batches.batch_size
+        together = batches.samples // size * size
+        for start in range(0, together, size):
+            yield self.take(batches.arrays, order[start : start + size].reshape(count, batches.batch_size))
+        for start in range(together, batches.samples, batches.batch_size):
+            yield self.take(batches.arrays, order[None, start : start + batches.batch_size])
+
+    def take(self, data: list[Any], orders: Any) -> Done:
+        """Update from the batches of data [x, t, weight] that are at indices `orders` (S, n), a NumPy array."""
+        numbers: list[Numbers] = []
+        keys: list[Key] = []
+        for _ in range(orders.shape[0]):
+            keys.append(self._next_key())
+            numbers.append(self.optimizer.numbers())
+            self.optimizer.steps += 1
+        place = self.network.place
+        x, *others = data
+        params, slots, (losses, weights) = self._steps(
+            self.network.arrays(),
+            self._slots,
+            [x if x.dtype == place.dtype else place.xp.astype(x, place.dtype), *others],
+            orders,
+            keys,
+            numbers,
+        )
+        self._take(params, slots)
+        return Done(losses, weights, orders.shape[0], orders.size)
+
+    def _advance(self, x: Any, t: Any, weight: Any, key: Key) -> Any:
+        params, slots, (loss, _) = self._step(
+            self.network.arrays(), self._slots, x, t, weight, key, self.optimizer.numbers()
+        )
+        self._take(params, slots)
+        return loss
