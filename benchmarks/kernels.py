@@ -110,6 +110,13 @@ def gathering(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     return lambda: rows(x, next(orders))
 
 
+def feeding(kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call that moves 1,000 random rows of `size` numbers from the host to the place."""
+    rng, feed = np.random.default_rng(0), kernels.feeder(place.device)
+    x, order = rng.random((2_000, size), dtype=np.float32), rng.permutation(2_000)[:1_000]
+    return lambda: pnn.move(feed(x, order), place)
+
+
 def packed(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     """Return a call of the products of a layer whose weights were packed: 100 samples, `size` inputs, 50 outputs."""
     rng = np.random.default_rng(0)
@@ -137,6 +144,7 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
     "compile_step": (training_step, "units a layer", (16, 64, 256, 1024)),
     "compile_pass": (one_pass, "units a layer", (16, 64, 256, 1024)),
     "compile_steps": (many_steps, "units a layer", (16, 64, 256)),
+    "feeder": (feeding, "numbers a row", (100, 1_000, 10_000)),
     "rows": (gathering, "rows", (1_000, 10_000, 60_000)),
     "pack": (packed, "inputs", (50, 784, 2048)),
     **{

@@ -35,7 +35,9 @@ class Stepping:
         self.stride, self.epochs = workload.batches, 0
         network = network_of(workload)
         self.step = training_step(network, optimizer_of(workload))
-        self.batches = Batches([*workload.data(), None], workload.batch, shuffle=True, seed=network.seed, reuses=True)
+        self.batches = Batches(
+            [*workload.data(), None], workload.batch, shuffle=True, seed=network.seed, place=network.place
+        )
 
     def run(self, steps: int) -> None:
         """Take steps."""

@@ -1,10 +1,10 @@
 """Batches: every sample once an epoch, in an order that the seed and the epoch alone decide."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from portable_nn import random
-from portable_nn.arrays import indices_beside, namespace_of
+from portable_nn.arrays import Place, backend_name, indices_beside, namespace_of
 from portable_nn.kernels import Donating, kernels_for
 
 __all__ = ["Batches", "cuts", "take"]
@@ -22,18 +22,18 @@ class Batches:
     shuffle : bool
         Whether the order changes from epoch to epoch.
     seed : int
-    reuses : bool
-        Whether a batch may write over the one before: for those who are done with it when they ask for the next.
+    place : Place, optional
+        Where the batches will be used, by somebody who is done with one when he asks for the next: they may write over
+        one another then, and those of NumPy arrays may be on their way there already.
     """
 
-    def __init__(self, arrays: list[Any], batch_size: int, *, shuffle: bool, seed: int, reuses: bool = False):
+    def __init__(self, arrays: list[Any], batch_size: int, *, shuffle: bool, seed: int, place: Place | None = None):
         self.arrays = arrays
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.samples: int = arrays[0].shape[0]
-        rows = (None if array is None else kernels_for(namespace_of(array)).rows for array in arrays)
-        self._rows = [Donating(kernel) if kernel and reuses else kernel for kernel in rows]
+        self._rows = [None if array is None else _rows(array, place) for array in arrays]
 
     def __len__(self) -> int:
         return -(-self.samples // self.batch_size)
@@ -56,6 +56,17 @@ class Batches:
                 None if rows is None else rows(array, indices[cut])
                 for array, indices, rows in zip(self.arrays, orders, self._rows, strict=True)
             ]
+
+
+def _rows(array: Any, place: Place | None) -> Callable[[Any, Any], Any]:
+    """Return the function (array, indices) -> its rows that suits who uses them at `place`."""
+    rows = kernels_for(namespace_of(array)).rows
+    if place is None:
+        return rows
+    if place.holds(array):
+        return Donating(rows)
+    # Not written over: arrays that are moved later may still be read when the next batch is made (JAX).
+    return kernels_for(place.xp).feeder(place.device) if backend_name(namespace_of(array)) == "numpy" else rows
 
 
 def cuts(samples: int, batch_size: int) -> list[slice]:

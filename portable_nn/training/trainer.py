@@ -118,9 +118,7 @@ class Trainer:
         """
         epochs, batch_size = _whole("epochs", epochs, 0), _whole("batch_size", batch_size, 1)
         data, validation = self._data(x, t, sample_weight, validation_data, validation_split)
-        # Arrays that have to move may still be read when the next batch is made (JAX).
-        reuses = self.network.place.holds(data[0])
-        batches = Batches(data, batch_size, shuffle=shuffle, seed=self.network.seed, reuses=reuses)
+        batches = Batches(data, batch_size, shuffle=shuffle, seed=self.network.seed, place=self.network.place)
         self.history, self.validates = History(), validation is not None
         watchers = list(callbacks)
         for watcher in watchers:

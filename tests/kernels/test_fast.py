@@ -71,7 +71,7 @@ ARGUMENTS = {
     "tanh_gradient": [alike("dy", "share")],
 }
 TESTED_BY_BEHAVIOUR = {
-    *("compile_pass", "compile_step", "compile_steps", "pack", "softmax_loss", "softmax_loss_gradient"),
+    *("compile_pass", "compile_step", "compile_steps", "feeder", "pack", "softmax_loss", "softmax_loss_gradient"),
 }
 
 SHAPES = [(0, 4), (1, 7), (6, 1), (5, 8), (3, 4, 5), (64, 33), (100, 120)]

@@ -12,6 +12,7 @@ from typing import Any
 import cupy
 
 from portable_nn.kernels.fast import _cuda
+from portable_nn.kernels.fast._cupy_feeding import feeder
 from portable_nn.kernels.portable import updates
 from portable_nn.random import Key
 
@@ -23,6 +24,7 @@ __all__ = [
     "dropout_mask",
     "elu",
     "elu_gradient",
+    "feeder",
     "gelu",
     "gelu_gradient",
     "leaky_relu",

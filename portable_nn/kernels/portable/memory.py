@@ -1,11 +1,11 @@
 """How arrays lie in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from portable_nn.arrays import Array, namespace_of
 
-__all__ = ["pack", "rows"]
+__all__ = ["feeder", "pack", "rows"]
 
 
 def pack(arrays: Sequence[Array]) -> tuple[Array, list[Any]]:
@@ -28,3 +28,11 @@ def pack(arrays: Sequence[Array]) -> tuple[Array, list[Any]]:
 def rows(x: Array, indices: Array) -> Array:
     """Return the rows of x (N, ...) at integer indices (n,): (n, ...)."""
     return namespace_of(x).take(x, indices, axis=0)
+
+
+def feeder(device: Any) -> Callable[[Any, Any], Any]:
+    """Return the function (x, indices) -> the rows of x, both NumPy arrays, on `device` if it pays to begin the move.
+
+    What it returns may be written over by the call after the next.
+    """
+    return rows
