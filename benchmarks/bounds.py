@@ -9,9 +9,9 @@ __all__ = ["BOUNDS", "OURS", "behind"]
 OURS = "ours-numpy"
 
 BOUNDS: dict[str, dict[str, float]] = {
-    "W1": {"plain NumPy": 0.75, "best peer": 1.10},
-    "W4": {"plain NumPy": 0.75, "best peer": 1.50},
-    "W6-1": {"plain NumPy": 1.50, "best peer": 1.50},
+    "W1": {"plain NumPy": 0.75, "best peer": 1.00},
+    "W4": {"plain NumPy": 0.75, "best peer": 1.45},
+    "W6-1": {"plain NumPy": 1.40, "best peer": 1.40},
 }
 
 

@@ -119,6 +119,7 @@ step "types" pyright --pythonpath "$(command -v python)"
 step "wheel" python -m build --wheel --outdir "$scratch/wheel" .
 step "budgets" python ci/budgets.py "$scratch"/wheel/*.whl
 step "README names the test command" grep -F "$readme_tests" README.md
+step "speed" python -m benchmarks --quick
 step "wheel on this Python" test_wheel python
 for version in ${OTHER_PYTHONS-3.12 3.13}; do test_wheel_elsewhere "$version"; done
 

@@ -15,6 +15,8 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
         exec(compile(block, page, "exec"), names)
     printed = capsys.readouterr().out
+    for shown in re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL):
+        assert shown in printed
     drawn = re.findall(r"```mermaid\n(.*?)```", text, flags=re.DOTALL)
     if page == "back-propagation.md":
         assert drawn[1] in printed

@@ -86,7 +86,7 @@ class Kernels:
         if importlib.util.find_spec(self.compiler) is None:
             raise MissingExtraError.of(self.compiler, self.compiler, "compiling kernels")
         module = importlib.import_module(f"portable_nn.kernels.fast._{self.compiler}")
-        return self._with(fused=module.FUSED, updates=module.IN_PLACE)
+        return self._with(**module.KERNELS, fused=module.FUSED, updates=module.IN_PLACE)
 
     def _with(self, **attributes: Any) -> "Kernels":
         kernels = Kernels()

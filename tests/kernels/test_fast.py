@@ -206,9 +206,13 @@ TARGETS = {
 @pytest.mark.parametrize("scale", [0.125, "rows"])
 @pytest.mark.parametrize("targets", TARGETS)
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("backend", [backend for backend, name in FAST if name == "softmax_loss"])
-def test_the_softmax_loss_and_its_gradient(backend, dtype, targets, scale):
-    loss_kernel, gradient = load(backend, "softmax_loss"), load(backend, "softmax_loss_gradient")
+@pytest.mark.parametrize(
+    ("backend", "module"),
+    [(backend, backend) for backend, name in FAST if name == "softmax_loss"] + [("numpy", "_numba")],
+)
+def test_the_softmax_loss_and_its_gradient(backend, module, dtype, targets, scale):
+    table = tables(backend, module)
+    loss_kernel, gradient = table.softmax_loss, load(backend, "softmax_loss_gradient")
     rng, place = np.random.default_rng(0), Place(backend, dtype=dtype)
     make, weights, smoothing = TARGETS[targets]
     for n, c in (0, 3), (1, 4), (7, 1), (30, 10), (50, 100):
@@ -224,6 +228,7 @@ def test_the_softmax_loss_and_its_gradient(backend, dtype, targets, scale):
             for dout in (1.0, 2.0):
                 wanted = to_numpy(PORTABLE.softmax_loss_gradient(dout, portable_kept))
                 assert_same(to_numpy(gradient(dout, kept)), wanted, TOLERANCE[dtype])
+            assert loss.dtype == expected.dtype
             if "out" in inspect.signature(loss_kernel).parameters:
                 loss, kept = loss_kernel(*arguments, out=(None, kept))
 

@@ -12,8 +12,8 @@ What may stand in such a module:
   others need too. It takes the arguments of the first and returns both results.
 - `IN_PLACE`: updates of parameters that write over the parameters and slots they are given. The gradients are theirs
   too.
-- `COMPILED`: the package, and the extra, with which the module `_{package}` here compiles other tables `FUSED` and
-  `IN_PLACE`, to be used where somebody trains for long.
+- `COMPILED`: a package, and the extra that brings it. With it the module `_{package}` here compiles other kernels, as
+  its tables `KERNELS`, `FUSED` and `IN_PLACE` say: for those who train for long, or ask for it.
 
 `tests/kernels/test_fast.py` holds each to its portable namesake, `benchmarks/kernels.py` shows from which size it wins.
 A plan (`kernels.plan`) uses the tables; with a backend without a module here, it is the plain walk.

@@ -13,7 +13,7 @@ import numpy as np
 
 from portable_nn.kernels.fast import _numpy_updates, numpy
 
-__all__ = ["FUSED", "IN_PLACE"]
+__all__ = ["FUSED", "IN_PLACE", "KERNELS"]
 
 _Array = np.ndarray
 _Out = np.ndarray | None
@@ -122,6 +122,39 @@ def _relu_gradient(dy: Any, y: Any) -> None:
         dy[i] = dy[i] if y[i] > 0 else 0
 
 
+@_loop
+def _sigmoid_gradient(dy: Any, y: Any) -> None:
+    for i in range(y.size):
+        dy[i] *= y[i] * (1 - y[i])
+
+
+@_loop
+def _tanh_gradient(dy: Any, y: Any) -> None:
+    for i in range(y.size):
+        dy[i] *= 1 - y[i] * y[i]
+
+
+@_loop
+def _softmax_loss(y: Any, t: Any, scale: Any, dy: Any) -> Any:
+    """Write scale (softmax(y) - one-hot t) to dy, and return the cross-entropy."""
+    loss = 0.0
+    for n in range(y.shape[0]):
+        most = y[n, 0]
+        for c in range(1, y.shape[1]):
+            most = max(most, y[n, c])
+        total = scale - scale  # zero, of the same type
+        for c in range(y.shape[1]):
+            e = math.exp(y[n, c] - most)
+            dy[n, c] = e
+            total += e
+        factor = scale / total
+        for c in range(y.shape[1]):
+            dy[n, c] *= factor
+        dy[n, t[n]] -= scale
+        loss += math.log(total) - (y[n, t[n]] - most)
+    return scale * loss
+
+
 def affine_relu(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:
     """Return max(x W + b, 0)."""
     y = numpy.affine(x, W, None, out)
@@ -136,19 +169,36 @@ def affine_relu(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:
     return y
 
 
-def affine_gradient_x_relu_gradient(
-    dy: _Array, W: _Array, shape: tuple[int, ...], y: _Array, out: _Out = None
-) -> _Array:
-    """Return dy W^T where y > 0, else 0."""
-    out = np.empty_like(y) if out is None else out
-    dx = numpy.affine_gradient_x(dy, W, shape, out)
-    if dx.strides == y.strides and (y.flags.c_contiguous or y.flags.f_contiguous):
-        _relu_gradient(dx.ravel("K"), y.ravel("K"))  # views
-        return dx
-    return numpy.relu_gradient(dx, y, out=dx)
+def softmax_loss(
+    y: _Array, t: _Array, scale: Any, class_weight: _Out, smoothing: float, out: Any = None
+) -> tuple[Any, Any]:
+    """Return the cross-entropy of plain labels, and dy; all else is left to NumPy."""
+    if t.ndim == 2 or class_weight is not None or smoothing or not isinstance(scale, float) or not y.size:
+        return numpy.softmax_loss(y, t, scale, class_weight, smoothing)
+    dy = np.empty_like(y) if out is None else out[1]
+    return y.dtype.type(_softmax_loss(y, t, y.dtype.type(scale), dy)), dy
 
+
+def _gradient_x_then(activation_gradient: str, loop: Any) -> Callable[..., _Array]:
+    """Return the kernel for the gradient by the outputs y of an activation."""
+    otherwise: Callable[..., _Array] = getattr(numpy, activation_gradient)
+
+    def fused(dy: _Array, W: _Array, shape: tuple[int, ...], y: _Array, out: _Out = None) -> _Array:
+        out = np.empty_like(y) if out is None else out
+        dx = numpy.affine_gradient_x(dy, W, shape, out)
+        if dx.strides != y.strides or not (y.flags.c_contiguous or y.flags.f_contiguous):
+            return otherwise(dx, y, out=dx)
+        loop(dx.ravel("K"), y.ravel("K"))  # views
+        return dx
+
+    return fused
+
+
+KERNELS = {"softmax_loss": softmax_loss}
 
 FUSED = numpy.FUSED | {
     ("affine", "relu"): affine_relu,
-    ("affine_gradient_x", "relu_gradient"): affine_gradient_x_relu_gradient,
+    ("affine_gradient_x", "relu_gradient"): _gradient_x_then("relu_gradient", _relu_gradient),
+    ("affine_gradient_x", "sigmoid_gradient"): _gradient_x_then("sigmoid_gradient", _sigmoid_gradient),
+    ("affine_gradient_x", "tanh_gradient"): _gradient_x_then("tanh_gradient", _tanh_gradient),
 }
