@@ -53,7 +53,15 @@ from portable_nn.layers import (
     Transpose,
     Transposed,
 )
-from portable_nn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, SigmoidWithLoss, SoftmaxWithLoss
+from portable_nn.losses import (
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    PoissonLoss,
+    SigmoidWithLoss,
+    SoftmaxWithLoss,
+)
 from portable_nn.networks import Graph, Network, Sequential, load
 from portable_nn.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSprop
 from portable_nn.schedules import (
@@ -118,6 +126,7 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Place",
+    "PoissonLoss",
     "Power",
     "RMSprop",
     "ReLU",

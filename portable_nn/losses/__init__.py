@@ -1,7 +1,15 @@
 """Losses, each from the raw outputs of a network."""
 
-from portable_nn.losses.elementwise import Huber, MeanAbsoluteError, MeanSquaredError, SigmoidWithLoss
+from portable_nn.losses.elementwise import Huber, MeanAbsoluteError, MeanSquaredError, PoissonLoss, SigmoidWithLoss
 from portable_nn.losses.loss import Loss
 from portable_nn.losses.softmax import SoftmaxWithLoss
 
-__all__ = ["Huber", "Loss", "MeanAbsoluteError", "MeanSquaredError", "SigmoidWithLoss", "SoftmaxWithLoss"]
+__all__ = [
+    "Huber",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "PoissonLoss",
+    "SigmoidWithLoss",
+    "SoftmaxWithLoss",
+]

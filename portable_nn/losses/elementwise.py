@@ -9,7 +9,7 @@ from portable_nn.layers.layer import Arrays, Run
 from portable_nn.losses.loss import Loss
 from portable_nn.losses.targets import between, check_values, checked_weight, is_finite
 
-__all__ = ["Huber", "MeanAbsoluteError", "MeanSquaredError", "SigmoidWithLoss"]
+__all__ = ["Huber", "MeanAbsoluteError", "MeanSquaredError", "PoissonLoss", "SigmoidWithLoss"]
 
 
 class _ElementwiseLoss(Loss):
@@ -119,3 +119,20 @@ class Huber(_ElementwiseLoss):
 
     def _extra(self) -> tuple[float, ...]:
         return (self.delta,)
+
+
+class PoissonLoss(_ElementwiseLoss):
+    """Half the Poisson deviance of exp(y), for counts: y (N, ...), t of the same shape and at least 0, averaged.
+
+    For one output t may also be of shape (N,). McCullagh and Nelder, Generalized linear models (1989), section 2.3.
+    """
+
+    kernel = "poisson_error"
+    constants = (1, 2)
+
+    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+        """Return dy; t is a constant."""
+        return self.gradient(run, kept, dout), {}
+
+    def _check(self, t: Any) -> None:
+        check_values(t, "finite t of at least 0", between(0, math.inf))

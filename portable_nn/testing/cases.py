@@ -70,6 +70,10 @@ def _numbers(rng: np.random.Generator) -> tuple[Any, ...]:
     return 2 * rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
 
 
+def _counts(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.standard_normal((5, 3)), rng.poisson(2.0, (5, 3)).astype(float)
+
+
 def _images(rng: np.random.Generator) -> tuple[Any, ...]:
     return rng.standard_normal((5, 2, 3, 2)), rng.standard_normal((5, 2, 3, 2))
 
@@ -146,6 +150,8 @@ CASES: dict[str, Case] = {
     "MeanSquaredError of images": Case(losses.MeanSquaredError, _weighted(_images)),
     "MeanAbsoluteError": Case(lambda: losses.MeanAbsoluteError("sum"), _weighted(_numbers)),
     "Huber": Case(lambda: losses.Huber(delta=0.8), _numbers),
+    "PoissonLoss": Case(losses.PoissonLoss, _counts),
+    "PoissonLoss, weighted": Case(losses.PoissonLoss, _weighted(_counts)),
 }
 
 

@@ -46,7 +46,18 @@ class PlannedStep(TrainingStep):
         self._params = params
         super()._take(params, [flat.views for flat in self._flat_slots])
 
-    def _advance(self, x: Any, t: Any, weight: Any, key: Key) -> Any:
+    @property
+    def vector(self) -> Any:
+        """All trained parameters in one array, to be written into."""
+        return self._flat.whole
+
+    @property
+    def gradient(self) -> Any:
+        """The gradient by `vector` that `differentiate` found."""
+        return self._grads.whole
+
+    def differentiate(self, x: Any, t: Any, weight: Any = None, key: Key = (0, 0)) -> Any:
+        """Write the gradient, and return the loss."""
         params = self.network.arrays()
         for mine, current in zip(self._params, params, strict=True):
             if mine is not current:  # somebody has assigned a parameter
@@ -59,7 +70,10 @@ class PlannedStep(TrainingStep):
             if len(self._plans) == _PLANS:
                 self._plans.clear()
             plan = self._plans[shapes] = self._plan(params, x, t, weight, key)
-        loss = plan(params, x, t, weight, key)
+        return plan(params, x, t, weight, key)
+
+    def _advance(self, x: Any, t: Any, weight: Any, key: Key) -> Any:
+        loss = self.differentiate(x, t, weight, key)
         slots = [[flat.whole] for flat in self._flat_slots]
         self.optimizer.apply(self._in_place, [self._flat.whole], [self._grads.whole], slots, self.optimizer.numbers())
         return loss

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.special import xlogy
 
 from portable_nn import to_numpy
 from portable_nn.kernels import PORTABLE
@@ -17,6 +18,7 @@ ONE_HOT = np.eye(C)[LABELS]
 SOFT = RNG.dirichlet(np.ones(C), size=N)
 TARGETS = RNG.normal(size=(N, C))
 QUESTIONS = RNG.integers(0, 2, size=(N, C)).astype(float)
+COUNTS = np.random.default_rng(1).poisson(1.5, size=(N, C)).astype(float)
 CLASS_WEIGHT = np.array([0.5, 2.0, 3.0])
 SAMPLE_SCALE = np.array([0.1, 0.0, 2.0, 0.7])
 DELTA = 0.8
@@ -37,11 +39,16 @@ def huber(y, t):
     return np.where(d <= DELTA, 0.5 * d * d, DELTA * (d - 0.5 * DELTA))
 
 
+def half_poisson_deviance(y, t):
+    return xlogy(t, t / np.exp(y)) - t + np.exp(y)
+
+
 # name: (kernel and its options, targets, formula of the elements of the loss)
 LOSSES = {
     "sigmoid": ("sigmoid_loss", "sigmoid_loss_gradient", (), QUESTIONS, binary_cross_entropy),
     "squared": ("squared_error", "squared_error_gradient", (), TARGETS, lambda y, t: (y - t) ** 2),
     "absolute": ("absolute_error", "absolute_error_gradient", (), TARGETS, lambda y, t: np.abs(y - t)),
+    "poisson": ("poisson_error", "poisson_error_gradient", (), COUNTS, half_poisson_deviance),
     "huber": ("huber_error", "huber_error_gradient", (DELTA,), TARGETS, huber),
 }
 SOFTMAX = {

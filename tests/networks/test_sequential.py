@@ -291,7 +291,17 @@ FUNCTIONAL = {
         lambda r: pnn.Huber(r, delta=0.7),
         lambda y, t, **o: torch.nn.functional.huber_loss(y, t, delta=0.7, **o),
     ),
+    "PoissonLoss": (
+        pnn.PoissonLoss,
+        lambda y, t, **o: poisson_with_constant(y, t, **o),
+    ),
 }
+
+
+def poisson_with_constant(y, t, reduction):
+    """Return torch's loss with what does not depend on y, which it leaves out."""
+    each = torch.nn.functional.poisson_nll_loss(y, t, reduction="none") + torch.special.xlogy(t, t) - t
+    return {"none": lambda e: e, "mean": torch.mean, "sum": torch.sum}[reduction](each)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -23,6 +23,9 @@ _LARGE = 20_000_000
 _SMALL_OF_DOTS = 1200
 """Elements of the result up to which it does so where both factors lie along the axis that is summed."""
 
+_MANY = 1024
+"""Rows of a result beyond which products go faster by rows."""
+
 _LEAST = 16
 """Rows or columns, also a quarter of those it does not cut, that a part needs to be worth a call."""
 
@@ -64,8 +67,8 @@ def _whole_product(a: _Array, b: _Array, out: _Array) -> _Array:
 
 
 def _beside(W: _Array, shape: tuple[int, ...]) -> _Array:
-    """Return memory for a matrix, by columns if W is."""
-    return np.empty(shape, W.dtype, order="C" if W.flags.c_contiguous else "F")
+    """Return memory for a matrix: by columns if W is, and if it has not so many rows that columns lie far apart."""
+    return np.empty(shape, W.dtype, order="C" if W.flags.c_contiguous or shape[0] > _MANY else "F")
 
 
 def affine(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:

@@ -16,9 +16,12 @@ __all__ = [
     "absolute_error",
     "absolute_error_gradient",
     "class_share",
+    "half_squares",
     "huber_error",
     "huber_error_gradient",
     "mean_scale",
+    "poisson_error",
+    "poisson_error_gradient",
     "sigmoid_loss",
     "sigmoid_loss_gradient",
     "sigmoid_loss_target_gradient",
@@ -138,6 +141,25 @@ def huber_error(y: Array, t: Array, scale: Scale, delta: float) -> Array:
 def huber_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale, delta: float) -> Array:
     """Return dy = dout s_n d, with d = y - t cut to [-delta, delta]."""
     return (dout * _spread(scale, y)) * namespace_of(y).clip(y - t, -delta, delta)
+
+
+def poisson_error(y: Array, t: Array, scale: Scale) -> Array:
+    """Return half the Poisson deviance of the mean exp(y), l = exp(y) - t + t (log t - y): y, t (N, ...), t >= 0.
+
+    Source: McCullagh and Nelder, Generalized linear models (1989), section 2.3.
+    """
+    xp = namespace_of(y)
+    return _scaled_sum(xp.exp(y) - t + t * (xp.log(xp.where(t > 0, t, 1.0)) - y), scale)
+
+
+def poisson_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
+    """Return dy = dout s_n (exp(y) - t)."""
+    return (dout * _spread(scale, y)) * (namespace_of(y).exp(y) - t)
+
+
+def half_squares(W: Array) -> Array:
+    """Return sum W^2 / 2, 0-d, whose gradient is W: the penalty of weight decay."""
+    return 0.5 * namespace_of(W).sum(W * W)
 
 
 def _scaled_sum(values: Array, scale: Scale) -> Array:

@@ -1,0 +1,225 @@
+"""Fitting an estimator of scikit-learn by this library's training steps. N = samples, I = features, K = outputs.
+
+scikit-learn's own methods check the input, encode the labels and draw the initial weights, so that errors, attributes
+and random numbers are theirs.
+"""
+
+# scikit-learn declares no types, hence:
+# pyright: basic
+
+import copy
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_random_state
+from sklearn.utils._array_api import get_namespace, supported_float_dtypes
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from portable_nn.adapters.sklearn.descent import Descent
+from portable_nn.adapters.sklearn.problem import ACTIVATIONS, PenalizedNetwork, criterion, stack
+from portable_nn.arrays import Place, backend_name, device_of, namespace_of, overflow_unreported, to_numpy
+from portable_nn.kernels import PORTABLE, kernels_for
+from portable_nn.layers import Layer
+
+__all__ = ["Fitting", "check_place"]
+
+_validated: Any = validate_data  # declared to take strings
+
+_ROWS = 4096
+"""Rows of a sparse matrix that are made dense at a time."""
+
+
+class Fitting(Descent):
+    """What takes the place of scikit-learn's `_fit` and `_forward_pass_fast`.
+
+    `coefs_` and `intercepts_` are the arrays of the network, W (I, O) and b (O,) of each layer.
+    """
+
+    # scikit-learn's interface to what follows.
+
+    def _fit(self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        hidden = _sizes(self.hidden_layer_sizes)
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(to_numpy(sample_weight), _stand_in(X))
+        sample_weight = self._weighted_by_class(y, sample_weight)
+        y = y.reshape((-1, 1)) if y.ndim == 1 else y
+        self.n_outputs_ = y.shape[1]
+        self._random_state = check_random_state(self.random_state)
+        place = self._place_for(X)
+        if first:
+            self._initialize(y, [X.shape[1], *hidden, self.n_outputs_], place.dtype_name)
+            self._step = None
+        network = self._synced(place)
+        network.alpha = float(self.alpha)
+        with overflow_unreported():
+            if self.solver == "lbfgs":
+                self._fit_lbfgs_on(network, X, y, sample_weight)
+            else:
+                self._fit_stochastic_on(network, X, y, sample_weight, incremental)
+        kernels = kernels_for(place.xp)
+        if not all(bool(kernels.all_finite(array)) for array in network.arrays()):
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+        return self
+
+    def _forward_pass_fast(self: Any, X: Any, check_input: bool = True, method: str = "predict") -> Any:
+        """Return what the output activation makes of the network's outputs for X: (N, K); `method` wants them."""
+        network = self._synced()
+        if check_input:
+            X = self._checked(X, network.place, method)
+        if sparse.issparse(X):
+            rows = [X[i : i + _ROWS].toarray() for i in range(0, max(X.shape[0], 1), _ROWS)]
+            y = np.concatenate([network.predict(part) for part in rows])
+        else:
+            y = network.predict(X)
+        # The portable ones keep all digits of small probabilities.
+        kernel = {"logistic": PORTABLE.sigmoid, "softmax": PORTABLE.softmax, "exp": PORTABLE.exp}.get(
+            self.out_activation_
+        )
+        return y if kernel is None else kernel(y)
+
+    def _validate_input(self: Any, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        xp, is_array_api = get_namespace(X)
+        if not is_array_api or backend_name(xp) == "numpy":
+            return super()._validate_input(X, _on_host(y), incremental, reset)  # type: ignore[misc]  (of the other base)
+        X = _validated(self, X, dtype=supported_float_dtypes(xp), reset=reset)
+        # The labels are encoded on the host, beside a matrix of the same shape.
+        _, y = super()._validate_input(_stand_in(X), _on_host(y), incremental, False)  # type: ignore[misc]
+        return X, y
+
+    def _checked(self: Any, X: Any, place: Place, method: str) -> Any:
+        """Return X checked for prediction, quickly if it is as it should be."""
+        if (
+            type(X) is np.ndarray
+            and X.ndim == 2
+            and X.dtype.char in "fd"
+            and place.backend == "numpy"
+            and not hasattr(self, "feature_names_in_")
+            and X.shape[0]
+            and X.shape[1] == self.n_features_in_
+            and np.isfinite(X.sum())
+        ):
+            return X
+        xp, is_array_api = get_namespace(X)
+        dtypes = supported_float_dtypes(xp) if is_array_api else (np.float64, np.float32)
+        X = _validated(self, X, accept_sparse=["csr", "csc"], dtype=dtypes, reset=False)
+        if not sparse.issparse(X):
+            check_place(X, place, f"{type(self).__name__}.{method}()")
+        return X
+
+    # The network.
+
+    def _place_for(self: Any, X: Any) -> Place:
+        """Return where to train: where X is, unless the estimator has a device or data type of its own."""
+        if sparse.issparse(X):
+            return Place("numpy", None, self.dtype or str(X.dtype))
+        xp = namespace_of(X)
+        dtype = self.dtype or str(X.dtype).rpartition(".")[2]
+        return Place(xp, device_of(X) if self.device is None else self.device, dtype)
+
+    def _activations(self: Any, count: int) -> list[Layer]:
+        """Return an activation for each hidden layer."""
+        given = self.activation
+        names = [given] * count if isinstance(given, str | Layer) else list(given)
+        if len(names) != count:
+            raise ValueError(f"activation needs one name for each of the {count} hidden layers, got {given!r}")
+        unknown = [name for name in names if not isinstance(name, Layer) and name not in ACTIVATIONS]
+        if unknown:
+            raise ValueError(f"activation needs to be one of {sorted(ACTIVATIONS)}, got {unknown[0]!r}")
+        return [copy.deepcopy(name) if isinstance(name, Layer) else ACTIVATIONS[name]() for name in names]
+
+    def _synced(self: Any, place: Place | None = None) -> PenalizedNetwork:
+        """Return the network that has the arrays of `coefs_` and `intercepts_`, which somebody may have replaced."""
+        network = self.__dict__.get("_network")
+        if place is None:
+            place = Place("numpy", None, str(self.coefs_[0].dtype)) if network is None else network.place
+        return self._network_at(place, network)
+
+    def _network_at(self: Any, place: Place, network: Any) -> PenalizedNetwork:
+        """Return `network` if it is there and has these arrays, else a new one."""
+        arrays = [array for pair in zip(self.coefs_, self.intercepts_, strict=True) for array in pair]
+        current = network is not None and network.place == place and len(network.arrays()) == len(arrays)
+        if current and all(mine is theirs for mine, theirs in zip(network.arrays(), arrays, strict=True)):
+            return network
+        count = len(self.coefs_) - 1
+        dropout = [self.dropout] * count if isinstance(self.dropout, float | int) else list(self.dropout)
+        if len(dropout) != count:
+            raise ValueError(f"dropout needs one rate for each of the {count} hidden layers, got {self.dropout!r}")
+        pairs = [
+            tuple(map(place.asarray, map(to_numpy, pair))) for pair in zip(self.coefs_, self.intercepts_, strict=True)
+        ]
+        state = getattr(self, "_random_state", None)
+        seed = 0 if state is None or not any(dropout) else int(state.randint(2**31 - 1))
+        layers = stack(pairs, self._activations(count), dropout)
+        network = PenalizedNetwork(*layers, loss=criterion(self.loss, self.out_activation_), seed=seed)
+        self._network, self._step = network, None
+        self._take_over()
+        return network
+
+    def _take_over(self: Any) -> None:
+        """Make the network's arrays those of the estimator."""
+        arrays = self._network.arrays()
+        self.coefs_, self.intercepts_ = arrays[::2], arrays[1::2]
+
+    def to(self: Any, xp: Any = None, *, device: Any = None, dtype: str | None = None) -> Any:
+        """Return a copy of the fitted estimator whose network is elsewhere; see `Network.to`.
+
+        Raises
+        ------
+        NotFittedError
+            If it has not been fitted.
+        """
+        check_is_fitted(self)
+        moved = copy.copy(self)
+        moved.__dict__.update(_network=self._synced().to(xp, device=device, dtype=dtype), _step=None)
+        moved.__dict__.pop("_optimizer", None)
+        moved._take_over()
+        return moved
+
+    def __getstate__(self: Any) -> Any:
+        state: Any = super().__getstate__()
+        return state | {"_step": None}  # plans are functions; they are made anew
+
+    def _weighted_by_class(self: Any, y: Any, weight: Any) -> Any:
+        if self.__dict__.get("class_weight") is None:
+            return weight
+        labels = self._label_binarizer.inverse_transform(y)
+        by_class = compute_sample_weight(self.class_weight, labels)
+        return by_class if weight is None else weight * by_class
+
+
+def check_place(X: Any, place: Place, method: str) -> None:
+    """Raise ValueError if X is not where an estimator was fitted, which `method` is of."""
+    if place.holds(X):
+        return
+    backend = backend_name(namespace_of(X))
+    raise ValueError(
+        f"Inputs passed to {method} must use the same namespace and the same device as those passed to fit(): that was "
+        f'{place}, X is an array of {backend} on {device_of(X)}. Move the estimator with .to("{backend}"), or X'
+    )
+
+
+def _sizes(given: Any) -> list[int]:
+    """Return the sizes of the hidden layers."""
+    sizes = list(given) if hasattr(given, "__iter__") else [given]
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return sizes
+
+
+def _stand_in(X: Any) -> Any:
+    """Return a NumPy array of zeros in the shape and data type of X that takes no memory."""
+    dtype = str(X.dtype).rpartition(".")[2]
+    return np.broadcast_to(np.zeros((), dtype), X.shape)
+
+
+def _on_host(y: Any) -> Any:
+    """Return y as scikit-learn encodes labels: a NumPy array if it is an array of another library."""
+    _, is_array_api = get_namespace(y)
+    return to_numpy(y) if is_array_api else y
