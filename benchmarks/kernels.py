@@ -134,7 +134,7 @@ def packed(kernels: Kernels, place: pnn.Place, size: int) -> Call:
 
 
 def _with_number(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
-    return elementwise(kernel, 2 if kernel.endswith("gradient") else 1, kernels, place, size, 0.1)
+    return elementwise(kernel, 2 if kernel.endswith(("gradient", "scaled")) else 1, kernels, place, size, 0.1)
 
 
 _SIZES = "elements", (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -153,13 +153,23 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
             *_SIZES,
         )
         for name in (
-            *("add", "gelu", "gelu_gradient", "multiply", "relu", "relu_gradient", "sigmoid", "sigmoid_gradient"),
+            *(
+                "add",
+                "gelu",
+                "half_squares",
+                "gelu_gradient",
+                "multiply",
+                "relu",
+                "relu_gradient",
+                "sigmoid",
+                "sigmoid_gradient",
+            ),
             *("silu", "silu_gradient", "softplus", "softplus_gradient", "tanh", "tanh_gradient"),
         )
     },
     **{
         name: (partial(_with_number, name), *_SIZES)
-        for name in ("elu", "elu_gradient", "leaky_relu", "leaky_relu_gradient")
+        for name in ("add_scaled", "elu", "elu_gradient", "leaky_relu", "leaky_relu_gradient")
     },
     **{
         name: (partial(layer, name), "units", (10, 50, 512, 2048))

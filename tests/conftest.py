@@ -8,6 +8,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault(
+    "SCIPY_ARRAY_API", "1"
+)  # scikit-learn's checks of array libraries ask for it, before SciPy is loaded
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for libraries that are loaded later, and for subprocesses
 
 

@@ -26,6 +26,7 @@ LAST_LINES = {
     "mnist_three_layer": r"test accuracy 0\.9[7-9]\d* on {backend} in [\d.]+ s",
     "mnist_two_layer": r"test accuracy 0\.9[67]\d* on {backend} in [\d.]+ s",
     "parabola": r"distance from the parabola: [01]\.\d+ \(before training \d+\.\d+, the points 2\.0\) on {backend}",
+    "sklearn_pipeline": r"torch: .*hidden_layer_sizes': \(64,\).*predictions are a Tensor on cpu",
     "weight_tying": r"one W, tied in training and after loading, on {backend}",
     "your_own_layer": r"test accuracy (0\.9[6-9]\d*|1\.0+) on {backend}",
 }
@@ -55,6 +56,9 @@ def missing(library):
     return f"{library} is not among the chosen backends" if backend is None else backend.missing()
 
 
+NEEDS = {"sklearn_pipeline": ("sklearn", "torch")}
+
+
 def cases():
     for name in LAST_LINES:
         for library in LIBRARIES if name in QUICK else LIBRARIES[:1]:
@@ -66,6 +70,8 @@ def cases():
 def test_example_reaches_its_result(name, backend, tmp_path):
     if reason := missing(backend):
         pytest.skip(reason)
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package)
     arguments = () if backend == "numpy" else (backend,)
     printed = run(name, *arguments, folder=tmp_path)
     if printed.startswith(ABSENT):

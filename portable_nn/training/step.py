@@ -16,7 +16,7 @@ __all__ = ["Compile", "training_step"]
 Compile = Literal["auto"] | bool
 """Whether to compile a training step: see `Trainer`."""
 
-_WORTH_COMPILING = 100_000
+_WORTH_COMPILING = 50_000
 """Parameters from which on updates in one pass make up for importing what compiles them."""
 
 

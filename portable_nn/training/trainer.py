@@ -39,7 +39,7 @@ class Trainer:
     compile : "auto", True or False
         Whether to compile training steps: JAX's by `jax.jit`, torch's by `torch.compile`, and on NumPy what takes
         several passes over memory by numba (extra "numba"). "auto" compiles on JAX, and on NumPy if numba is installed
-        and the network has 100,000 parameters. With False JAX runs operation by operation, which is slow, but can be
+        and the network has 50,000 parameters. With False JAX runs operation by operation, which is slow, but can be
         debugged.
 
     Attributes

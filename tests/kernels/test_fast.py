@@ -39,6 +39,7 @@ def scaled(*before, scale):
 # them, a "share" is from 0 to 1. `draw.indices(count)` returns two integers below `count`, or none.
 ARGUMENTS = {
     "add": [alike("special", "special")],
+    "add_scaled": [alike("x", "dy", factor=0.3)],
     "affine": [
         lambda draw, shape: [draw(shape, "x"), draw((math.prod(shape[1:]), 5), "W"), draw((5,), "b")],
         lambda draw, shape: [draw(shape, "x"), draw((math.prod(shape[1:]), 5), "W"), None],
@@ -51,6 +52,7 @@ ARGUMENTS = {
     "elu_gradient": [alike("dy", "x", alpha=0.7)],
     "gelu": [alike("x")],
     "gelu_gradient": [alike("dy", "x")],
+    "half_squares": [alike("x")],
     "leaky_relu": [alike("x", slope=0.1)],
     "leaky_relu_gradient": [alike("dy", "x", slope=0.1)],
     "multiply": [alike("special", "special")],

@@ -5,7 +5,7 @@ N = batch, K = outputs, s = the weights of the samples. Source: scikit-learn's u
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from portable_nn import layers
 from portable_nn.layers import Layer, Run
@@ -100,6 +100,6 @@ class PenalizedNetwork(Sequential):
         share = self.alpha / x.shape[0] if weight is None else kernels.divide(self.alpha, kernels.total(weight))
         for i, W in enumerate(params):
             if W.ndim == 2:
-                (grads[i],) = cast("list[Any]", kernels.add_l2([grads[i]], [W], share))
+                grads[i] = kernels.add_scaled(grads[i], W, share)
                 loss = kernels.add(loss, kernels.multiply(kernels.half_squares(W), share))
         return loss, grads

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["pack", "rows"]
+__all__ = ["empty", "pack", "rows"]
 
 _Array = np.ndarray
 _Out = np.ndarray | None
@@ -31,11 +31,19 @@ def pack(arrays: Sequence[_Array]) -> tuple[_Array, list[_Array]]:
     parts: list[_Array] = []
     for start, array in zip(starts, arrays, strict=False):
         vector = whole[start : start + array.size]
-        by_columns = array.ndim == 2 and array.shape[1] <= array.shape[0]
-        part = vector.reshape(array.shape[::-1]).T if by_columns else vector.reshape(array.shape)
+        part = vector.reshape(array.shape[::-1]).T if _by_columns(array.shape) else vector.reshape(array.shape)
         part[...] = array
         parts.append(part)
     return whole, parts
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> _Array:
+    """Return memory that lies as `pack` lays it."""
+    return np.empty(shape, dtype, order="F" if _by_columns(shape) else "C")
+
+
+def _by_columns(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and shape[1] <= shape[0]
 
 
 def rows(x: _Array, indices: _Array, out: _Out = None) -> _Array:
@@ -43,6 +51,9 @@ def rows(x: _Array, indices: _Array, out: _Out = None) -> _Array:
     if out is None:
         shape = indices.shape + x.shape[1:]
         out = _memory(math.prod(shape), x.dtype).reshape(shape)
+    if not x.flags.c_contiguous:  # `numpy.take` would copy all of x first
+        out[...] = x[indices]
+        return out
     # Any mode but "raise", under which NumPy fills another array first; the indices are ours.
     return np.take(x, indices, 0, out, mode="clip")
 

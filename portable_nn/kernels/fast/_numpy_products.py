@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from portable_nn.kernels.fast._numpy_memory import empty
+
 __all__ = ["affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "ones"]
 
 _Array = np.ndarray
@@ -17,8 +19,8 @@ _Out = np.ndarray | None
 _SMALL = 1_000_000
 """Multiplications up to which OpenBLAS takes kernels that do not repack the factors first."""
 
-_LARGE = 20_000_000
-"""Multiplications from which on two threads gain more by sharing a product."""
+_LARGE = 5_000_000
+"""Multiplications from which on repacking pays, and two threads gain by sharing a product."""
 
 _SMALL_OF_DOTS = 1200
 """Elements of the result up to which it does so where both factors lie along the axis that is summed."""
@@ -90,10 +92,10 @@ def affine_gradient_x(dy: _Array, W: _Array, shape: tuple[int, ...], out: _Out =
 
 
 def affine_gradient_W(dy: _Array, x: _Array, out: _Out = None) -> _Array:
-    """Return x^T dy."""
+    """Return x^T dy, in memory as W is."""
     if x.ndim != 2:
         x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
-    return _product(x.T, dy, np.empty((x.shape[1], dy.shape[1]), dy.dtype) if out is None else out)
+    return _product(x.T, dy, empty((x.shape[1], dy.shape[1]), dy.dtype) if out is None else out)
 
 
 def affine_gradient_b(dy: _Array, out: _Out = None) -> _Array:

@@ -20,10 +20,12 @@ from portable_nn.kernels.portable import losses as portable
 
 __all__ = [
     "add",
+    "add_scaled",
     "affine",
     "affine_gradient_W",
     "affine_gradient_b",
     "affine_gradient_x",
+    "half_squares",
     "multiply",
     "pack",
     "relu",
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 OVERWRITES = frozenset(
-    {"add", "multiply", "relu", "relu_gradient", "sigmoid", "sigmoid_gradient", "tanh", "tanh_gradient"}
+    {"add", "add_scaled", "multiply", "relu", "relu_gradient", "sigmoid", "sigmoid_gradient", "tanh", "tanh_gradient"}
 )
 
 IN_PLACE = _numpy_updates.IN_PLACE
@@ -55,6 +57,21 @@ _INTEGERS = {2: np.int16, 4: np.int32, 8: np.int64}
 def add(a: _Array, b: _Array, out: _Out = None) -> _Array:
     """Return a + b."""
     return np.add(a, b, out=out)
+
+
+def add_scaled(a: _Array, b: _Array, factor: Any, out: _Out = None) -> _Array:
+    """Return a + factor b."""
+    if out is None or out is a:
+        return np.add(a, factor * b, out=out)
+    np.multiply(b, factor, out=out)
+    out += a
+    return out
+
+
+def half_squares(W: _Array) -> Any:
+    """Return sum W^2 / 2, as a product: without a square in memory."""
+    vector = W.ravel("K")
+    return 0.5 * np.dot(vector, vector)
 
 
 def multiply(a: _Array, b: _Array, out: _Out = None) -> _Array:

@@ -8,6 +8,7 @@ from portable_nn.arrays import Array, namespace_of
 
 __all__ = [
     "add",
+    "add_scaled",
     "divide",
     "divide_gradient_a",
     "divide_gradient_b",
@@ -40,6 +41,11 @@ def unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
 def add(a: Array, b: Array) -> Array:
     """Return a + b."""
     return a + b
+
+
+def add_scaled(a: Array, b: Array, factor: float | Array) -> Array:
+    """Return a + factor b, with a number or a 0-d array as factor."""
+    return a + factor * b
 
 
 def subtract(a: Array, b: Array) -> Array:
