@@ -144,9 +144,10 @@ class Fitting(Descent):
     def _network_at(self: Any, place: Place, network: Any) -> PenalizedNetwork:
         """Return `network` if it is there and has these arrays, else a new one."""
         arrays = [array for pair in zip(self.coefs_, self.intercepts_, strict=True) for array in pair]
-        current = network is not None and network.place == place and len(network.arrays()) == len(arrays)
-        if current and all(mine is theirs for mine, theirs in zip(network.arrays(), arrays, strict=True)):
-            return network
+        if network is not None and network.place == place:
+            mine = network.arrays()
+            if len(mine) == len(arrays) and all(one is other for one, other in zip(mine, arrays, strict=True)):
+                return network
         count = len(self.coefs_) - 1
         dropout = [self.dropout] * count if isinstance(self.dropout, float | int) else list(self.dropout)
         if len(dropout) != count:
