@@ -1,8 +1,8 @@
 """Learning rates that change: functions of the number of updates made so far."""
 
 import math
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
 
 __all__ = [
     "Constant",
@@ -173,6 +173,26 @@ def observe(schedule: Schedule, value: float) -> None:
     """Tell a schedule the value of an epoch, if it is one that observes."""
     if isinstance(schedule, WarmUp | ReduceOnPlateau):
         schedule.observe(value)
+
+
+def numbers_of(schedule: Schedule) -> dict[str, Any]:
+    """Return the numbers that a schedule holds, also those of schedules in it, for a checkpoint."""
+    held: dict[str, Any] = {}
+    for name, value in vars(schedule).items():
+        if isinstance(value, int | float):
+            held[name] = value
+        elif callable(value) and hasattr(value, "__dict__"):
+            held[name] = numbers_of(cast("Schedule", value))
+    return held
+
+
+def set_numbers(schedule: Schedule, numbers: Mapping[str, Any]) -> None:
+    """Set what `numbers_of` returned."""
+    for name, value in numbers.items():
+        if isinstance(value, Mapping):
+            set_numbers(getattr(schedule, name), cast("Mapping[str, Any]", value))
+        else:
+            setattr(schedule, name, value)
 
 
 def as_schedule(lr: Schedule | float) -> Schedule:

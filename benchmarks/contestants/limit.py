@@ -31,6 +31,7 @@ class Calls:
     def __init__(self, calls: list[Call]):
         self.calls = calls
 
+    @np.errstate(invalid="ignore")
     def run(self, steps: int) -> None:
         """Take steps."""
         calls = self.calls
@@ -115,6 +116,7 @@ def _takes(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
     return out.flags.c_contiguous
 
 
+@np.errstate(invalid="ignore")  # some kernels of OpenBLAS look at what lies beyond the arrays
 def _seconds(call: Call, rounds: int) -> float:
     """Return the least seconds of a call in some measurements."""
     call()

@@ -4,6 +4,7 @@ The only importer of array-api-compat.
 """
 
 from portable_nn.arrays.array import Array
+from portable_nn.arrays.files import PathLike, checksum, read_arrays, write_arrays
 from portable_nn.arrays.namespaces import (
     BACKENDS,
     Namespace,
@@ -24,8 +25,10 @@ __all__ = [
     "FLOATING_DTYPES",
     "Array",
     "Namespace",
+    "PathLike",
     "Place",
     "backend_name",
+    "checksum",
     "device_of",
     "indices_beside",
     "is_array",
@@ -34,6 +37,8 @@ __all__ = [
     "namespace",
     "namespace_of",
     "overflow_unreported",
+    "read_arrays",
     "to_numpy",
     "without_graph",
+    "write_arrays",
 ]

@@ -83,6 +83,9 @@ def add_to(commands: Commands) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--save", type=output_file(".safetensors"), metavar="NET.safetensors", help="keep the network")
     curves = "draw loss and accuracy by epoch"
+    kept = "write checkpoints of the run, after every epoch"
+    group.add_argument("--checkpoint", metavar="FOLDER", help=kept)
+    group.add_argument("--resume", action="store_true", help="go on from the newest checkpoint, if there is one")
     group.add_argument("--plot", type=output_file(".png", ".svg", ".pdf"), metavar="FILE.png", help=curves)
     group.add_argument("--quiet", action="store_true", help="no progress, no table")
 
@@ -179,6 +182,8 @@ def _trained(options: Namespace, samples: Samples, network: Sequential) -> tuple
             batch_size=options.batch_size,
             validation_data=(move(x_test, network.place), t_test),
             progress=not options.quiet,
+            checkpoint=options.checkpoint,
+            resume=options.resume,
         )
     except DivergenceError:
         raise DivergenceError(

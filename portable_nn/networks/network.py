@@ -44,6 +44,8 @@ class Network:
     ----------
     wiring : Wiring
         Which layer uses which parameter.
+    stream : Stream
+        Where the random keys of training passes come from; its position is a checkpoint's.
     notes : dict
         Anything else that a saved file shall remember, as JSON can say it.
 
@@ -73,7 +75,7 @@ class Network:
         self._place = common_place(self._layers, xp, device, dtype)
         self.wiring = Wiring(self._layers)
         self.notes: dict[str, Any] = {}
-        self._stream = random.Stream(self.seed)
+        self.stream = random.Stream(self.seed)
         self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
         self._predictor = Predictor(self)
 
@@ -167,7 +169,7 @@ class Network:
     def initialize(self, seed: int | None = None) -> None:
         """Draw all parameters anew, from `seed` or else the network's own, and start the dropout masks over."""
         self.seed = self.seed if seed is None else random.checked_seed(seed)
-        self._stream = random.Stream(self.seed)
+        self.stream = random.Stream(self.seed)
         for parameter in self.wiring.parameters.values():
             parameter.value = None
         draw(self._layers, self._place, self.seed)
@@ -242,7 +244,7 @@ class Network:
 
     def next_key(self) -> random.Key:
         """Return the random key of the next training pass."""
-        return self._stream.next()
+        return self.stream.next()
 
     def arrays(self) -> list[Any]:
         """Return the arrays of all parameters."""

@@ -71,10 +71,13 @@ class TrainingStep(ABC):
     def _next_key(self) -> Key:
         return self.network.next_key() if self.network.is_random else (0, 0)
 
-    def over(self, batches: Batches, epoch: int) -> Iterator[Done]:
-        """Take the steps of an epoch over batches of which all but x is at the network's place; yield what was done."""
+    def over(self, batches: Batches, epoch: int, skip: int = 0) -> Iterator[Done]:
+        """Take the steps of an epoch after the first `skip`, and yield what was done.
+
+        All of a batch but x is at the network's place.
+        """
         run, criterion = self.network.run(), self.network.criterion
-        for x, t, weight in batches.epoch(epoch):
+        for x, t, weight in batches.epoch(epoch, skip):
             loss = self(self.network.inputs(x), t, weight)
             yield Done(loss, criterion.total_weight(run, t, weight), 1, x.shape[0])
             del x, t, weight  # the next batch may get their memory, still warm

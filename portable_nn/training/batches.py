@@ -42,9 +42,9 @@ class Batches:
         """Return the order of the samples in the epoch `number`: a NumPy array of shape (N,)."""
         return random.permutation(self.seed, number, self.samples) if self.shuffle else random.ordered(self.samples)
 
-    def epoch(self, number: int) -> Iterator[list[Any]]:
-        """Yield the batches of the epoch `number`, each as the arrays cut alike."""
-        slices = cuts(self.samples, self.batch_size)
+    def epoch(self, number: int, skip: int = 0) -> Iterator[list[Any]]:
+        """Yield the batches of the epoch `number` after the first `skip`, each as the arrays cut alike."""
+        slices = cuts(self.samples, self.batch_size)[skip:]
         if not self.shuffle:
             for cut in slices:
                 yield [None if array is None else array[cut, ...] for array in self.arrays]

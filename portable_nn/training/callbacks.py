@@ -26,6 +26,13 @@ class Callback:
     def on_end(self, trainer: "Trainer") -> None:
         """Act after the last epoch, also if training was stopped or interrupted."""
 
+    def state(self) -> tuple[Any, list[Any]]:
+        """Return what a checkpoint shall remember: something that JSON can say, and arrays."""
+        return None, []
+
+    def restore(self, trainer: "Trainer", numbers: Any, arrays: list[Any]) -> None:
+        """Take up again what `state` returned, after `on_start`; the arrays are NumPy's."""
+
 
 class EarlyStopping(Callback):
     """Ends training when `monitor` has not improved for `patience` epochs, and restores the weights of the best epoch.
@@ -79,6 +86,15 @@ class EarlyStopping(Callback):
             self._weights = copies(trainer.network.arrays())
         elif epoch - self.best_epoch >= self.patience:
             trainer.stop(f"{self.monitor} has not improved for {self.patience} epochs")
+
+    def state(self) -> tuple[Any, list[Any]]:
+        """Return the best value, its epoch and its weights."""
+        return [self.best, self.best_epoch], self._weights
+
+    def restore(self, trainer: "Trainer", numbers: Any, arrays: list[Any]) -> None:
+        """Take these up again."""
+        self.best, self.best_epoch = numbers
+        self._weights = [trainer.network.place.asarray(array) for array in arrays]
 
     def on_end(self, trainer: "Trainer") -> None:
         """Put the best weights back."""

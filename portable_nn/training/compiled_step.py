@@ -63,17 +63,17 @@ class CompiledStep(TrainingStep):
         parameters = sum(math.prod(array.shape) for array in self.network.arrays())
         return max(1, min(_STEPS, _WORK // (6 * parameters * batch_size + 1))) if self._joins else 1
 
-    def over(self, batches: Batches, epoch: int) -> Iterator[Done]:
-        """Take the steps of an epoch: as many in each call as suits, the rest one by one."""
+    def over(self, batches: Batches, epoch: int, skip: int = 0) -> Iterator[Done]:
+        """Take the steps of an epoch after the first `skip`: as many in each call as suits, the rest one by one."""
         count = self.steps_in_a_call(batches.batch_size)
         if count == 1 or not self.network.place.holds(batches.arrays[0]):
-            yield from super().over(batches, epoch)
+            yield from super().over(batches, epoch, skip)
             return
         order, size = batches.order(epoch), count * batches.batch_size
-        together = batches.samples // size * size
-        for start in range(0, together, size):
+        first, together = skip * batches.batch_size, batches.samples // size * size
+        for start in range(first, together, size):
             yield self.take(batches.arrays, order[start : start + size].reshape(count, batches.batch_size))
-        for start in range(together, batches.samples, batches.batch_size):
+        for start in range(max(first, together), batches.samples, batches.batch_size):
             yield self.take(batches.arrays, order[None, start : start + batches.batch_size])
 
     def take(self, data: list[Any], orders: Any) -> Done:

@@ -33,6 +33,14 @@ class History(Mapping[str, list[float]]):
         for name, value in record.items():
             self._values.setdefault(name, []).append(value)
 
+    def state(self) -> dict[str, list[float]]:
+        """Return all values, for a checkpoint."""
+        return {name: list(values) for name, values in self._values.items()}
+
+    def restore(self, values: Mapping[str, list[float]]) -> None:
+        """Take up again what `state` returned."""
+        self._values = {name: list(column) for name, column in values.items()}
+
     def __getitem__(self, name: str) -> list[float]:
         if name not in self._values:
             raise KeyError(f"there is no {name!r} in this history; there are {', '.join(self._values) or 'no epochs'}")

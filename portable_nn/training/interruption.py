@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the running step."""
+"""Ctrl-C, and the signal to end, that wait for the running step."""
 
 import signal
 import threading
@@ -12,24 +12,36 @@ class Interruption:
     """While this context lasts, a first Ctrl-C only sets `asked`; a second one raises KeyboardInterrupt.
 
     Outside the main thread, which alone receives signals, nothing is changed.
+
+    Parameters
+    ----------
+    terminates : bool
+        Whether SIGTERM too waits until the context ends. Then it does what it would have done at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, terminates: bool = False) -> None:
         self.asked = False
-        self._previous: Any = None
+        self._signals = [signal.SIGINT, *([signal.SIGTERM] if terminates else [])]
+        self._previous: dict[int, Any] = {}
+        self._terminated = False
 
     def __enter__(self) -> Self:
-        previous = signal.getsignal(signal.SIGINT)
-        # One that is ignored (nohup) stays so; None stands for one that Python cannot put back.
-        if threading.current_thread() is threading.main_thread() and previous not in (signal.SIG_IGN, None):
-            self._previous = signal.signal(signal.SIGINT, self._handle)
+        for number in self._signals if threading.current_thread() is threading.main_thread() else ():
+            previous = signal.getsignal(number)
+            # One that is ignored (nohup) stays so; None stands for one that Python cannot put back.
+            if previous not in (signal.SIG_IGN, None):
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+        if self._terminated:
+            signal.raise_signal(signal.SIGTERM)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if number == signal.SIGTERM:
+            self._terminated = True
+        elif self.asked:
             raise KeyboardInterrupt
         self.asked = True

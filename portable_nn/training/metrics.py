@@ -63,6 +63,15 @@ class RunningLoss:
         self._pending.append((losses, weights))
         self.waiting += batches
 
+    def state(self) -> list[float]:
+        """Return what was added so far, for a checkpoint; this waits for the device."""
+        self.read()
+        return [self._total, self._weight, self._batches]
+
+    def restore(self, state: list[float]) -> None:
+        """Take up again what `state` returned."""
+        self._total, self._weight, self._batches = state[0], state[1], int(state[2])
+
     def read(self) -> float:
         """Return the loss so far; this waits for the device."""
         for pair in self._pending:

@@ -1,24 +1,25 @@
 """The training loop."""
 
 import math
-import operator
 import time
 from collections.abc import Iterable
 from typing import Any
 
-from portable_nn import random
-from portable_nn.arrays import Array, namespace_of, overflow_unreported
-from portable_nn.errors import DivergenceError, ShapeError
+from portable_nn.arrays import Array, PathLike, overflow_unreported
+from portable_nn.checkpoints import RunState
+from portable_nn.errors import DivergenceError
 from portable_nn.networks import Network
 from portable_nn.optimizers import Adam, Optimizer
 from portable_nn.schedules import observe
 from portable_nn.training.base_step import TrainingStep
-from portable_nn.training.batches import Batches, take
+from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.history import History
 from portable_nn.training.interruption import Interruption
 from portable_nn.training.metrics import RunningLoss, evaluate, predict
 from portable_nn.training.progress import Progress
+from portable_nn.training.resuming import Recording
+from portable_nn.training.samples import checked, split, whole
 from portable_nn.training.step import Compile, training_step
 
 __all__ = ["Trainer"]
@@ -83,10 +84,14 @@ class Trainer:
         shuffle: bool = True,
         progress: bool = True,
         callbacks: Iterable[Callback] = (),
+        checkpoint: PathLike | None = None,
+        every: int = 1,
+        resume: bool = False,
     ) -> History:
         """Train on every sample once an epoch, and return what was recorded.
 
-        Ctrl-C ends training after the running step, without an error; a second Ctrl-C ends it at once.
+        Ctrl-C ends training after the running step, without an error; a second Ctrl-C ends it at once. With a
+        checkpoint, SIGTERM too waits for the step and for a checkpoint before it ends the process.
 
         Parameters
         ----------
@@ -107,31 +112,63 @@ class Trainer:
         progress : bool
             Whether to show a bar with loss, metric and samples a second.
         callbacks : Callbacks, optional
+        checkpoint : path, optional
+            A folder for the checkpoints of this run: the last two, and that of the best epoch.
+        every : int
+            Epochs from one checkpoint to the next. There is also one when training ends or is interrupted.
+        resume : bool
+            Whether to go on from the newest checkpoint in the folder, if there is one, up to `epochs` in all. With the
+            same data and arguments the run ends as if it had never stopped: with the same bits on the same backend.
 
         Raises
         ------
         ShapeError, DTypeError, LabelError, NamespaceError, ValueError
-            If an argument does not fit. Nothing is changed then.
+            If an argument does not fit, or the checkpoint is of another run. Nothing is changed then.
+        CheckpointError
+            If there are checkpoints, but all are damaged, or another process trains in the folder.
+        OSError
+            If a checkpoint cannot be written. Those before are still there.
         DivergenceError
             If the loss, the validation loss or a parameter becomes NaN or infinite. The network then has its weights
             from the start of an earlier epoch, or the best ones if EarlyStopping keeps them.
         """
-        epochs, batch_size = _whole("epochs", epochs, 0), _whole("batch_size", batch_size, 1)
+        epochs, batch_size = whole("epochs", epochs, 0), whole("batch_size", batch_size, 1)
         data, validation = self._data(x, t, sample_weight, validation_data, validation_split)
         batches = Batches(data, batch_size, shuffle=shuffle, seed=self.network.seed, place=self.network.place)
+        if resume and checkpoint is None:
+            raise ValueError("fit needs a checkpoint folder to resume from")
         self.history, self.validates = History(), validation is not None
         watchers = list(callbacks)
-        for watcher in watchers:
-            watcher.on_start(self)
+        about = {"batch_size": batch_size, "samples": batches.samples, "shuffle": shuffle}
+        recording = Recording(self, watchers, about, checkpoint, whole("every", every, 1))
+        with recording.locked():
+            for watcher in watchers:
+                watcher.on_start(self)
+            state = recording.resumed() if resume else RunState(0, 0)
+            self._fit(batches, epochs, validation, watchers, recording, state, progress=progress)
+        return self.history
+
+    def _fit(
+        self,
+        batches: Batches,
+        epochs: int,
+        validation: list[Any] | None,
+        watchers: list[Callback],
+        recording: Recording,
+        state: RunState,
+        *,
+        progress: bool,
+    ) -> None:
         step = self._step = training_step(self.network, self.optimizer, self._step, self.compile)
+        done = state.epoch * batches.samples + min(state.step * batches.batch_size, batches.samples)
         bar = Progress(epochs * batches.samples, shown=progress)
-        with Interruption() as interruption, bar, overflow_unreported():
+        with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported():
+            bar.advance(done)
             try:
-                self._train(step, batches, epochs, validation, bar, interruption, watchers)
+                self._train(step, batches, epochs, validation, bar, interruption, watchers, recording, state)
             finally:
                 for watcher in watchers:
                     watcher.on_end(self)
-        return self.history
 
     def stop(self, reason: str) -> None:
         """End training after the running epoch; for callbacks."""
@@ -149,21 +186,21 @@ class Trainer:
         ShapeError, DTypeError, LabelError, NamespaceError
             If an argument does not fit.
         """
-        x, t, _ = _checked(self.network, x, t)
+        x, t, _ = checked(self.network, x, t)
         return evaluate(self.network, x, t, batch_size)
 
     def _data(self, x: Any, t: Any, weight: Any, validation: Any, share: float) -> tuple[list[Any], list[Any] | None]:
         """Return the samples to train on and those to validate with, checked."""
         if not 0 <= share < 1:
             raise ValueError(f"fit needs validation_split in [0, 1), got {share}")
-        data = _checked(self.network, x, t, weight)
+        data = checked(self.network, x, t, weight)
         if validation is None:
-            return _split(data, share, self.network.seed) if share else (data, None)
+            return split(data, share, self.network.seed) if share else (data, None)
         if share:
             raise ValueError("fit needs validation_data or validation_split, got both")
         if not isinstance(validation, tuple | list) or len(validation) != 2:  # pyright: ignore[reportUnknownArgumentType]
             raise ValueError("fit needs validation_data as the two arrays (x, t)")
-        return data, _checked(self.network, *validation)[:2]
+        return data, checked(self.network, *validation)[:2]
 
     def _train(
         self,
@@ -174,14 +211,19 @@ class Trainer:
         bar: Progress,
         interruption: Interruption,
         watchers: list[Callback],
+        recording: Recording,
+        state: RunState,
     ) -> None:
         earlier = None
-        for epoch in range(1, epochs + 1):
+        for epoch in range(state.epoch + 1, epochs + 1):
             bar.begin(f"epoch {epoch}/{epochs}")
-            started, lr, start = time.perf_counter(), self.optimizer.lr, step.snapshot()
-            running = self._epoch(step, batches, bar, interruption)
-            if interruption.asked and not running.first_bad:
+            started, start = time.perf_counter(), step.snapshot()
+            lr: float = state.numbers.get("lr", self.optimizer.lr)
+            running, steps = self._epoch(step, batches, bar, interruption, recording.running(state), state.step)
+            if steps < len(batches) and not running.first_bad:
+                recording.interrupted(epoch - 1, steps, running, lr)
                 return self.stop(f"interrupted in epoch {epoch}")
+            state = RunState(epoch, 0)
             record = {"loss": running.read(), **({} if running.first_bad else self._validate(validation)), "lr": lr}
             if not (math.isfinite(record.get("val_loss", record["loss"])) and step.is_finite()):
                 # A bad loss in the first step was made by the last update of the epoch before.
@@ -196,55 +238,40 @@ class Trainer:
             bar.show(record)
             if interruption.asked:
                 self.stop(f"interrupted after epoch {epoch}")
-            if self.history.stopped:
+            ends = bool(self.history.stopped) or epoch == epochs
+            recording.epoch_done(epoch, record.get("val_loss", record["loss"]), last=ends)
+            if ends:
                 return None
         return None
 
-    def _epoch(self, step: TrainingStep, batches: Batches, bar: Progress, interruption: Interruption) -> RunningLoss:
-        """Train for one epoch, or until a look at the loss shows NaN or infinity, or until interrupted."""
+    def _epoch(
+        self,
+        step: TrainingStep,
+        batches: Batches,
+        bar: Progress,
+        interruption: Interruption,
+        running: RunningLoss,
+        steps: int,
+    ) -> tuple[RunningLoss, int]:
+        """Train for one epoch, or until a look at the loss shows NaN or infinity, or until interrupted.
+
+        Begins after `steps` that are done, with their losses in `running`; returns both as they are then.
+        """
         self.epochs += 1
-        running = RunningLoss(self.network.criterion)
-        for done in step.over(batches, self.epochs):
+        for done in step.over(batches, self.epochs, steps):
+            steps += done.steps
             running.add(done.losses, done.weights, done.steps)
             bar.advance(done.samples)
             if running.waiting >= _LOOK_EVERY or interruption.asked:
                 bar.show({"loss": running.read()})
                 if running.first_bad or interruption.asked:
                     break
-        return running
+        return running, steps
 
     def _validate(self, validation: list[Any] | None) -> dict[str, float]:
         if validation is None:
             return {}
         return {f"val_{name}": value for name, value in evaluate(self.network, *validation).items()}
-
-
-def _whole(name: str, number: int, least: int) -> int:
-    try:
-        whole = operator.index(number)
-    except TypeError:
-        whole = least - 1
-    if whole < least:
-        raise ValueError(f"fit needs {name} to be a whole number of at least {least}, got {number!r}")
-    return whole
-
-
-def _checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
-    """Return [x, t, weight]: x where it is, the others checked and at the network's place."""
-    namespace_of(x)
-    network.inputs(x[: min(1, x.shape[0]), ...] if x.ndim else x)
-    if x.shape[0] == 0:
-        raise ShapeError("training and evaluation need at least one sample, got none")
-    return [x, *network.criterion.targets(network.output_shape(x.shape), t, network.place, weight)]
-
-
-def _split(data: list[Any], share: float, seed: int) -> tuple[list[Any], list[Any]]:
-    samples: int = data[0].shape[0]
-    kept = round(share * samples)
-    if not 0 < kept < samples:
-        raise ValueError(f"validation_split={share} of {samples} samples leaves one of the two parts empty")
-    order = random.generator(seed, "validation").permutation(samples)
-    return [take(array, order[kept:]) for array in data], [take(array, order[:kept]) for array in data[:2]]
 
 
 def _advice(step: int, epoch: int, lr: float) -> str:

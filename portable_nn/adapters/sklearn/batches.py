@@ -45,8 +45,8 @@ class SparseBatches(OrderedBatches):
         super().__init__(self.others, batch_size, shuffle=shuffle, place=place)
         self.x = x.tocsr()
 
-    def epoch(self, number: int) -> Iterator[list[Any]]:
-        """Yield the batches."""
-        for cut in cuts(self.samples, self.batch_size):
+    def epoch(self, number: int, skip: int = 0) -> Iterator[list[Any]]:
+        """Yield the batches after the first `skip`."""
+        for cut in cuts(self.samples, self.batch_size)[skip:]:
             rows = self.current[cut]
             yield [self.x[rows].toarray(), *(take(array, rows) for array in self.others)]

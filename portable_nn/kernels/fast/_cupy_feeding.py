@@ -1,17 +1,16 @@
 """CuPy: batches from the host to a GPU. Written from the documentation of `cupy.cuda`."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import cupy as _cupy
-import cupyx as _cupyx
 
 from portable_nn.kernels.fast._feeding import Feeder
 
 __all__ = ["feeder"]
 
-cupy: Any = _cupy  # neither declares its types
-cupyx: Any = _cupyx
+cupy: Any = _cupy  # its types are in part unknown
 
 
 class _Copier:
@@ -27,7 +26,7 @@ class _Copier:
         return cupy.cuda.Event(disable_timing=True)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
-        memory = cupyx.empty_pinned(shape, dtype)
+        memory = importlib.import_module("cupyx").empty_pinned(shape, dtype)
         return memory, memory
 
     def empty_like(self, pinned: Any) -> Any:

@@ -1,0 +1,112 @@
+"""Arrays and a description of them in one safetensors file, with a checksum, written whole or not at all."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from portable_nn.arrays.namespaces import numpy, to_numpy
+from portable_nn.errors import CheckpointError
+
+__all__ = ["PathLike", "checksum", "read_arrays", "write_arrays"]
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+_KEY = "portable_nn"
+
+_UMASK = os.umask(0)  # can only be read by setting it, which is not for several threads
+os.umask(_UMASK)
+
+
+def write_arrays(path: PathLike, arrays: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    """Write arrays of any library and a description that JSON can say, replacing a file only when all is written.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written. What was there is left as it was.
+    """
+    from safetensors.numpy import save as serialize  # costs a quarter second to import
+
+    # safetensors garbles layouts other than this one.
+    host = {name: numpy.ascontiguousarray(to_numpy(array)) for name, array in arrays.items()}
+    text = json.dumps(description, default=_plain)
+    _write(Path(path), serialize(host, metadata={_KEY: text, "sha256": checksum(host, text)}))
+
+
+def read_arrays(path: PathLike, what: str, newest: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the description and the NumPy arrays in a file of `what`, of format version 1 to `newest`.
+
+    From version 2 on the checksum is compared before anything is used.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not such a file, is damaged, or is from a newer version.
+    OSError
+        If it cannot be read.
+    """
+    import safetensors
+
+    safe_open: Any = safetensors.safe_open  # its types are in part unknown
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata: Any = file.metadata() or {}
+            text: str = metadata.get(_KEY, "null")
+            description: Any = json.loads(text)
+            arrays: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    except (safetensors.SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is no safetensors file, or is damaged: {error}") from error
+    version = description.get("version") if hasattr(description, "get") else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise CheckpointError(f"{path} is a safetensors file, but not one of a portable_nn {what}")
+    if version > newest:
+        raise CheckpointError(f"{path} is of format version {version}; this portable_nn reads up to {newest}")
+    if version > 1 and metadata.get("sha256") != checksum(arrays, text):
+        raise CheckpointError(f"{path} is damaged: its contents do not have the checksum that it was written with")
+    return description, arrays
+
+
+def checksum(arrays: Mapping[str, Any], text: str) -> str:
+    """Return the SHA-256 of the text of a description and of names, shapes, data types and bytes of NumPy arrays."""
+    digest = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"\n{name} {array.shape} {array.dtype.str}\n".encode())
+        digest.update(numpy.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _plain(number: Any) -> Any:
+    return number.item()  # a NumPy scalar among what is described
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_UMASK)  # noqa: PTH101  (a name, as mkstemp gave it)
+        os.replace(name, path)  # noqa: PTH105
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in a folder last, where the system lets folders be opened (not on Windows)."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

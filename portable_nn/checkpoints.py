@@ -1,0 +1,154 @@
+"""Checkpoints of a training run: all that it needs to go on as if nothing had happened.
+
+A run has a folder. Each checkpoint is one file, written whole or not at all, with a checksum; the last few are kept,
+and that of the best epoch.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from portable_nn.arrays import PathLike, read_arrays, write_arrays
+from portable_nn.errors import CheckpointError
+
+__all__ = ["Checkpoints", "RunState"]
+
+FORMAT_VERSION = 2
+
+_NAME = re.compile(r"epoch-(\d{6})-step-(\d{9})\.safetensors")
+
+
+@dataclass
+class RunState:
+    """Where a run is.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Epochs that are finished, and steps of the next one that are done.
+    numbers : dict
+        What JSON can say: counters, history, schedule, callbacks.
+    arrays : dict
+        Parameters, optimizer slots and what callbacks keep, by name: "network/0.W", "mean/0.W", ...
+    """
+
+    epoch: int
+    step: int
+    numbers: dict[str, Any] = field(default_factory=dict[str, Any])
+    arrays: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Checkpoints:
+    """The checkpoints of a run in a folder, which is made if it is not there.
+
+    Parameters
+    ----------
+    folder : path
+    keep : int
+        How many of the newest to keep.
+
+    Raises
+    ------
+    OSError
+        If there is no such folder and it cannot be made, or it cannot be written.
+    """
+
+    def __init__(self, folder: PathLike, keep: int = 2):
+        self.folder, self.keep = Path(folder), keep
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.folder, os.W_OK):
+            raise PermissionError(f"the checkpoint folder {self.folder} cannot be written")
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keep other processes out of the folder, as long as this one lives; CheckpointError if one is there."""
+        with (self.folder / "lock").open("a+b") as file:
+            try:
+                _lock(file.fileno())
+            except OSError:
+                raise CheckpointError(
+                    f"another process trains in {self.folder}: wait for it, or take another folder"
+                ) from None
+            yield
+
+    def write(self, state: RunState, *, best: bool = False) -> Path:
+        """Write a checkpoint, and delete those that are older than is kept.
+
+        Parameters
+        ----------
+        state : RunState
+        best : bool
+            Whether it is the best so far, to be kept until there is a better one.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written. The older ones are then still there.
+        """
+        path = self.folder / f"epoch-{state.epoch:06}-step-{state.step:09}.safetensors"
+        description = {"version": FORMAT_VERSION, "epoch": state.epoch, "step": state.step, "numbers": state.numbers}
+        write_arrays(path, state.arrays, description)
+        if best:
+            write_arrays(self.folder / "best.safetensors", state.arrays, description)
+        for old in self.paths()[: -self.keep]:
+            old.unlink(missing_ok=True)
+        for torn in self.folder.glob(".*.part"):
+            torn.unlink(missing_ok=True)
+        return path
+
+    def newest(self) -> RunState | None:
+        """Return the newest checkpoint that is whole, warning of those that are not; None if there is none at all.
+
+        Raises
+        ------
+        CheckpointError
+            If there are checkpoints, but none can be used.
+        """
+        paths = self.paths()
+        for path in reversed(paths):
+            try:
+                return read(path)
+            except (CheckpointError, OSError) as error:
+                warnings.warn(f"{error}; going on with an older checkpoint", stacklevel=3)
+        if paths:
+            raise CheckpointError(f"none of the {len(paths)} checkpoints in {self.folder} can be read")
+        return None
+
+    def paths(self) -> list[Path]:
+        """Return the files of the checkpoints, the newest last."""
+        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def read(path: PathLike) -> RunState:
+    """Return what is in a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If it is damaged, or is no checkpoint of this version.
+    OSError
+        If it cannot be read.
+    """
+    description, arrays = read_arrays(path, "run", FORMAT_VERSION)
+    try:
+        numbers: Mapping[str, Any] = dict(description["numbers"])
+        return RunState(int(description["epoch"]), int(description["step"]), dict(numbers), arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not describe a run: {error}") from error
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file until it is closed, if only by the end of the process; OSError if another process has."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  (not there for POSIX's checkers)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

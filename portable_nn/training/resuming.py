@@ -1,0 +1,153 @@
+"""What of a training run is written to a checkpoint, and how a run goes on from one."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from portable_nn import schedules
+from portable_nn.arrays import PathLike
+from portable_nn.checkpoints import Checkpoints, RunState
+from portable_nn.training.callbacks import Callback
+from portable_nn.training.metrics import RunningLoss
+
+if TYPE_CHECKING:
+    from portable_nn.training.trainer import Trainer
+
+__all__ = ["Recording"]
+
+
+class Recording:
+    """The checkpoints of one call of `Trainer.fit`; without a folder there are none.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    watchers : sequence of Callback
+    about : dict
+        Numbers of the run that must be the same to go on with it: batch size, samples, whether to shuffle.
+    folder : path, optional
+    every : int
+        Epochs from one checkpoint to the next.
+    """
+
+    def __init__(
+        self,
+        trainer: "Trainer",
+        watchers: Sequence[Callback],
+        about: dict[str, Any],
+        folder: PathLike | None,
+        every: int,
+    ):
+        self._trainer, self._watchers, self._about, self._every = trainer, watchers, about, every
+        self._files = None if folder is None else Checkpoints(folder)
+        self._best = float("inf")
+
+    @property
+    def on(self) -> bool:
+        """Whether checkpoints are written."""
+        return self._files is not None
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keep other processes out of the folder; raises as `Checkpoints.locked`."""
+        if self._files is None:
+            yield
+            return
+        with self._files.locked():
+            yield
+
+    def resumed(self) -> RunState:
+        """Set trainer, network, optimizer and callbacks to the newest checkpoint, and return it; else the beginning.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint is of another network, optimizer or run. Nothing is changed then.
+        CheckpointError
+            If there are checkpoints, but all are damaged.
+        """
+        state = None if self._files is None else self._files.newest()
+        if state is None:
+            return RunState(0, 0)
+        self._check(state)
+        trainer, numbers = self._trainer, state.numbers
+        network, optimizer = trainer.network, trainer.optimizer
+        for name in network.parameters:
+            network.parameters[name] = state.arrays[f"network/{name}"]
+        place = network.place
+        optimizer.state = {
+            name: tuple(place.asarray(state.arrays[f"{slot}/{name}"]) for slot in optimizer.slots)
+            for name in numbers["optimizer"]["updated"]
+        }
+        optimizer.steps = numbers["optimizer"]["steps"]
+        schedules.set_numbers(optimizer.schedule, numbers["schedule"])
+        network.stream.position = numbers["stream"]
+        trainer.epochs = numbers["epochs"]
+        trainer.history.restore(numbers["history"])
+        for i, (watcher, kept) in enumerate(zip(self._watchers, numbers["callbacks"], strict=True)):
+            arrays = [state.arrays[f"callback {i}/{j}"] for j in range(kept["arrays"])]
+            watcher.restore(trainer, kept["numbers"], arrays)
+        self._best = numbers["best"]
+        return state
+
+    def running(self, state: RunState) -> RunningLoss:
+        """Return the loss over the steps of the epoch that are done in `state`."""
+        running = RunningLoss(self._trainer.network.criterion)
+        if state.step:
+            running.restore(state.numbers["running"])
+        return running
+
+    def epoch_done(self, epoch: int, value: float, *, last: bool) -> None:
+        """Write a checkpoint after an epoch of which `value`, better if smaller, is known, if it is time for one."""
+        if self._files is not None and (last or epoch % self._every == 0):
+            best, self._best = value < self._best, min(self._best, value)
+            self._files.write(self._state(epoch, 0, self._trainer.epochs), best=best)
+
+    def interrupted(self, epochs: int, steps: int, running: RunningLoss, lr: float) -> None:
+        """Write a checkpoint within the epoch that follows as many, and that began with the rate `lr`."""
+        if self._files is not None:
+            state = self._state(epochs, steps, self._trainer.epochs - 1)
+            state.numbers |= {"running": running.state(), "lr": lr}
+            self._files.write(state)
+
+    def _state(self, epoch: int, step: int, begun: int) -> RunState:
+        trainer, arrays, callbacks = self._trainer, dict[str, Any](), list[dict[str, Any]]()
+        network, optimizer = trainer.network, trainer.optimizer
+        arrays |= {f"network/{name}": array for name, array in network.parameters.items()}
+        for name, slots in optimizer.state.items():
+            arrays |= {f"{slot}/{name}": array for slot, array in zip(optimizer.slots, slots, strict=True)}
+        for i, watcher in enumerate(self._watchers):
+            numbers, kept = watcher.state()
+            callbacks.append({"numbers": numbers, "arrays": len(kept)})
+            arrays |= {f"callback {i}/{j}": array for j, array in enumerate(kept)}
+        numbers: dict[str, Any] = {
+            "about": self._run(),
+            "epochs": begun,
+            "optimizer": {"steps": optimizer.steps, "updated": list(optimizer.state)},
+            "schedule": schedules.numbers_of(optimizer.schedule),
+            "stream": network.stream.position,
+            "history": trainer.history.state(),
+            "callbacks": callbacks,
+            "best": self._best,
+        }
+        return RunState(epoch, step, numbers, arrays)
+
+    def _run(self) -> dict[str, Any]:
+        """Return what must not change from one part of a run to the next."""
+        trainer = self._trainer
+        shapes = {name: list(array.shape) for name, array in trainer.network.parameters.items()}
+        return self._about | {
+            "parameters": shapes,
+            "seed": trainer.network.seed,
+            "optimizer": type(trainer.optimizer).__name__,
+            "callbacks": [type(watcher).__name__ for watcher in self._watchers],
+        }
+
+    def _check(self, state: RunState) -> None:
+        before, now = state.numbers.get("about", {}), self._run()
+        for what, value in now.items():
+            if before.get(what) != value:
+                raise ValueError(
+                    f"the checkpoint is of another run: its {what} was {before.get(what)}, now it is {value}; "
+                    "go on with the same, or take another folder"
+                )
