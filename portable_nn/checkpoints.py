@@ -6,6 +6,7 @@ and that of the best epoch.
 
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -94,12 +95,22 @@ class Checkpoints:
         description = {"version": FORMAT_VERSION, "epoch": state.epoch, "step": state.step, "numbers": state.numbers}
         write_arrays(path, state.arrays, description)
         if best:
-            write_arrays(self.folder / "best.safetensors", state.arrays, description)
+            self._name_best(path)
         for old in self.paths()[: -self.keep]:
             old.unlink(missing_ok=True)
         for torn in self.folder.glob(".*.part"):
             torn.unlink(missing_ok=True)
         return path
+
+    def _name_best(self, path: Path) -> None:
+        """Give a checkpoint the name of the best as well, in the place of the one before."""
+        second = self.folder / ".best.part"
+        second.unlink(missing_ok=True)
+        try:
+            second.hardlink_to(path)
+        except OSError:  # not every file system has such links
+            shutil.copyfile(path, second)
+        second.replace(self.folder / "best.safetensors")
 
     def newest(self) -> RunState | None:
         """Return the newest checkpoint that is whole, warning of those that are not; None if there is none at all.
