@@ -1,7 +1,7 @@
 """What checkpoints cost: `python -m benchmarks.checkpointing [FOLDER]`.
 
-Epochs of 784-512-512-10 with Adam over 60,000 samples, with a checkpoint after each and without, in turns in one run with
-one BLAS thread. The folder decides which disk it is; a temporary one by default.
+Epochs of 784-512-512-10 with Adam over 60,000 samples, with a checkpoint after each and without, in turns, with one
+BLAS thread. The folder decides which disk it is; a temporary one by default.
 """
 
 import statistics
@@ -24,10 +24,10 @@ def main(folder: str | None) -> None:
     times: dict[bool, list[float]] = {True: [], False: []}
     with threadpool_limits(limits=1), tempfile.TemporaryDirectory(dir=folder) as run:
         trainers = {kept: pnn.Trainer(network_of(WORKLOAD), optimizer_of(WORKLOAD)) for kept in times}
-        for _ in range(ROUNDS + 1):
+        for i in range(ROUNDS + 1):
             for kept, trainer in trainers.items():
                 started = time.perf_counter()
-                options = {"checkpoint": run} if kept else {}
+                options = {"checkpoint": f"{run}/{i}"} if kept else {}
                 trainer.fit(x, t, epochs=1, batch_size=WORKLOAD.batch, progress=False, **options)
                 times[kept].append(time.perf_counter() - started)
     ratios = [one / other for one, other in zip(times[True][1:], times[False][1:], strict=True)]

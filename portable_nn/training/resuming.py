@@ -90,6 +90,13 @@ class Recording:
         self._best = numbers["best"]
         return state
 
+    def check_new(self) -> None:
+        """Raise ValueError if there are checkpoints of an earlier run, which this one would push out."""
+        if self._files is not None and self._files.paths():
+            raise ValueError(
+                f"{self._files.folder} has checkpoints of a run: go on with it by resume=True, or take another folder"
+            )
+
     def running(self, state: RunState) -> RunningLoss:
         """Return the loss over the steps of the epoch that are done in `state`."""
         running = RunningLoss(self._trainer.network.criterion)

@@ -123,7 +123,8 @@ class Trainer:
         Raises
         ------
         ShapeError, DTypeError, LabelError, NamespaceError, ValueError
-            If an argument does not fit, or the checkpoint is of another run. Nothing is changed then.
+            If an argument does not fit, or the folder has checkpoints of another run, or of this one without `resume`.
+            Nothing is changed then.
         CheckpointError
             If there are checkpoints, but all are damaged, or another process trains in the folder.
         OSError
@@ -142,6 +143,8 @@ class Trainer:
         about = {"batch_size": batch_size, "samples": batches.samples, "shuffle": shuffle}
         recording = Recording(self, watchers, about, checkpoint, whole("every", every, 1))
         with recording.locked():
+            if not resume:
+                recording.check_new()
             for watcher in watchers:
                 watcher.on_start(self)
             state = recording.resumed() if resume else RunState(0, 0)

@@ -219,6 +219,14 @@ def test_class_weights_count():
     assert balanced.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean()
 
 
+def test_an_optimizer_given_as_instance_starts_anew_with_each_fit():
+    X, y = SCALED
+    estimator = MLPClassifier((6,), optimizer=pnn.Adam(0.01), max_iter=5, random_state=0).fit(X, y)
+    first = estimator.loss_curve_
+    assert estimator.fit(X, y).loss_curve_ == first
+    assert estimator.optimizer.steps == 0
+
+
 @pytest.mark.parametrize("optimizer", ["rmsprop", pnn.AdamW(pnn.Cosine(0.02, steps=200), weight_decay=0.1)])
 def test_optimizers_by_name_or_instance(optimizer):
     X, y = SCALED
@@ -246,7 +254,7 @@ def test_callbacks_see_epochs_and_may_stop(capsys):
         ({"activation": "swish"}, "activation"),
         ({"activation": ["relu"]}, "activation needs one name for each of the 2 hidden layers"),
         ({"activation": ["relu", "swish"]}, "got 'swish'"),
-        ({"dropout": [0.1]}, "dropout needs one rate for each of the 2 hidden layers"),
+        ({"dropout": [0.1]}, r"dropout needs a rate in \[0, 1\) for each of the 2 hidden layers"),
         ({"dropout": 1.0}, "dropout"),
         ({"optimizer": "lion"}, "optimizer needs to be an Optimizer or one of"),
         ({"compile": "yes"}, "compile"),
@@ -306,6 +314,11 @@ def test_an_error_leaves_a_fitted_estimator_as_it_was():
         estimator.fit(X, y % 2)
     with pytest.raises(ValueError, match="NaN"):
         estimator.partial_fit(np.full_like(X, np.nan), y)
+    for wrong in ({"activation": ["relu", "relu"]}, {"optimizer": "lion"}, {"dropout": [0.1, 0.1]}):
+        kept = estimator.get_params()
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            estimator.set_params(warm_start=False, **wrong).fit(X, y)
+        estimator.set_params(**kept)
     for one, two in zip(before, estimator.coefs_, strict=True):
         np.testing.assert_array_equal(one, two)
 

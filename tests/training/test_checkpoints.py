@@ -116,6 +116,14 @@ def test_nothing_to_resume_is_a_beginning_and_a_finished_run_stays_finished(tmp_
     ends_alike(one, two)
 
 
+def test_a_new_run_does_not_push_out_the_checkpoints_of_another(tmp_path):
+    fit(trainer(), tmp_path, epochs=2)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(ValueError, match="has checkpoints of a run: go on with it by resume=True"):
+        fit(trainer(), tmp_path, epochs=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def flip(path):
     content = bytearray(path.read_bytes())
     content[-7] ^= 4
@@ -266,7 +274,8 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
     finally:
         running.kill()
         running.communicate()
-    fit(trainer(), tmp_path, epochs=1)  # a dead process keeps nobody out
+    with Checkpoints(tmp_path).locked():  # a dead process keeps nobody out
+        pass
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="resource is for POSIX")

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from portable_nn.adapters.sklearn.descent import Descent
 from portable_nn.adapters.sklearn.problem import ACTIVATIONS, PenalizedNetwork, criterion, stack
+from portable_nn.adapters.sklearn.solvers import solver_of
 from portable_nn.arrays import Place, backend_name, device_of, namespace_of, overflow_unreported, to_numpy
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Layer
@@ -41,6 +42,9 @@ class Fitting(Descent):
 
     def _fit(self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
         hidden = _sizes(self.hidden_layer_sizes)
+        for check in (self._activations, self._rates):
+            check(len(hidden))
+        solver_of(self)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
@@ -52,6 +56,7 @@ class Fitting(Descent):
         place = self._place_for(X)
         if first:
             self._initialize(y, [X.shape[1], *hidden, self.n_outputs_], place.dtype_name)
+            self.__dict__.pop("_best", None)
             self._step = None
         network = self._synced(place)
         network.alpha = float(self.alpha)
@@ -95,17 +100,12 @@ class Fitting(Descent):
 
     def _checked(self: Any, X: Any, place: Place, method: str) -> Any:
         """Return X checked for prediction, quickly if it is as it should be."""
-        if (
-            type(X) is np.ndarray
-            and X.ndim == 2
-            and X.dtype.char in "fd"
-            and place.backend == "numpy"
-            and not hasattr(self, "feature_names_in_")
-            and X.shape[0]
-            and X.shape[1] == self.n_features_in_
-            and np.isfinite(X.sum())
-        ):
-            return X
+        plain = type(X) is np.ndarray and X.ndim == 2 and X.dtype.char in "fd" and place.backend == "numpy"
+        if plain and X.shape[0] and X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_"):
+            with overflow_unreported():
+                finite = np.isfinite(X.sum())
+            if finite:
+                return X
         xp, is_array_api = get_namespace(X)
         dtypes = supported_float_dtypes(xp) if is_array_api else (np.float64, np.float32)
         X = _validated(self, X, accept_sparse=["csr", "csc"], dtype=dtypes, reset=False)
@@ -134,6 +134,15 @@ class Fitting(Descent):
             raise ValueError(f"activation needs to be one of {sorted(ACTIVATIONS)}, got {unknown[0]!r}")
         return [copy.deepcopy(name) if isinstance(name, Layer) else ACTIVATIONS[name]() for name in names]
 
+    def _rates(self: Any, count: int) -> list[float]:
+        """Return the dropout rate after each hidden layer."""
+        rates: list[Any] = [self.dropout] * count if isinstance(self.dropout, float | int) else list(self.dropout)
+        if len(rates) != count or not all(0 <= rate < 1 for rate in rates):
+            raise ValueError(
+                f"dropout needs a rate in [0, 1) for each of the {count} hidden layers, got {self.dropout!r}"
+            )
+        return rates
+
     def _synced(self: Any, place: Place | None = None) -> PenalizedNetwork:
         """Return the network that has the arrays of `coefs_` and `intercepts_`, which somebody may have replaced."""
         network = self.__dict__.get("_network")
@@ -149,9 +158,7 @@ class Fitting(Descent):
             if len(mine) == len(arrays) and all(one is other for one, other in zip(mine, arrays, strict=True)):
                 return network
         count = len(self.coefs_) - 1
-        dropout = [self.dropout] * count if isinstance(self.dropout, float | int) else list(self.dropout)
-        if len(dropout) != count:
-            raise ValueError(f"dropout needs one rate for each of the {count} hidden layers, got {self.dropout!r}")
+        dropout = self._rates(count)
         pairs = [
             tuple(map(place.asarray, map(to_numpy, pair))) for pair in zip(self.coefs_, self.intercepts_, strict=True)
         ]

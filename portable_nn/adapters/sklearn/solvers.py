@@ -1,5 +1,6 @@
 """scikit-learn's solvers as optimizers, their learning rates, and when they stop."""
 
+import copy
 from typing import Any
 
 from portable_nn import optimizers
@@ -74,7 +75,7 @@ def solver_of(estimator: Any) -> Solver:
     options = {"clip_norm": estimator.clip_norm}
     rate = Rate(float(estimator.learning_rate_init))
     if isinstance(estimator.optimizer, Optimizer):
-        return Solver(estimator.optimizer)
+        return Solver(copy.deepcopy(estimator.optimizer))
     if estimator.optimizer is not None:
         kinds = {
             name: kind
