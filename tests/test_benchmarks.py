@@ -20,6 +20,8 @@ from benchmarks.contestants import CONTESTANTS
 from benchmarks.contestants.loops import losses_of_means, spread
 from benchmarks.workloads import WORKLOADS, Workload
 
+pytestmark = pytest.mark.slow
+
 SGD = Workload("tiny", (7, 5, 3), 20, rate=0.05, samples=410)
 TINY = {
     "sgd": SGD,

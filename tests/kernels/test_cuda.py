@@ -20,6 +20,8 @@ from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, Kernels, _dispatch
 from portable_nn.kernels.fast import _cuda
 from portable_nn.kernels.portable import updates
 
+pytestmark = pytest.mark.slow
+
 CHARACTERS = {"float32": "f", "float64": "d"}
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 SHAPES = [(0, 3), (1, 1), (1, 7), (33, 10), (100, 50), (257, 1000), (3, 1500), (4200, 3)]
