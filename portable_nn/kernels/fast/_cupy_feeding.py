@@ -1,42 +1,37 @@
-"""CuPy: batches from the host to a GPU. Written from the documentation of `cupy.cuda`."""
+"""CuPy: copies from the host to a GPU. Written from the documentation of `cupy.cuda`."""
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
-import cupy as _cupy
-
-from portable_nn.kernels.fast._feeding import Feeder
-
-__all__ = ["feeder"]
-
-cupy: Any = _cupy  # its types are in part unknown
+__all__ = ["CupyCopier"]
 
 
-class _Copier:
-    def __init__(self, device: Any):
-        self.device = device
+class CupyCopier:
+    """What `Feeder` asks of CuPy, which is passed in as a module."""
+
+    def __init__(self, cupy: Any, device: Any):
+        self.cupy, self.device = cupy, device
         with device:
             self.stream = cupy.cuda.Stream(non_blocking=True)
 
     def computing(self) -> Any:
-        return cupy.cuda.get_current_stream()
+        """Return the stream that computes."""
+        return self.cupy.cuda.get_current_stream()
 
     def event(self) -> Any:
-        return cupy.cuda.Event(disable_timing=True)
+        """Return a new event."""
+        return self.cupy.cuda.Event(disable_timing=True)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+        """Return page-locked memory, which is a NumPy array here."""
         memory = importlib.import_module("cupyx").empty_pinned(shape, dtype)
         return memory, memory
 
     def empty_like(self, pinned: Any) -> Any:
+        """Return memory on the device."""
         with self.device:
-            return cupy.empty(pinned.shape, pinned.dtype)
+            return self.cupy.empty(pinned.shape, pinned.dtype)
 
     def copy(self, pinned: Any, target: Any) -> None:
+        """Begin to copy."""
         target.set(pinned, stream=self.stream)
-
-
-def feeder(device: Any) -> Callable[[Any, Any], Any]:
-    """Return the function (x, indices) -> the rows of x, on the GPU already while the steps before still run there."""
-    return Feeder(_Copier(device))

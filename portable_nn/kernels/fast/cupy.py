@@ -12,7 +12,8 @@ from typing import Any
 import cupy
 
 from portable_nn.kernels.fast import _cuda
-from portable_nn.kernels.fast._cupy_feeding import feeder
+from portable_nn.kernels.fast._cupy_feeding import CupyCopier
+from portable_nn.kernels.fast._feeding import Feeder
 from portable_nn.kernels.portable import updates
 from portable_nn.random import Key
 
@@ -51,6 +52,11 @@ OVERWRITES = frozenset(name + end for name in _cuda.ACTIVATIONS for end in ("", 
 
 _device = _cuda.Launcher(cupy)
 _Out = Any  # an array of what was returned before, whose memory is given away, or None
+
+
+def feeder(device: Any) -> Callable[[Any, Any], Any]:
+    """Return the function (x, indices) -> the rows of x, on the GPU already while the steps before still run there."""
+    return Feeder(CupyCopier(cupy, device))
 
 
 def relu(x: Any, out: _Out = None) -> Any:
