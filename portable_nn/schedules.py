@@ -1,8 +1,8 @@
 """Learning rates that change: functions of the number of updates made so far."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable
+from typing import TypeAlias
 
 __all__ = [
     "Constant",
@@ -175,24 +175,22 @@ def observe(schedule: Schedule, value: float) -> None:
         schedule.observe(value)
 
 
-def numbers_of(schedule: Schedule) -> dict[str, Any]:
-    """Return the numbers that a schedule holds, also those of schedules in it, for a checkpoint."""
-    held: dict[str, Any] = {}
-    for name, value in vars(schedule).items():
-        if isinstance(value, int | float):
-            held[name] = value
-        elif callable(value) and hasattr(value, "__dict__"):
-            held[name] = numbers_of(cast("Schedule", value))
-    return held
+def state_of(schedule: Schedule) -> list[float]:
+    """Return what a schedule has become by observing, for a checkpoint; nothing for one that only counts updates."""
+    if isinstance(schedule, WarmUp):
+        return state_of(schedule.schedule)
+    if isinstance(schedule, ReduceOnPlateau):
+        return [schedule.lr, schedule.best, schedule.bad_epochs, schedule.resting]
+    return []
 
 
-def set_numbers(schedule: Schedule, numbers: Mapping[str, Any]) -> None:
-    """Set what `numbers_of` returned."""
-    for name, value in numbers.items():
-        if isinstance(value, Mapping):
-            set_numbers(getattr(schedule, name), cast("Mapping[str, Any]", value))
-        else:
-            setattr(schedule, name, value)
+def restore(schedule: Schedule, state: list[float]) -> None:
+    """Take up again what `state_of` returned."""
+    if isinstance(schedule, WarmUp):
+        restore(schedule.schedule, state)
+    elif isinstance(schedule, ReduceOnPlateau) and state:
+        schedule.lr, schedule.best = state[:2]
+        schedule.bad_epochs, schedule.resting = map(int, state[2:])
 
 
 def as_schedule(lr: Schedule | float) -> Schedule:

@@ -1,10 +1,12 @@
 """Arrays and a description of them in one safetensors file, with a checksum, written whole or not at all."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +19,9 @@ __all__ = ["PathLike", "checksum", "read_arrays", "write_arrays"]
 PathLike: TypeAlias = str | os.PathLike[str]
 
 _KEY = "portable_nn"
+
+_DEAD = 600.0
+"""Seconds after which nobody is still writing to a temporary file."""
 
 _UMASK = os.umask(0)  # can only be read by setting it, which is not for several threads
 os.umask(_UMASK)
@@ -87,6 +92,7 @@ def _plain(number: Any) -> Any:
 
 
 def _write(path: Path, content: bytes) -> None:
+    _sweep(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -100,6 +106,14 @@ def _write(path: Path, content: bytes) -> None:
             os.unlink(name)  # noqa: PTH108
         raise
     _sync_folder(path.parent)
+
+
+def _sweep(path: Path) -> None:
+    """Delete what processes that died left of their writing to `path`, long enough ago to be sure that they are dead."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _DEAD:
+                left.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

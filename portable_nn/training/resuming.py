@@ -80,7 +80,7 @@ class Recording:
             for name in numbers["optimizer"]["updated"]
         }
         optimizer.steps = numbers["optimizer"]["steps"]
-        schedules.set_numbers(optimizer.schedule, numbers["schedule"])
+        schedules.restore(optimizer.schedule, numbers["schedule"])
         network.stream.position = numbers["stream"]
         trainer.epochs = numbers["epochs"]
         trainer.history.restore(numbers["history"])
@@ -94,7 +94,8 @@ class Recording:
         """Raise ValueError if there are checkpoints of an earlier run, which this one would push out."""
         if self._files is not None and self._files.paths():
             raise ValueError(
-                f"{self._files.folder} has checkpoints of a run: go on with it by resume=True, or take another folder"
+                f"{self._files.folder} has checkpoints of a run: go on with it (resume=True, or --resume), "
+                "or take another folder"
             )
 
     def running(self, state: RunState) -> RunningLoss:
@@ -131,7 +132,7 @@ class Recording:
             "about": self._run(),
             "epochs": begun,
             "optimizer": {"steps": optimizer.steps, "updated": list(optimizer.state)},
-            "schedule": schedules.numbers_of(optimizer.schedule),
+            "schedule": schedules.state_of(optimizer.schedule),
             "stream": network.stream.position,
             "history": trainer.history.state(),
             "callbacks": callbacks,

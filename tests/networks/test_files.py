@@ -155,6 +155,16 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(path, monkeypatch):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_what_dead_processes_left_is_swept_away(path):
+    old, new, other = (path.parent / name for name in (f".{path.name}.a.part", f".{path.name}.b.part", ".x.a.part"))
+    for left in (old, new, other):
+        left.touch()
+    for left in (old, other):
+        os.utime(left, (0, 0))
+    net().save(path)
+    assert set(path.parent.iterdir()) == {path, new, other}
+
+
 def test_a_saved_file_has_the_usual_permissions(path):
     net().save(path)
     (path.parent / "usual").touch()

@@ -119,9 +119,21 @@ def test_nothing_to_resume_is_a_beginning_and_a_finished_run_stays_finished(tmp_
 def test_a_new_run_does_not_push_out_the_checkpoints_of_another(tmp_path):
     fit(trainer(), tmp_path, epochs=2)
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(ValueError, match="has checkpoints of a run: go on with it by resume=True"):
+    with pytest.raises(ValueError, match=r"has checkpoints of a run: go on with it \(resume=True, or --resume\)"):
         fit(trainer(), tmp_path, epochs=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_what_a_schedule_is_made_with_may_change(tmp_path):
+    def cosine(epochs):
+        net = pnn.Sequential(pnn.Affine(6, 3), loss=pnn.SoftmaxWithLoss(), seed=0)
+        return pnn.Trainer(net, pnn.SGD(pnn.Cosine(0.1, steps=epochs * 6)))
+
+    data = X, T
+    first, second = cosine(2), cosine(4)
+    first.fit(*data, epochs=2, batch_size=15, progress=False, checkpoint=tmp_path)
+    history = second.fit(*data, epochs=4, batch_size=15, progress=False, checkpoint=tmp_path, resume=True)
+    np.testing.assert_allclose(history["lr"][2:], [0.05, 0.05 * (1 + np.cos(0.75 * np.pi))])
 
 
 def flip(path):
@@ -246,7 +258,7 @@ def test_a_run_survives_kills_at_any_instant(tmp_path):
         ended = pnn.load(folder / "net.safetensors")
         for name, array in wanted.parameters.items():
             np.testing.assert_array_equal(ended.parameters[name], array)
-        assert not list(folder.glob(".*.part"))
+        assert not list(folder.glob(".epoch*.part"))
 
 
 def test_sigterm_finishes_the_step_and_writes_a_checkpoint(tmp_path):
