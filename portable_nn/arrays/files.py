@@ -109,7 +109,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Delete what processes that died left of their writing to `path`, long enough ago to be sure that they are dead."""
+    """Delete what processes left that died while they wrote to `path`, so long ago that they are sure to be dead."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _DEAD:
