@@ -49,6 +49,7 @@ class Descent:
         """Return [x, t, weight], all but x at the network's place."""
         shape = (X.shape[0], self.n_outputs_)
         t = self._targets(y)
+        X = np.ascontiguousarray(X) if isinstance(X, np.ndarray) else X  # rows are gathered again and again
         return [X, *network.criterion.targets(shape, t, network.place, weight)]
 
     def _fit_lbfgs_on(self: Any, network: PenalizedNetwork, X: Any, y: Any, weight: Any) -> None:
