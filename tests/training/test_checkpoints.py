@@ -235,6 +235,12 @@ def process(folder, epochs=12, resume="resume"):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 def test_a_run_survives_kills_at_any_instant(tmp_path):
     kills = int(os.environ.get("PORTABLE_NN_KILLS", "50"))
@@ -263,8 +269,7 @@ def test_a_run_survives_kills_at_any_instant(tmp_path):
 
 def test_sigterm_finishes_the_step_and_writes_a_checkpoint(tmp_path):
     running = process(tmp_path, epochs=10_000)
-    assert running.stdout.readline() == "ready\n"
-    time.sleep(0.5)
+    wait_for(lambda: Checkpoints(tmp_path).paths())
     running.terminate()
     out, errors = running.communicate(timeout=60)
     assert running.returncode == -signal.SIGTERM, errors
@@ -275,11 +280,7 @@ def test_sigterm_finishes_the_step_and_writes_a_checkpoint(tmp_path):
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     running = process(tmp_path, epochs=10_000)
-    assert running.stdout.readline() == "ready\n"
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "lock").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.1)
+    wait_for(lambda: Checkpoints(tmp_path).paths())
     try:
         with pytest.raises(pnn.CheckpointError, match="another process trains in"):
             fit(trainer(), tmp_path)
