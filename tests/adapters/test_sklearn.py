@@ -127,6 +127,18 @@ def test_sample_weights_and_partial_fit_are_theirs(problem):
     assert_same_fit(*fits, X)
 
 
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_penalty_changed_between_partial_fits_is_the_one_used(problem):
+    kind, (X, y), options = PROBLEMS[problem]
+    classes = np.arange(y.shape[1]) if np.ndim(y) == 2 else np.unique(y)
+    first = {"classes": classes} if kind is MLPClassifier else {}
+    fits = []
+    for k in (kind, THEIRS[kind]):
+        estimator = k(hidden_layer_sizes=(6,), random_state=2, batch_size=11, **options).partial_fit(X, y, **first)
+        fits.append(estimator.set_params(alpha=10.0).partial_fit(X, y).partial_fit(X, y))
+    assert_same_fit(*fits, X)
+
+
 def test_sparse_input_is_theirs():
     X = sparse.csr_matrix(np.where(SCALED[0] > 0, SCALED[0], 0.0))
     options = {"max_iter": 10, "random_state": 0, "batch_size": 40}

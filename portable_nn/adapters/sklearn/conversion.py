@@ -46,7 +46,7 @@ def to_sklearn(estimator: Any) -> Any:
     TypeError
         If it is not one of our two perceptrons.
     ValueError
-        If it has an activation, a loss or an optimizer that scikit-learn does not know.
+        If it has an activation or a loss that scikit-learn does not know.
     NotFittedError
         If it has not been fitted.
     """

@@ -59,7 +59,8 @@ class Fitting(Descent):
             self.__dict__.pop("_best", None)
             self._step = None
         network = self._synced(place)
-        network.alpha = float(self.alpha)
+        if network.alpha != float(self.alpha):
+            network.alpha, self._step = float(self.alpha), None  # a plan has the penalty written into it
         with overflow_unreported():
             if self.solver == "lbfgs":
                 self._fit_lbfgs_on(network, X, y, sample_weight)
