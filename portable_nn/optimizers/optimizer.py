@@ -41,6 +41,8 @@ class Optimizer:
     ----------
     steps : int
         How many updates were made.
+    lr_scale : float
+        What the rate of the schedule is multiplied by: 1, or less if training had to go back; see `Trainer.fit`.
     state : dict
         For each parameter that was updated, by name or position, one array for each name in `slots`.
 
@@ -65,12 +67,13 @@ class Optimizer:
         self.clip_norm = None if clip_norm is None else in_range("clip_norm", clip_norm, 1e-30)
         self.clip_value = None if clip_value is None else in_range("clip_value", clip_value, 1e-30)
         self.steps = 0
+        self.lr_scale = 1.0
         self.state: dict[Any, tuple[Any, ...]] = {}
 
     @property
     def lr(self) -> float:
         """The learning rate of the next update."""
-        return float(self.schedule(self.steps))
+        return float(self.schedule(self.steps)) * self.lr_scale
 
     def update(
         self,

@@ -1,7 +1,7 @@
 """What all training steps have in common: from a batch to updated parameters, again and again."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from portable_nn.arrays import namespace_of
@@ -11,6 +11,7 @@ from portable_nn.networks import Network
 from portable_nn.optimizers import Optimizer, Slots
 from portable_nn.random import Key
 from portable_nn.training.batches import Batches
+from portable_nn.training.streams import Stream
 
 __all__ = ["Done", "Snapshot", "TrainingStep", "copies", "made_for"]
 
@@ -20,7 +21,7 @@ Snapshot = tuple[list[Any], Slots, int]
 
 def made_for(network: Network, optimizer: Optimizer) -> tuple[Any, ...]:
     """Return all that a step may take for granted."""
-    moving = ("schedule", "state", "steps")
+    moving = ("schedule", "state", "steps", "lr_scale")
     options = {name: value for name, value in vars(optimizer).items() if name not in moving}
     return network, optimizer, network.loss_function, list(network.trainable()), options, Layer.changes
 
@@ -71,7 +72,7 @@ class TrainingStep(ABC):
     def _next_key(self) -> Key:
         return self.network.next_key() if self.network.is_random else (0, 0)
 
-    def over(self, batches: Batches, epoch: int, skip: int = 0) -> Iterator[Done]:
+    def over(self, batches: Batches | Stream, epoch: int, skip: int = 0) -> Generator[Done]:
         """Take the steps of an epoch after the first `skip`, and yield what was done.
 
         All of a batch but x is at the network's place.

@@ -25,27 +25,58 @@ class Batches:
     place : Place, optional
         Where the batches will be used, by somebody who is done with one when he asks for the next: they may write over
         one another then, and those of NumPy arrays may be on their way there already.
+    among : NumPy array of indices, optional
+        The samples that count, if not all do.
+
+    Attributes
+    ----------
+    samples : int
+        How many samples count.
+    error : None
+        Nothing can go wrong on the way; see `Stream`.
     """
 
-    def __init__(self, arrays: list[Any], batch_size: int, *, shuffle: bool, seed: int, place: Place | None = None):
+    error: None = None
+
+    def __init__(
+        self,
+        arrays: list[Any],
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        place: Place | None = None,
+        among: Any = None,
+    ):
         self.arrays = arrays
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
-        self.samples: int = arrays[0].shape[0]
+        self.samples: int = arrays[0].shape[0] if among is None else len(among)
+        self._among = among
         self._rows = [None if array is None else _rows(array, place) for array in arrays]
 
     def __len__(self) -> int:
         return -(-self.samples // self.batch_size)
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What must not change if a run is to go on with these batches."""
+        return {"batch_size": self.batch_size, "samples": self.samples, "shuffle": self.shuffle}
+
+    def lie_at(self, place: Place) -> bool:
+        """Tell whether all arrays, whole, are at `place`."""
+        return place.holds(self.arrays[0])
+
     def order(self, number: int) -> Any:
         """Return the order of the samples in the epoch `number`: a NumPy array of shape (N,)."""
-        return random.permutation(self.seed, number, self.samples) if self.shuffle else random.ordered(self.samples)
+        order = random.permutation(self.seed, number, self.samples) if self.shuffle else random.ordered(self.samples)
+        return order if self._among is None else self._among[order]
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[list[Any]]:
         """Yield the batches of the epoch `number` after the first `skip`, each as the arrays cut alike."""
         slices = cuts(self.samples, self.batch_size)[skip:]
-        if not self.shuffle:
+        if not self.shuffle and self._among is None:
             for cut in slices:
                 yield [None if array is None else array[cut, ...] for array in self.arrays]
             return

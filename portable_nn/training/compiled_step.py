@@ -1,7 +1,7 @@
 """Training steps as one pure function, which the backend may compile."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from portable_nn.kernels import PORTABLE, kernels_for
@@ -11,6 +11,7 @@ from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.random import Key
 from portable_nn.training.base_step import Done, TrainingStep
 from portable_nn.training.batches import Batches
+from portable_nn.training.streams import Stream
 
 __all__ = ["CompiledStep", "pure_step"]
 
@@ -63,10 +64,9 @@ class CompiledStep(TrainingStep):
         parameters = sum(math.prod(array.shape) for array in self.network.arrays())
         return max(1, min(_STEPS, _WORK // (6 * parameters * batch_size + 1))) if self._joins else 1
 
-    def over(self, batches: Batches, epoch: int, skip: int = 0) -> Iterator[Done]:
+    def over(self, batches: Batches | Stream, epoch: int, skip: int = 0) -> Generator[Done]:
         """Take the steps of an epoch after the first `skip`: as many in each call as suits, the rest one by one."""
-        count = self.steps_in_a_call(batches.batch_size)
-        if count == 1 or not self.network.place.holds(batches.arrays[0]):
+        if not isinstance(batches, Batches) or (count := self._steps_in_a_call_for(batches)) == 1:
             yield from super().over(batches, epoch, skip)
             return
         order, size = batches.order(epoch), count * batches.batch_size
@@ -75,6 +75,9 @@ class CompiledStep(TrainingStep):
             yield self.take(batches.arrays, order[start : start + size].reshape(count, batches.batch_size))
         for start in range(max(first, together), batches.samples, batches.batch_size):
             yield self.take(batches.arrays, order[None, start : start + batches.batch_size])
+
+    def _steps_in_a_call_for(self, batches: Batches) -> int:
+        return self.steps_in_a_call(batches.batch_size) if batches.lie_at(self.network.place) else 1
 
     def take(self, data: list[Any], orders: Any) -> Done:
         """Update from the batches of data [x, t, weight] that are at indices `orders` (S, n), a NumPy array."""

@@ -6,7 +6,8 @@ from typing import Any
 from portable_nn.arrays import Array, namespace_of, to_numpy
 from portable_nn.losses import Loss
 from portable_nn.networks import Network
-from portable_nn.training.batches import cuts
+from portable_nn.training.batches import Batches, cuts
+from portable_nn.training.streams import Stream
 
 __all__ = ["RunningLoss", "evaluate", "predict"]
 
@@ -20,19 +21,20 @@ def predict(network: Network, x: Array, batch_size: int = 1024) -> Any:
     return namespace_of(outputs[0]).concat(outputs, axis=0)
 
 
-def evaluate(network: Network, x: Any, t: Any, batch_size: int = 1024) -> dict[str, float]:
-    """Return the loss, and the accuracy where the loss knows one: t checked and at the network's place."""
+def evaluate(network: Network, batches: Batches | Stream) -> dict[str, float]:
+    """Return the loss over all batches, and the accuracy where the loss knows one: t checked and at its place."""
     criterion, run, params = network.criterion, network.run(), network.arrays()
     running = RunningLoss(criterion)
     correct: list[Any] = []
     answers = 0
-    for cut in cuts(x.shape[0], batch_size):
-        batch_x, batch_t = network.inputs(x[cut, ...]), t[cut, ...]
-        y, _ = network.forward_walk(run, params, batch_x)
-        running.add(criterion.forward_pass(run, {}, y, batch_t)[0], criterion.total_weight(run, batch_t))
+    for x, t, *_ in batches.epoch(1):
+        y, _ = network.forward_walk(run, params, network.inputs(x))
+        running.add(criterion.forward_pass(run, {}, y, t)[0], criterion.total_weight(run, t))
         if criterion.counts_correct is not None:
-            correct.append(getattr(run.kernels, criterion.counts_correct)(y, batch_t))
+            correct.append(getattr(run.kernels, criterion.counts_correct)(y, t))
             answers += criterion.answers(y.shape)
+    if batches.error is not None:
+        raise batches.error
     scores = {"loss": running.read()}
     if criterion.counts_correct is not None:
         scores["accuracy"] = sum(map(int, correct)) / answers
@@ -46,45 +48,47 @@ class RunningLoss:
 
     Attributes
     ----------
-    waiting : int
-        How many were added since the last `read`.
+    batches : int
+        How many were added.
     first_bad : int
-        The number, from 1, of the first batch whose loss was NaN or infinite; 0 for none that was read.
+        The number, from 1, of the first batch whose loss was NaN, infinite or above `limit`; 0 for none that was read.
     """
 
-    def __init__(self, criterion: Loss):
+    def __init__(self, criterion: Loss, limit: float = math.inf):
         self._mean = criterion.reduction == "mean"
+        self._limit = limit
         self._pending: list[tuple[Any, Any]] = []
         self._total = self._weight = 0.0
-        self._batches = self.waiting = self.first_bad = 0
+        self.batches = self._read = self.first_bad = 0
 
     def add(self, losses: Any, weights: Any, batches: int = 1) -> None:
         """Add the loss of a batch and its weight, as `Loss.total_weight` returns it; those of several as vectors."""
         self._pending.append((losses, weights))
-        self.waiting += batches
+        self.batches += batches
 
     def state(self) -> list[float]:
         """Return what was added so far, for a checkpoint; this waits for the device."""
         self.read()
-        return [self._total, self._weight, self._batches]
+        return [self._total, self._weight, self.batches]
 
     def restore(self, state: list[float]) -> None:
-        """Take up again what `state` returned."""
-        self._total, self._weight, self._batches = state[0], state[1], int(state[2])
+        """Take up again what `state` returned, and nothing else."""
+        self._total, self._weight = state[:2]
+        self.batches = self._read = int(state[2])
+        self._pending, self.first_bad = [], 0
 
     def read(self) -> float:
         """Return the loss so far; this waits for the device."""
         for pair in self._pending:
             losses, weights = map(_numbers, pair)
             for value, weight in zip(losses, weights * len(losses) if len(weights) == 1 else weights, strict=True):
-                self._batches += 1
-                if not self.first_bad and not math.isfinite(value):
-                    self.first_bad = self._batches
+                self._read += 1
+                if not self.first_bad and not (math.isfinite(value) and value <= self._limit):
+                    self.first_bad = self._read
                 share = weight if self._mean else 1.0
                 self._total += value * share
                 self._weight += share
         self._pending.clear()
-        self.waiting = 0
         return self._total / (self._weight or 1.0) if self._mean else self._total
 
 

@@ -9,16 +9,17 @@ _SHOWN = ("loss", "val_loss", "val_accuracy")
 
 
 class Progress:
-    """A bar over `total` samples.
+    """A bar over samples.
 
     Parameters
     ----------
-    total : int
+    total : int or None
+        How many samples there will be, if that is known.
     shown : bool
         If not, nothing is imported and nothing happens.
     """
 
-    def __init__(self, total: int, *, shown: bool):
+    def __init__(self, total: int | None, *, shown: bool):
         self._bar: Any = None
         self._values: dict[str, str] = {}
         if shown:
@@ -33,9 +34,10 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def begin(self, title: str) -> None:
-        """Show `title` before the bar."""
+    def begin(self, title: str, total: int | None = None) -> None:
+        """Show `title` before the bar, which may know the total only now."""
         if self._bar is not None:
+            self._bar.total = total or self._bar.total
             self._bar.set_description(title, refresh=False)
 
     def advance(self, samples: int) -> None:

@@ -9,6 +9,7 @@ from portable_nn.arrays import PathLike
 from portable_nn.checkpoints import Checkpoints, RunState
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.metrics import RunningLoss
+from portable_nn.training.recovery import Recovery
 
 if TYPE_CHECKING:
     from portable_nn.training.trainer import Trainer
@@ -23,6 +24,8 @@ class Recording:
     ----------
     trainer : Trainer
     watchers : sequence of Callback
+    recovery : Recovery
+        How often this run has gone back.
     about : dict
         Numbers of the run that must be the same to go on with it: batch size, samples, whether to shuffle.
     folder : path, optional
@@ -34,11 +37,13 @@ class Recording:
         self,
         trainer: "Trainer",
         watchers: Sequence[Callback],
+        recovery: Recovery,
         about: dict[str, Any],
         folder: PathLike | None,
         every: int,
     ):
         self._trainer, self._watchers, self._about, self._every = trainer, watchers, about, every
+        self._recovery = recovery
         self._files = None if folder is None else Checkpoints(folder)
         self._best = float("inf")
 
@@ -79,7 +84,8 @@ class Recording:
             name: tuple(place.asarray(state.arrays[f"{slot}/{name}"]) for slot in optimizer.slots)
             for name in numbers["optimizer"]["updated"]
         }
-        optimizer.steps = numbers["optimizer"]["steps"]
+        optimizer.steps, optimizer.lr_scale = numbers["optimizer"]["steps"], numbers["optimizer"].get("lr_scale", 1.0)
+        self._recovery.made = numbers.get("recoveries", 0)
         schedules.restore(optimizer.schedule, numbers["schedule"])
         network.stream.position = numbers["stream"]
         trainer.epochs = numbers["epochs"]
@@ -98,24 +104,26 @@ class Recording:
                 "or take another folder"
             )
 
-    def running(self, state: RunState) -> RunningLoss:
-        """Return the loss over the steps of the epoch that are done in `state`."""
-        running = RunningLoss(self._trainer.network.criterion)
-        if state.step:
-            running.restore(state.numbers["running"])
-        return running
-
     def epoch_done(self, epoch: int, value: float, *, last: bool) -> None:
         """Write a checkpoint after an epoch of which `value`, better if smaller, is known, if it is time for one."""
         if self._files is not None and (last or epoch % self._every == 0):
             best, self._best = value < self._best, min(self._best, value)
             self._files.write(self._state(epoch, 0, self._trainer.epochs), best=best)
 
-    def interrupted(self, epochs: int, steps: int, running: RunningLoss, lr: float) -> None:
-        """Write a checkpoint within the epoch that follows as many, and that began with the rate `lr`."""
-        if self._files is not None:
-            state = self._state(epochs, steps, self._trainer.epochs - 1)
-            state.numbers |= {"running": running.state(), "lr": lr}
+    def within(self, epochs: int, running: RunningLoss, lr: float) -> RunState | None:
+        """Return a checkpoint within the epoch that follows as many, and that began with the rate `lr`.
+
+        It is to be written before the next step, if it is; None without a folder.
+        """
+        if self._files is None:
+            return None
+        state = self._state(epochs, running.batches, self._trainer.epochs - 1)
+        state.numbers |= {"running": running.state(), "lr": lr}
+        return state
+
+    def write(self, state: RunState | None) -> None:
+        """Write what `within` returned."""
+        if self._files is not None and state is not None:
             self._files.write(state)
 
     def _state(self, epoch: int, step: int, begun: int) -> RunState:
@@ -131,7 +139,8 @@ class Recording:
         numbers: dict[str, Any] = {
             "about": self._run(),
             "epochs": begun,
-            "optimizer": {"steps": optimizer.steps, "updated": list(optimizer.state)},
+            "optimizer": {"steps": optimizer.steps, "lr_scale": optimizer.lr_scale, "updated": list(optimizer.state)},
+            "recoveries": self._recovery.made,
             "schedule": schedules.state_of(optimizer.schedule),
             "stream": network.stream.position,
             "history": trainer.history.state(),

@@ -1,15 +1,22 @@
 """Samples at the door of a training run: checked, and split into those to train on and those to validate with."""
 
+import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 from portable_nn import random
-from portable_nn.arrays import namespace_of
+from portable_nn.arrays import is_array, is_on_cpu, namespace_of, to_numpy
 from portable_nn.errors import ShapeError
+from portable_nn.kernels import kernels_for
+from portable_nn.losses.targets import is_finite
 from portable_nn.networks import Network
-from portable_nn.training.batches import take
+from portable_nn.training.batches import cuts
 
-__all__ = ["checked", "split", "whole"]
+__all__ = ["check_finite", "checked", "parts", "split", "whole"]
+
+_BLOCK = 2**18
+"""Elements that are looked at in one go: few enough for a cache, and for the memory of what is larger than memory."""
 
 
 def whole(name: str, number: int, least: int) -> int:
@@ -32,11 +39,39 @@ def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
     return [x, *network.criterion.targets(network.output_shape(x.shape), t, network.place, weight)]
 
 
-def split(data: list[Any], share: float, seed: int) -> tuple[list[Any], list[Any]]:
-    """Return the samples to train on and the `share` kept; ValueError if one of the two would be empty."""
-    samples: int = data[0].shape[0]
+def check_finite(name: str, x: Any, *, wait: bool = True) -> None:
+    """Raise ValueError if a number in `x` (N, ...) is NaN or infinite.
+
+    Without `wait`, arrays on another device than the CPU are taken at their word.
+    """
+    if not is_array(x) or 0 in x.shape or not (wait or is_on_cpu(x)):
+        return
+    xp = namespace_of(x)
+    if not xp.isdtype(x.dtype, "real floating"):
+        return
+    all_finite, rows = kernels_for(xp).all_finite, max(1, _BLOCK * x.shape[0] // math.prod(x.shape))
+    for cut in cuts(x.shape[0], rows):
+        block = x[cut, ...]
+        if not bool(all_finite(block)):
+            bad = (~is_finite(to_numpy(block))).nonzero()
+            first = [int(axis[0]) for axis in bad]
+            value = to_numpy(block)[tuple(first)]
+            first[0] += cut.start
+            raise ValueError(f"{name} needs finite numbers, got {value} at [{', '.join(map(str, first))}]")
+
+
+def parts(thing: Any) -> Sequence[Any]:
+    """Return a tuple or list as it is, and nothing for all else."""
+    return thing if isinstance(thing, tuple | list) else ()  # pyright: ignore[reportUnknownVariableType]
+
+
+def split(samples: int, share: float, seed: int) -> tuple[Any, Any]:
+    """Return the indices of the samples to train on, and those of the `share` kept, as NumPy arrays.
+
+    ValueError if one of the two would be empty.
+    """
     kept = round(share * samples)
     if not 0 < kept < samples:
         raise ValueError(f"validation_split={share} of {samples} samples leaves one of the two parts empty")
     order = random.generator(seed, "validation").permutation(samples)
-    return [take(array, order[kept:]) for array in data], [take(array, order[:kept]) for array in data[:2]]
+    return order[kept:], order[:kept]

@@ -93,7 +93,7 @@ def test_a_bad_loss_among_joined_steps_is_found_and_undone(batches):
     needs("jax")
     net = network("jax")
     before = [pnn.to_numpy(array) for array in net.parameters.values()]
-    x, t = net.place.asarray(np.where(np.arange(130)[:, None] == 20 * batches, np.inf, X)), T
+    x, t = net.place.asarray(np.where(np.arange(130)[:, None] == 20 * batches, np.float32(3e38), X)), T
     trainer = pnn.Trainer(net, pnn.SGD(0.1))
     with pytest.raises(pnn.errors.DivergenceError, match=f"at step {batches + 1} "):
         trainer.fit(x, t, batch_size=20, epochs=1, shuffle=False, progress=False)

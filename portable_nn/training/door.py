@@ -1,0 +1,88 @@
+"""What comes into a training run: arrays or iterables, checked, as batches."""
+
+from typing import Any
+
+from portable_nn.arrays import is_array
+from portable_nn.networks import Network
+from portable_nn.training.batches import Batches
+from portable_nn.training.samples import check_finite, checked, parts, split
+from portable_nn.training.streams import Stream
+
+__all__ = ["to_evaluate", "to_train"]
+
+_BATCH = 1024
+"""Samples that are evaluated at a time."""
+
+
+def to_train(
+    network: Network,
+    x: Any,
+    t: Any,
+    weight: Any,
+    validation: Any,
+    share: float,
+    *,
+    epochs: int,
+    batch_size: int,
+    shuffle: bool,
+) -> tuple[Batches | Stream, Batches | Stream | None]:
+    """Return the batches to train on and those to validate with, from the arguments of `Trainer.fit`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
+        If one of them does not fit, or numbers in x are not finite.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"fit needs validation_split in [0, 1), got {share}")
+    if validation is not None and share:
+        raise ValueError("fit needs validation_data or validation_split, got both")
+    if t is None:
+        batches, kept = _stream(network, x, weight, share, epochs), None
+    else:
+        batches, kept = _arrays(network, x, t, weight, share, batch_size, shuffle=shuffle)
+    return batches, kept if validation is None else _to_validate(network, validation, epochs)
+
+
+def to_evaluate(network: Network, x: Any, t: Any = None, batch_size: int = _BATCH, epochs: int = 1) -> Batches | Stream:
+    """Return the batches of arrays, or without t of an iterable, in their order; raises as `to_train` does."""
+    if t is not None:
+        return Batches(checked(network, x, t), batch_size, shuffle=False, seed=0)
+    _refuse_array(x)
+    return Stream(x, network, epochs)
+
+
+def _arrays(
+    network: Network, x: Any, t: Any, weight: Any, share: float, batch_size: int, *, shuffle: bool
+) -> tuple[Batches, Batches | None]:
+    data, seed, among, kept = checked(network, x, t, weight), network.seed, None, None
+    check_finite("x", x)
+    if share:
+        among, kept_among = split(x.shape[0], share, seed)
+        kept = Batches([*data[:2], None], _BATCH, shuffle=False, seed=0, among=kept_among)
+    return Batches(data, batch_size, shuffle=shuffle, seed=seed, place=network.place, among=among), kept
+
+
+def _stream(network: Network, source: Any, weight: Any, share: float, epochs: int) -> Stream:
+    _refuse_array(source)
+    if weight is not None:
+        raise ValueError("an iterable of batches brings its weights itself, as (x, t, sample_weight)")
+    if share:
+        raise ValueError("an iterable of batches cannot be split: fit needs validation_data instead")
+    return Stream(source, network, epochs)
+
+
+def _refuse_array(x: Any) -> None:
+    if is_array(x):
+        raise TypeError("targets t are needed beside an array x; only an iterable of batches (x, t) goes without")
+
+
+def _to_validate(network: Network, validation: Any, epochs: int) -> Batches | Stream:
+    if not any(is_array(part) for part in parts(validation)):
+        return to_evaluate(network, validation, epochs=epochs)
+    if len(validation) != 2:
+        raise ValueError(f"fit needs validation_data as the two arrays (x, t), got {len(validation)} things")
+    x, t = validation
+    batches = to_evaluate(network, x, t)
+    check_finite("the x of validation_data", x)
+    return batches

@@ -1,0 +1,136 @@
+"""The training loop: epochs of steps, and what happens between them."""
+
+import math
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from portable_nn.checkpoints import RunState
+from portable_nn.schedules import observe
+from portable_nn.training.base_step import TrainingStep
+from portable_nn.training.batches import Batches
+from portable_nn.training.callbacks import Callback
+from portable_nn.training.interruption import Interruption
+from portable_nn.training.metrics import RunningLoss, evaluate
+from portable_nn.training.progress import Progress
+from portable_nn.training.recovery import Recovery
+from portable_nn.training.resuming import Recording
+from portable_nn.training.streams import Stream
+
+if TYPE_CHECKING:
+    from portable_nn.training.trainer import Trainer
+
+__all__ = ["Loop"]
+
+_LOOK_EVERY = 50
+"""Steps between two looks at the loss; each look waits for the device."""
+
+
+@dataclass
+class Loop:
+    """The epochs of one call of `Trainer.fit`."""
+
+    trainer: "Trainer"
+    step: TrainingStep
+    batches: Batches | Stream
+    validation: Batches | Stream | None
+    watchers: list[Callback]
+    recording: Recording
+    recovery: Recovery
+    bar: Progress
+    interruption: Interruption
+
+    def run(self, state: RunState, epochs: int) -> None:
+        """Train from `state` on, up to as many epochs in all.
+
+        Raises
+        ------
+        DivergenceError
+            See `Trainer.fit`.
+        OSError
+            If a checkpoint cannot be written.
+        Exception
+            What a callback or an iterable of batches has raised.
+        """
+        if isinstance(batches := self.batches, Batches):
+            done = min(state.step * batches.batch_size, batches.samples)
+            self.bar.advance(state.epoch * batches.samples + done)
+        for epoch in range(state.epoch + 1, epochs + 1):
+            self.bar.begin(f"epoch {epoch}/{epochs}", batches.samples and epochs * batches.samples)
+            if not self._epoch(epoch, state, last=epoch == epochs):
+                return
+            state = RunState(epoch, 0)
+
+    def _epoch(self, epoch: int, state: RunState, *, last: bool) -> bool:
+        """Train for what is left of an epoch, and record it; return whether training goes on."""
+        started = time.perf_counter()
+        self.trainer.epochs += 1
+        lr: float = state.numbers.get("lr", self.trainer.optimizer.lr)
+        running = RunningLoss(self.trainer.network.criterion, self.recovery.limit)
+        if state.step:
+            running.restore(state.numbers["running"])
+        self.recovery.mark(self.step, running)
+        while True:
+            whole = self._steps(running)
+            record = {"loss": running.read()}
+            if not running.first_bad:
+                if not whole:
+                    self._cut_short(epoch, running, lr)
+                    return False
+                record |= self._validate()
+                if math.isfinite(record.get("val_loss", 0.0)) and self.step.is_finite():
+                    break
+            self.recovery.go_back(self.step, running, epoch)
+        self._record(epoch, record | {"lr": lr}, running, started)
+        goes_on = not (last or self.trainer.history.stopped)
+        self.recording.epoch_done(epoch, record.get("val_loss", record["loss"]), last=not goes_on)
+        return goes_on
+
+    def _steps(self, running: RunningLoss) -> bool:
+        """Take the steps of the epoch that are not in `running` yet.
+
+        Return whether these were all: not if training is interrupted, or losses or data are bad.
+        """
+        with closing(self.step.over(self.batches, self.trainer.epochs, running.batches)) as steps:
+            for done in steps:
+                before = running.batches
+                running.add(done.losses, done.weights, done.steps)
+                self.bar.advance(done.samples)
+                # At fixed steps, so that a run that goes on from a checkpoint looks when it would have looked.
+                if before // _LOOK_EVERY < running.batches // _LOOK_EVERY or self.interruption.asked:
+                    self.bar.show({"loss": running.read()})
+                    if running.first_bad or self.interruption.asked:
+                        return isinstance(self.batches, Batches) and running.batches == len(self.batches)
+                    self.recovery.mark_within(self.step, running)
+        return self.batches.error is None
+
+    def _cut_short(self, epoch: int, running: RunningLoss, lr: float) -> None:
+        """End training within an epoch, with a checkpoint if anything was done: interrupted, or by an error in data."""
+        if running.batches or epoch > 1:
+            self.recording.write(self.recording.within(epoch - 1, running, lr))
+        if self.batches.error is not None:
+            raise self.batches.error
+        self.trainer.stop(f"interrupted in epoch {epoch}")
+
+    def _validate(self) -> dict[str, float]:
+        if self.validation is None:
+            return {}
+        return {f"val_{name}": value for name, value in evaluate(self.trainer.network, self.validation).items()}
+
+    def _record(self, epoch: int, record: dict[str, float], running: RunningLoss, started: float) -> None:
+        """Tell the schedule, the callbacks and the history of an epoch."""
+        trainer = self.trainer
+        before = self.recording.within(epoch - 1, running, record["lr"])
+        record["seconds"] = time.perf_counter() - started
+        observe(trainer.optimizer.schedule, record.get("val_loss", record["loss"]))
+        try:
+            for watcher in self.watchers:
+                watcher.on_epoch(trainer, epoch, record)
+        except BaseException:
+            self.recording.write(before)  # the steps of the epoch are not lost, and will not be told of twice
+            raise
+        trainer.history.append(record)
+        self.bar.show(record)
+        if self.interruption.asked:
+            trainer.stop(f"interrupted after epoch {epoch}")
