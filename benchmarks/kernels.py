@@ -155,6 +155,7 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
         for name in (
             *(
                 "add",
+                "all_finite",
                 "gelu",
                 "half_squares",
                 "gelu_gradient",

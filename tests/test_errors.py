@@ -124,7 +124,7 @@ CALLS = {
     "bad validation label": (lambda n: fit(n, X, T, validation_data=(X, T + 5)), pnn.LabelError, "got 5"),
     "a batch size that is not whole": (lambda n: fit(n, X, T, batch_size=2.5), ValueError, "at least 1, got 2.5"),
     "a list to fit": (lambda n: fit(n, [[1, 2, 3]], T), pnn.NamespaceError, "got list: wrap it in numpy.asarray(...)"),
-    "a number to fit": (lambda n: fit(n, np.asarray(1.0), T), pnn.ShapeError, "needs x of shape (N, ...), got ()"),
+    "a number to fit": (lambda n: fit(n, np.asarray(1.0), T), pnn.ShapeError, "needs x of shape (N, 3), got ()"),
     "a list to predict": (
         lambda n: pnn.Trainer(n).predict([[1, 2, 3]]),
         pnn.NamespaceError,

@@ -107,6 +107,7 @@ class Loop:
 
     def _cut_short(self, epoch: int, running: RunningLoss, lr: float) -> None:
         """End training within an epoch, with a checkpoint if anything was done: interrupted, or by an error in data."""
+        self.recovery.rewind(self.step, running)
         if running.batches or epoch > 1:
             self.recording.write(self.recording.within(epoch - 1, running, lr))
         if self.batches.error is not None:

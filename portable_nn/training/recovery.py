@@ -55,6 +55,11 @@ class Recovery:
         if self.made < self.allowed and step.is_finite():
             self.mark(step, running)
 
+    def rewind(self, step: TrainingStep, running: RunningLoss) -> None:
+        """Return to the last mark if marks are made: the steps since then may be bad, and nobody has looked yet."""
+        if self.made < self.allowed:
+            self._return(step, running, self._marks[-1].snapshot)
+
     def go_back(self, step: TrainingStep, running: RunningLoss, epoch: int) -> None:
         """Return to the last point with good weights, and lower the rate.
 
@@ -63,12 +68,11 @@ class Recovery:
         DivergenceError
             If that is not allowed again. The good weights are put back all the same.
         """
-        last = self._marks[-1]
-        begun = int(last.running[2])
+        bad, begun = running.first_bad, int(self._marks[-1].running[2])
         # A bad loss in the first step after a mark was made by the last update before it.
-        step.restore(self._marks[0 if running.first_bad == begun + 1 else -1].snapshot)
+        self._return(step, running, self._marks[0 if bad == begun + 1 else -1].snapshot)
         lr = step.optimizer.lr
-        where = f"at step {running.first_bad}" if running.first_bad else "after the last step"
+        where = f"at step {bad}" if bad else "after the last step"
         became = "NaN or infinite" if self.limit == math.inf else f"NaN, infinite or more than {self.limit:g}"
         what = f"the loss became {became} {where} of epoch {epoch}"
         if self.made == self.allowed:
@@ -79,11 +83,16 @@ class Recovery:
                 + ("" if self.allowed else ", or let training go back by itself with fit(recoveries=...)")
             )
         self.made += 1
-        self._marks = [last._replace(snapshot=step.snapshot())]
         step.optimizer.lr_scale *= _LOWER
-        step.network.stream.position = last.keys
-        running.restore(last.running)
         warnings.warn(
             f"{what}: going on from step {begun} with a learning rate of {step.optimizer.lr:g} instead of {lr:g}",
             stacklevel=2,
         )
+
+    def _return(self, step: TrainingStep, running: RunningLoss, snapshot: Snapshot) -> None:
+        """Put the weights of `snapshot` back, and all else as it was at the last mark."""
+        last = self._marks[-1]
+        step.restore(snapshot)
+        self._marks = [last._replace(snapshot=step.snapshot())]
+        step.network.stream.position = last.keys
+        running.restore(last.running)

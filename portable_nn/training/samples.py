@@ -33,10 +33,11 @@ def whole(name: str, number: int, least: int) -> int:
 def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
     """Return [x, t, weight]: x where it is, the others checked and at the network's place."""
     namespace_of(x)
+    shape = network.output_shape(x.shape)
     network.inputs(x[: min(1, x.shape[0]), ...] if x.ndim else x)
     if x.shape[0] == 0:
         raise ShapeError("training and evaluation need at least one sample, got none")
-    return [x, *network.criterion.targets(network.output_shape(x.shape), t, network.place, weight)]
+    return [x, *network.criterion.targets(shape, t, network.place, weight)]
 
 
 def check_finite(name: str, x: Any, *, wait: bool = True) -> None:

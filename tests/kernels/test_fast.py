@@ -47,6 +47,7 @@ ARGUMENTS = {
     "affine_gradient_W": [lambda draw, shape: [draw((shape[0], 5), "dy"), draw(shape, "x")]],
     "affine_gradient_b": [lambda draw, shape: [draw((shape[0], 5), "dy")]],
     "affine_gradient_x": [lambda draw, shape: [draw((shape[0], 5), "dy"), draw((math.prod(shape[1:]), 5), "W"), shape]],
+    "all_finite": [alike("x"), alike("special")],
     "dropout_mask": [alike("x", rate=0.3, key=(5, 7), layer=2)],
     "elu": [alike("x", alpha=0.7)],
     "elu_gradient": [alike("dy", "x", alpha=0.7)],

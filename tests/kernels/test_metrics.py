@@ -1,8 +1,10 @@
 """Counting right answers."""
 
+import math
+
 import numpy as np
 
-from portable_nn.kernels import PORTABLE
+from portable_nn.kernels import PORTABLE, kernels_for
 
 
 def test_count_correct_takes_labels_and_one_hot(xp):
@@ -25,3 +27,10 @@ def test_nothing_to_count(xp):
     y = xp.zeros((0, 2), dtype=xp.float32)
     assert int(PORTABLE.count_correct(y, xp.asarray(np.zeros(0, np.int32)))) == 0
     assert int(PORTABLE.count_correct_signs(y, y)) == 0
+
+
+def test_numbers_whose_squares_overflow_are_finite(xp):
+    x = xp.full((5,), 3e38, dtype=xp.float32)
+    for kernels in (PORTABLE, kernels_for(xp)):
+        assert bool(kernels.all_finite(x))
+        assert not bool(kernels.all_finite(x * math.inf))

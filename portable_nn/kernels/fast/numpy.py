@@ -25,6 +25,7 @@ __all__ = [
     "affine_gradient_W",
     "affine_gradient_b",
     "affine_gradient_x",
+    "all_finite",
     "half_squares",
     "multiply",
     "pack",
@@ -66,6 +67,16 @@ def add_scaled(a: _Array, b: _Array, factor: Any, out: _Out = None) -> _Array:
     np.multiply(b, factor, out=out)
     out += a
     return out
+
+
+def all_finite(x: _Array) -> Any:
+    """Return whether no element is NaN or infinite: then the sum of squares would be, which is faster to tell.
+
+    It is, too, if a square overflows; hence the second look.
+    """
+    vector = x.ravel("K")
+    with np.errstate(all="ignore"):
+        return np.isfinite(np.dot(vector, vector)) or np.isfinite(x).all()
 
 
 def half_squares(W: _Array) -> Any:
