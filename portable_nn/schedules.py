@@ -194,8 +194,15 @@ def restore(schedule: Schedule, state: list[float]) -> None:
 
 
 def as_schedule(lr: Schedule | float) -> Schedule:
-    """Return `lr` as a schedule: itself if it is one, else constant."""
-    return lr if callable(lr) else Constant(lr)
+    """Return `lr` as a schedule: itself if it is one, else constant.
+
+    TypeError if it is neither that nor a number.
+    """
+    if callable(lr):
+        return lr
+    if not hasattr(lr, "__float__"):
+        raise TypeError(f"lr needs to be a number or a function of the step, got {type(lr).__name__}")
+    return Constant(lr)
 
 
 def _cosine(start: float, end: float, progress: float) -> float:

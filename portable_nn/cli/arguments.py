@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["column", "count", "fraction", "output_file", "positive", "seed", "share", "size"]
+__all__ = ["column", "count", "fraction", "natural", "output_file", "positive", "share", "size"]
 
 
 def count(text: str) -> int:
@@ -15,7 +15,7 @@ def count(text: str) -> int:
     return _whole(text, least=1)
 
 
-def seed(text: str) -> int:
+def natural(text: str) -> int:
     """Return a whole number of at least 0."""
     return _whole(text, least=0)
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 
 from portable_nn import layers, optimizers
 from portable_nn.arrays import BACKENDS, FLOATING_DTYPES, Place, move, namespace, to_numpy
-from portable_nn.cli.arguments import column, count, fraction, output_file, positive, seed, share, size
+from portable_nn.cli.arguments import column, count, fraction, natural, output_file, positive, share, size
 from portable_nn.cli.console import Commands, say
 from portable_nn.cli.samples import SETS, Samples, load_samples
 from portable_nn.cli.scaling import Scaling, fold_inputs, fold_outputs
@@ -75,7 +75,9 @@ def add_to(commands: Commands) -> None:
     epochs = f"(default: about {_UPDATES:,} updates in 10 to 200 epochs)"
     group.add_argument("--epochs", type=count, metavar="N", help=epochs)
     decides = "decides weights, order of batches and dropout, not the test samples (default: 0)"
-    group.add_argument("--seed", type=seed, default=0, metavar="N", help=decides)
+    group.add_argument("--seed", type=natural, default=0, metavar="N", help=decides)
+    back = "times to go back and on with half the rate if the loss becomes NaN or infinite (default: 0)"
+    group.add_argument("--recoveries", type=natural, default=0, metavar="N", help=back)
     group = parser.add_argument_group("place")
     group.add_argument("--backend", choices=BACKENDS, default="numpy", help="(default: numpy)")
     group.add_argument("--device", help="such as cpu or cuda:0 (default: the backend's own)")
@@ -184,6 +186,7 @@ def _trained(options: Namespace, samples: Samples, network: Sequential) -> tuple
             progress=not options.quiet,
             checkpoint=options.checkpoint,
             resume=options.resume,
+            recoveries=options.recoveries,
         )
     except DivergenceError:
         raise DivergenceError(
