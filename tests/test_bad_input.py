@@ -127,7 +127,7 @@ LOADS = {
     "pickles": (lambda: load_table("objects.npz"), "needed numbers or text, got Python objects, which only run as"),
     "two lengths": (lambda: load_table("lengths.npz"), "needed a target for each row of x (4, 2), got (3,)"),
     "no npz file": (lambda: load_table("no.npz"), "no.npz: needed a whole npz file"),
-    "another ending": (lambda: load_features("a.xlsx", 2), "a.xlsx: needed a file named .csv, .csv.gz or .npz"),
+    "another ending": (lambda: load_features("a.xlsx", 2), "a.xlsx: needed a file named .csv, .csv.gz, .npz, .npy"),
 }
 
 COMMANDS = {

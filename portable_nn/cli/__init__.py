@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import portable_nn
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = _parser().parse_args(arguments)
-        status: int = options.command(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            status: int = options.command(options)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # as in `portable-nn predict ... | head`
@@ -47,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(error, 1)
     except (BackendError, DTypeError, NamespaceError, ImportError, MemoryError, OSError, ValueError) as error:
         return complain(error, 2)
+
+
+def _say_warning(message: Warning | str, *where: object) -> None:
+    complain(message, 0)
 
 
 def _parser() -> Parser:

@@ -53,7 +53,7 @@ class Batches:
         self.shuffle = shuffle
         self.seed = seed
         self.samples: int = arrays[0].shape[0] if among is None else len(among)
-        self._among = among
+        self.among = among
         self._rows = [None if array is None else _rows(array, place) for array in arrays]
 
     def __len__(self) -> int:
@@ -71,12 +71,12 @@ class Batches:
     def order(self, number: int) -> Any:
         """Return the order of the samples in the epoch `number`: a NumPy array of shape (N,)."""
         order = random.permutation(self.seed, number, self.samples) if self.shuffle else random.ordered(self.samples)
-        return order if self._among is None else self._among[order]
+        return order if self.among is None else self.among[order]
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[list[Any]]:
         """Yield the batches of the epoch `number` after the first `skip`, each as the arrays cut alike."""
         slices = cuts(self.samples, self.batch_size)[skip:]
-        if not self.shuffle and self._among is None:
+        if not self.shuffle and self.among is None:
             for cut in slices:
                 yield [None if array is None else array[cut, ...] for array in self.arrays]
             return

@@ -1,8 +1,9 @@
 """What comes into a training run: arrays or iterables, checked, as batches."""
 
+import warnings
 from typing import Any
 
-from portable_nn.arrays import is_array
+from portable_nn.arrays import is_array, is_on_cpu, namespace_of, to_numpy
 from portable_nn.networks import Network
 from portable_nn.training.batches import Batches
 from portable_nn.training.samples import check_finite, checked, parts, split
@@ -41,7 +42,9 @@ def to_train(
         batches, kept = _stream(network, x, weight, share, epochs), None
     else:
         batches, kept = _arrays(network, x, t, weight, share, batch_size, shuffle=shuffle)
-    return batches, kept if validation is None else _to_validate(network, validation, epochs)
+    kept = kept if validation is None else _to_validate(network, validation, epochs)
+    _warn_of_new_classes(batches, kept)
+    return batches, kept
 
 
 def to_evaluate(network: Network, x: Any, t: Any = None, batch_size: int = _BATCH, epochs: int = 1) -> Batches | Stream:
@@ -86,3 +89,21 @@ def _to_validate(network: Network, validation: Any, epochs: int) -> Batches | St
     batches = to_evaluate(network, x, t)
     check_finite("the x of validation_data", x)
     return batches
+
+
+def _warn_of_new_classes(batches: Batches | Stream, validation: Batches | Stream | None) -> None:
+    """Warn if samples to validate with are of classes of which there are none to train on."""
+    if isinstance(batches, Batches) and isinstance(validation, Batches):
+        unknown = sorted(_classes(validation) - _classes(batches))
+        if unknown:
+            named = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+            warnings.warn(f"no sample to train on has the labels {named}, but some to validate with do", stacklevel=4)
+
+
+def _classes(batches: Batches) -> set[int]:
+    """Return the labels that occur; none for targets that are no labels, or on another device."""
+    t = batches.arrays[1]
+    if t.ndim != 1 or not namespace_of(t).isdtype(t.dtype, "integral") or not is_on_cpu(t):
+        return set()
+    labels = to_numpy(t)
+    return set((labels if batches.among is None else labels[batches.among]).tolist())

@@ -201,3 +201,13 @@ def test_a_loss_that_is_not_finite_leaves_the_saved_network_as_it_was(run: Run, 
     assert (result.status, result.out) == (1, "")
     assert result.err == ("portable-nn: the loss became NaN or infinite in epoch 1: try --lr lower than 1e+30\n")
     assert (tmp_path / "net.safetensors").read_bytes() == b"the best one"
+
+
+@pytest.mark.filterwarnings("default")
+def test_recoveries_lower_the_rate_until_training_works(run: Run) -> None:
+    result = run("train --optimizer sgd --lr 3000 --epochs 2 --quiet --recoveries 30")
+    assert result.status == 0
+    assert accuracy(result.out) > 0.3
+    lines = result.err.splitlines()
+    assert lines
+    assert all(re.fullmatch(r"portable-nn: the loss became .* going on from step \d+ .*", line) for line in lines)

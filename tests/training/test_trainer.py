@@ -395,3 +395,15 @@ def test_torch_inputs_and_parameters_with_a_graph_leave_it_outside():
     fit(network, torch.tensor(X, requires_grad=True), torch.tensor(T), epochs=2)
     assert not network.parameters["0.W"].requires_grad
     assert not network.predict(torch.tensor(X, requires_grad=True)).requires_grad
+
+
+def test_classes_that_are_only_validated_with_are_warned_of():
+    t = np.zeros(90, int)
+    with pytest.warns(UserWarning, match="no sample to train on has the labels 1, but some to validate with do"):
+        fit(net(), X, t, epochs=1, validation_data=(X, T))
+    t[0] = 1
+    kept = next(seed for seed in range(99) if pnn.random.generator(seed, "validation").permutation(90)[0] == 0)
+    with pytest.warns(UserWarning, match="no sample to train on has the labels 1,"):
+        fit(net(seed=kept), X, t, epochs=1, validation_split=0.1)
+    t[1:3] = 1
+    fit(net(), X, t, epochs=1, validation_data=(X, T))
