@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import math
 import time
 from argparse import Namespace
 
@@ -77,6 +78,13 @@ def add_to(commands: Commands) -> None:
     decides = "decides weights, order of batches and dropout, not the test samples (default: 0)"
     group.add_argument("--seed", type=natural, default=0, metavar="N", help=decides)
     back = "times to go back and on with half the rate if the loss becomes NaN or infinite (default: 0)"
+    group.add_argument(
+        "--loss-limit",
+        type=positive,
+        default=math.inf,
+        metavar="LOSS",
+        help="a batch's loss above this counts as infinite",
+    )
     group.add_argument("--recoveries", type=natural, default=0, metavar="N", help=back)
     group = parser.add_argument_group("place")
     group.add_argument("--backend", choices=BACKENDS, default="numpy", help="(default: numpy)")
@@ -186,6 +194,7 @@ def _trained(options: Namespace, samples: Samples, network: Sequential) -> tuple
             progress=not options.quiet,
             checkpoint=options.checkpoint,
             resume=options.resume,
+            loss_limit=options.loss_limit,
             recoveries=options.recoveries,
         )
     except DivergenceError:
