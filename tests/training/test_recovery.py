@@ -63,6 +63,14 @@ def test_it_goes_back_to_the_last_look_not_to_the_epochs_beginning():
     assert trainer.optimizer.steps == 160
 
 
+def test_an_update_that_went_wrong_just_before_a_look_is_not_gone_back_to():
+    trainer = pnn.Trainer(linear(), pnn.SGD(lambda step: 1e6 if step == 49 else 0.05))
+    with told() as messages:
+        history = fit(trainer, epochs=1, recoveries=3, loss_limit=1e3)
+    assert ["at step 51 of epoch 1: going on from step 50" in message for message in messages] == [True]
+    assert history["loss"][0] < 10
+
+
 def test_when_no_recovery_is_left_the_good_weights_stay():
     net = linear()
     with told() as messages, pytest.raises(pnn.DivergenceError, match=r"2 times before; the network has its earlier"):
