@@ -2,7 +2,8 @@
 
 import math
 import time
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,8 @@ class Loop:
                 if not whole:
                     self._cut_short(epoch, running, lr)
                     return False
-                record |= self._validate()
+                with self._kept(epoch, running, lr):
+                    record |= self._validate()
                 if math.isfinite(record.get("val_loss", 0.0)) and self.step.is_finite():
                     break
             self.recovery.go_back(self.step, running, epoch)
@@ -122,16 +124,22 @@ class Loop:
     def _record(self, epoch: int, record: dict[str, float], running: RunningLoss, started: float) -> None:
         """Tell the schedule, the callbacks and the history of an epoch."""
         trainer = self.trainer
-        before = self.recording.within(epoch - 1, running, record["lr"])
         record["seconds"] = time.perf_counter() - started
-        observe(trainer.optimizer.schedule, record.get("val_loss", record["loss"]))
-        try:
+        with self._kept(epoch, running, record["lr"]):
+            observe(trainer.optimizer.schedule, record.get("val_loss", record["loss"]))
             for watcher in self.watchers:
                 watcher.on_epoch(trainer, epoch, record)
-        except BaseException:
-            self.recording.write(before)  # the steps of the epoch are not lost, and will not be told of twice
-            raise
         trainer.history.append(record)
         self.bar.show(record)
         if self.interruption.asked:
             trainer.stop(f"interrupted after epoch {epoch}")
+
+    @contextmanager
+    def _kept(self, epoch: int, running: RunningLoss, lr: float) -> Generator[None]:
+        """If what is done now raises, write a checkpoint: all as it is before, with the steps of the epoch."""
+        before = self.recording.within(epoch - 1, running, lr)
+        try:
+            yield
+        except BaseException:
+            self.recording.write(before)
+            raise

@@ -34,6 +34,7 @@ def evaluate(network: Network, batches: Batches | Stream) -> dict[str, float]:
             correct.append(getattr(run.kernels, criterion.counts_correct)(y, t))
             answers += criterion.answers(y.shape)
     if batches.error is not None:
+        batches.error.add_note("while evaluating")
         raise batches.error
     scores = {"loss": running.read()}
     if criterion.counts_correct is not None:

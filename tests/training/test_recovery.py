@@ -179,3 +179,19 @@ def test_an_error_in_a_callback_leaves_a_checkpoint_with_the_epochs_steps(error,
     assert goes_on.history["lr"] == whole.history["lr"]
     for a, b in zip(goes_on.network.arrays(), whole.network.arrays(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_an_error_while_validating_leaves_one_too(tmp_path):
+    def failing(epoch):
+        yield X, T
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone") as raised:
+        fit(pnn.Trainer(linear()), epochs=2, checkpoint=tmp_path, validation_data=failing)
+    assert raised.value.__notes__ == ["in batch 1 of epoch 1", "while evaluating"]
+    assert (state := Checkpoints(tmp_path).newest()).step == 80
+    assert state.epoch == 0
+    goes_on, whole = pnn.Trainer(linear()), pnn.Trainer(linear())
+    fit(goes_on, epochs=2, checkpoint=tmp_path, resume=True, validation_data=[(X, T)])
+    fit(whole, epochs=2, validation_data=(X, T))
+    assert goes_on.history["loss"] == whole.history["loss"]
