@@ -23,6 +23,7 @@ from portable_nn.errors import DataFileError
 __all__ = ["Columns", "number", "read_columns"]
 
 _DELIMITERS = "\t;,"
+_LONGEST_LINE = 1 << 24
 _MISSING = {"", "?", "na", "n/a", "null", "none"}
 Row = tuple[int, list[str]]
 
@@ -64,11 +65,20 @@ def read_columns(path: Path, choose: Callable[[list[str]], int | None], *, named
 
 def _rows(text: TextIO) -> Iterator[Row]:
     """Yield line number and cells of every line that is not blank."""
-    top = [text.readline(), text.readline()]
-    reader = csv.reader(itertools.chain(top, text), delimiter=_delimiter(top), skipinitialspace=True, strict=True)
+    lines = _lines(text)
+    top = list(itertools.islice(lines, 2))
+    reader = csv.reader(itertools.chain(top, lines), delimiter=_delimiter(top), skipinitialspace=True, strict=True)
     for row in reader:
         if len(row) > 1 or any(cell.strip() for cell in row):
             yield reader.line_num, row
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    """Yield the lines, of which none may be so long that it is no table's."""
+    while line := text.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise csv.Error(f"a line of more than {_LONGEST_LINE} characters")
+        yield line
 
 
 def _delimiter(top: list[str]) -> str:
@@ -78,6 +88,8 @@ def _delimiter(top: list[str]) -> str:
     """
     lines = [line for line in top if line.strip()]
     for delimiter in _DELIMITERS:
+        if not any(delimiter in line for line in lines):
+            continue  # a wide table would look like one long cell, which csv refuses
         widths = {len(row) for row in csv.reader(lines, delimiter=delimiter)}
         if len(widths) == 1 and widths != {1}:
             return delimiter
@@ -119,7 +131,7 @@ def _are_names(cells: Sequence[str]) -> bool:
 
 def _are_counted(cells: Sequence[str]) -> bool:
     """Say whether the cells are 0, 1, 2, ... or 1, 2, 3, ..., which programs give to columns as names."""
-    return any(list(cells) == [str(start + index) for index in range(len(cells))] for start in (0, 1))
+    return any(all(cell == str(count) for count, cell in enumerate(cells, start)) for start in (0, 1))
 
 
 def _only_first_is_a_name(targets: list[str]) -> bool:

@@ -13,11 +13,11 @@ __all__ = ["finite_float32"]
 
 def finite_float32(array: NDArray[Any], place: Callable[[int, int], str]) -> NDArray[np.float32]:
     """Return a 2-D array as float32, in row-major order, if that is finite; `place` names row and column in errors."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a NaN that signals is refused below like any other
         numbers = np.ascontiguousarray(array, dtype=np.float32)
-    wrong = np.argwhere(~np.isfinite(numbers))
-    if len(wrong):
-        row, column = map(int, wrong[0])
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        row, column = divmod(int(finite.argmin()), finite.shape[1])
         needed = "a finite number in the range of float32"
         raise DataFileError(f"{place(row, column)}: needed {needed}, got {array[row, column]}")
     return numbers

@@ -37,7 +37,8 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     Raises
     ------
     DataFileError
-        The file is missing, not an IDX file, cut short, longer than it declares, or not a whole gzip file.
+        The file is missing, not an IDX file, cut short, longer than it declares, or not a whole gzip file; it unpacks
+        to more than 4 MiB and more than 500 times its size.
     """
     path = Path(path)
     with opened(path) as stream:

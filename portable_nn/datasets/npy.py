@@ -16,7 +16,7 @@ from typing import Any, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from portable_nn.datasets.streams import ByteStream, faults_reported, filled_array, taken
+from portable_nn.datasets.streams import ByteStream, faults_reported, filled_array, taken, unpacked_limit
 from portable_nn.errors import DataFileError
 
 __all__ = ["read_npy", "read_npz"]
@@ -58,13 +58,17 @@ def _arrays_by_role(
             raise DataFileError(
                 f"{path}: needed an npz file as NumPy writes it, got {member.filename} packed otherwise"
             )
+    limit = unpacked_limit(path.stat().st_size)
     members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
     arrays: dict[str, NDArray[Any]] = {}
     for role, names in {**needed, **wanted}.items():
         name = next((name for name in names if name in members), None)
         if name is not None:
+            length = members[name].file_size
+            if length > limit:
+                raise DataFileError(f"{path}, array {name}: needed at most {limit} bytes unpacked, got {length}")
             with archive.open(members[name]) as stream:
-                arrays[role] = _decoded(stream, f"{path}, array {name}", members[name].file_size)
+                arrays[role] = _decoded(stream, f"{path}, array {name}", length)
         elif role in needed:
             there = ", ".join(sorted(members)) or "no array"
             raise DataFileError(f"{path}: needed an array named {' or '.join(names)}, got {there}")
@@ -84,9 +88,14 @@ def _decoded(stream: ByteStream, name: str, length: int | None) -> NDArray[Any]:
     dtype, fortran, shape = _header(taken(stream, size, name), name)
     present = None if length is None else length - len(magic) - counter.size - size
     array = filled_array(stream, dtype, shape[::-1] if fortran else shape, name, present)
-    if dtype.kind == "U" and array.size and int(array.reshape(-1).view(np.uint32).max()) > sys.maxunicode:
+    if dtype.kind == "U" and array.size and not _are_characters(array.reshape(-1).view(np.uint32)):
         raise DataFileError(f"{name}: needed text, got numbers that are no characters")
     return array.T if fortran else array
+
+
+def _are_characters(codes: NDArray[np.uint32]) -> bool:
+    """Say whether all numbers are Unicode's, and none a half of a pair in UTF-16, which no file or screen takes."""
+    return int(codes.max()) <= sys.maxunicode and not bool((codes >> 11 == 0xD800 >> 11).any())
 
 
 def _header(text: bytes, name: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
@@ -99,12 +108,12 @@ def _header(text: bytes, name: str) -> tuple[np.dtype[Any], bool, tuple[int, ...
         case {"descr": str(descr), "fortran_order": bool(fortran), "shape": shape} if _is_shape(shape):
             return _dtype(descr, name), fortran, shape
         case _:
-            raise DataFileError(f"{name}: needed one plain dtype and a shape in the header, got {fields}")
+            raise DataFileError(f"{name}: needed one plain dtype and a shape in the header, got {text[:80]!r}")
 
 
 def _is_shape(shape: object) -> TypeGuard[tuple[int, ...]]:
     return isinstance(shape, tuple) and all(
-        type(length) is int and length >= 0 for length in cast("tuple[object, ...]", shape)
+        type(length) is int and 0 <= length <= sys.maxsize for length in cast("tuple[object, ...]", shape)
     )
 
 

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from portable_nn.errors import DataFileError
 
-__all__ = ["ByteStream", "faults_reported", "filled_array", "opened", "taken"]
+__all__ = ["ByteStream", "faults_reported", "filled_array", "opened", "taken", "unpacked_limit"]
 
 _PIECE = 1 << 20
+_MOST_DIMENSIONS = 64  # NPY_MAXDIMS of NumPy 2
+_FREE_BYTES = 1 << 22
+_MOST_UNPACKED_OF_ONE = 500
 
 
 class ByteStream(Protocol):
@@ -28,10 +31,38 @@ class ByteStream(Protocol):
         ...
 
 
+def unpacked_limit(packed: int) -> int:
+    """Return how many bytes a file of `packed` bytes may become: 4 MiB in any case, then 500 times its size.
+
+    Deflate makes up to 1032 bytes of one, which only a file of almost nothing but repetition comes near to
+    (https://zlib.net/zlib_tech.html), and which would let a megabyte fill a gigabyte.
+    """
+    return max(_FREE_BYTES, _MOST_UNPACKED_OF_ONE * packed)
+
+
+class _Unpacked(gzip.GzipFile):
+    """The content of a gzip file, refused where it is too long for the file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self._limit = unpacked_limit(os.fstat(self.fileno()).st_size)
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._checked(super().read(size))
+
+    def read1(self, size: int = -1) -> bytes:
+        return self._checked(super().read1(size))
+
+    def _checked(self, data: bytes) -> bytes:
+        if self.tell() > self._limit:
+            raise DataFileError(f"{self.name}: needed a gzip file of at most {self._limit} bytes unpacked, got more")
+        return data
+
+
 @contextmanager
 def opened(path: Path) -> Generator[gzip.GzipFile | io.BufferedReader]:
     """Open `path` for reading bytes, unpacked if its name ends in .gz; faults on the way are a DataFileError."""
-    with faults_reported(path), gzip.open(path) if _is_packed(path) else path.open("rb") as stream:
+    with faults_reported(path), _Unpacked(path) if _is_packed(path) else path.open("rb") as stream:
         yield stream
 
 
@@ -66,6 +97,8 @@ def filled_array(
 
     `present` is the number of bytes left, where the caller knows it.
     """
+    if len(shape) > _MOST_DIMENSIONS:
+        raise DataFileError(f"{name}: needed a shape that an array can have, got {len(shape)} dimensions")
     needed = math.prod(shape) * dtype.itemsize
     if present is None:
         present = _bytes_left(stream)

@@ -77,8 +77,8 @@ def load_table(path: str | os.PathLike[str], *, target: int | str = -1) -> Table
     Raises
     ------
     DataFileError
-        The file is missing, damaged or of another format; a cell is missing, not a number or not finite, which
-        names line and column; there is no such target.
+        The file is missing, damaged or of another format; it unpacks to more than 4 MiB and more than 500 times its
+        size; a cell is missing, not a number or not finite, which names line and column; there is no such target.
     ValueError
         `target` was given for a file that is not a text table.
     """
@@ -113,8 +113,8 @@ def load_features(path: str | os.PathLike[str], width: int) -> NDArray[np.float3
     Raises
     ------
     DataFileError
-        The file is missing, damaged or of another format; it has another width; a cell is missing, not a number or
-        not finite.
+        The file is missing, damaged or of another format; it unpacks to more than 4 MiB and more than 500 times its
+        size; it has another width; a cell is missing, not a number or not finite.
     """
     path = Path(path)
     name = path.name.lower()
@@ -169,14 +169,14 @@ def _features_from_text(path: Path, width: int) -> NDArray[np.float32]:
 
 
 def _target_array(cells: list[str], lines: list[int], path: Path) -> NDArray[Any]:
-    """Return the cells as int64, if all are integers, else as float64, if all are numbers, else as text."""
+    """Return the cells as int64, if all are integers, else as float64, if all are numbers, else as str objects."""
     if "" in cells:
         raise DataFileError(f"{path}, line {lines[cells.index('')]}: needed a target, got an empty cell")
     if all(_INTEGER.fullmatch(cell) for cell in cells):
         return np.array([int(cell) for cell in cells], dtype=np.int64)
     numbers = [number(cell) for cell in cells]
     if None in numbers:
-        return np.array(cells, dtype=np.str_)
+        return np.array(cells, dtype=object)
     return np.array(numbers, dtype=np.float64)
 
 
@@ -200,13 +200,15 @@ def _table_from_arrays(path: Path) -> Table:
 def _samples(
     x: NDArray[Any], t: NDArray[Any], path: Path, x_name: str, t_name: str
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """Return features (N, F), and targets (N,) of int64, floats or text."""
+    """Return features (N, F), and targets (N,) of int64, floats or str objects."""
     features = _features(x, f"{path}, array {x_name}")
     if t.shape not in ((len(x),), (len(x), 1)) or not len(x):
         raise DataFileError(
             f"{path}, array {t_name}: needed a target for each row of {x_name} {x.shape}, got {t.shape}"
         )
-    if t.dtype.kind not in "biu":
+    if t.dtype.kind == "U":  # beside one long word, an array of text gives every word its length
+        return features, t.reshape(-1).astype(object)
+    if t.dtype.kind == "f":
         return features, t.reshape(-1)
     if t.max() > np.iinfo(np.int64).max:
         raise DataFileError(f"{path}, array {t_name}: needed labels in the range of int64, got {t.max()}")
@@ -227,6 +229,11 @@ def _encoded(
     """Return classes and labels (N,) for integers and text, None and numbers (N, 1) for floats."""
     if targets.dtype.kind == "f":
         return None, finite_float32(targets[:, None], lambda row, _: place(row))
+    if targets.dtype.kind == "O":
+        words: list[str] = targets.tolist()
+        classes = sorted(set(words))
+        index = {word: label for label, word in enumerate(classes)}
+        return tuple(classes), np.array([index[word] for word in words], dtype=np.int64)
     labels, t = np.unique(targets, return_inverse=True)
     return tuple(labels.tolist()), t.astype(np.int64)
 

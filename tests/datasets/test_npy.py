@@ -75,7 +75,7 @@ DAMAGE = {
     "header that calls": (npy("__import__('os').getcwd()", FOUR), "needed a header in npy format"),
     "deep header": (npy("(" * 9_000, FOUR), "needed a header in npy format"),
     "binary header": (npy(bytes(range(128, 256)), FOUR), "needed a header in npy format"),
-    "other header": (npy("[1, 2]", FOUR), "needed one plain dtype and a shape in the header, got \\[1, 2\\]"),
+    "other header": (npy("[1, 2]", FOUR), "needed one plain dtype and a shape in the header, got b'\\[1, 2\\]'"),
     "negative side": (npy(described((-2, -2)), FOUR), "needed one plain dtype and a shape"),
     "fractional side": (npy(described((2.0, 2)), FOUR), "needed one plain dtype and a shape"),
     "truth as side": (npy(described("(True, 4)"), FOUR), "needed one plain dtype and a shape"),
