@@ -4,6 +4,7 @@ import gzip
 import io
 import math
 import os
+import sys
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ __all__ = ["ByteStream", "faults_reported", "filled_array", "opened", "taken", "
 
 _PIECE = 1 << 20
 _MOST_DIMENSIONS = 64  # NPY_MAXDIMS of NumPy 2
+_MOST_BYTES_OF_AN_ELEMENT = 16  # of numbers, into which an array without elements may yet be turned
 _FREE_BYTES = 1 << 22
 _MOST_UNPACKED_OF_ONE = 500
 
@@ -100,6 +102,8 @@ def filled_array(
     if len(shape) > _MOST_DIMENSIONS:
         raise DataFileError(f"{name}: needed a shape that an array can have, got {len(shape)} dimensions")
     needed = math.prod(shape) * dtype.itemsize
+    if not needed and math.prod(side or 1 for side in shape) > sys.maxsize // _MOST_BYTES_OF_AN_ELEMENT:
+        raise DataFileError(f"{name}: needed a shape that an array can have, got {shape}")
     if present is None:
         present = _bytes_left(stream)
     if present is not None and present != needed:
@@ -111,10 +115,7 @@ def filled_array(
         raise DataFileError(f"{name}: needed {needed} bytes of data for shape {shape} of {dtype}, got {len(data)}")
     if stream.read(1):  # also makes gzip and zip compare their checksums, which they do at the end
         raise DataFileError(f"{name}: needed {needed} bytes of data for shape {shape} of {dtype}, got more")
-    try:
-        array = np.frombuffer(data, dtype).reshape(shape)
-    except ValueError as error:
-        raise DataFileError(f"{name}: needed a shape that an array can have, got {shape}") from error
+    array = np.frombuffer(data, dtype).reshape(shape)
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 

@@ -6,7 +6,7 @@ Layers and losses are rebuilt from closed tables of names, to which the caller m
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from portable_nn.arrays import Namespace, Place
+from portable_nn.arrays import FLOATING_DTYPES, Namespace, Place
 from portable_nn.errors import CheckpointError
 from portable_nn.layers import Layer, Parameter
 from portable_nn.layers.layer import as_tuple
@@ -49,7 +49,10 @@ def load(
         If there is no such place.
     """
     description, arrays = read(path)
-    place = Place(xp, device, dtype or description.get("dtype", "float32"))
+    own_dtype = description.get("dtype", "float32")
+    if own_dtype not in FLOATING_DTYPES:
+        raise CheckpointError(f"{path} needed a network of {' or '.join(FLOATING_DTYPES)}, got {own_dtype!r}")
+    place = Place(xp, device, dtype or own_dtype)
     table = LAYERS | {kind.__name__: kind for kind in classes}
     try:
         distinct = {name: _build(kind, table) for name, kind in description["layers"].items()}

@@ -73,6 +73,10 @@ BOMB = 1 << 26  # bytes that a bomb becomes: more than the memory that any of th
 REFUSED = {
     "idx: huge sides": ("idx", idx((2**32 - 1,) * 3, bytes(9))),
     "idx: no elements of huge sides": ("idx", idx((0, 2**32 - 1, 2**32 - 1))),
+    "idx: no elements, and sides that only bytes have room for": (
+        "idx-gz",
+        gzip.compress(idx((0, 2**31 - 1, 2**31 - 1))),
+    ),
     "idx: a product beyond 2**64 that wraps to 0": ("idx", idx((2**31, 2**31, 2**31, 2), b"")),
     "idx: 255 huge sides": ("idx", idx((2**32 - 1,) * 255, bytes(9))),
     "idx: 255 sides": ("idx", idx((1,) * 255, b"\0")),
@@ -105,6 +109,10 @@ REFUSED = {
     "npy: a product beyond 2**63": ("npy", npy((2**40, 2**40), bytes(8))),
     "npy: a product that wraps to 8": ("npy", npy((2**61 + 1, 8), bytes(32))),
     "npy: no elements of huge sides": ("npy", npy((0, 2**63 - 1, 2), b"")),
+    "npy: no elements, and sides that only half floats have room for": (
+        "npy",
+        npy((0, 2**31 - 1, 2**31 - 1), b"", "<f2"),
+    ),
     "npy: a side beyond int64": ("npy", npy((2**64, 2), bytes(8))),
     "npy: a side of 9000 hexadecimal digits": (
         "npy",

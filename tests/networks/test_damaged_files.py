@@ -116,6 +116,7 @@ HOSTILE = {
         },
         bytes(4),
     ),
+    "an unknown type of all arrays": VERSION_1.read_bytes().replace(b"float32", b"float34"),
     "a pickle": pickle.dumps({"a": [1, 2, 3]}),
 }
 
