@@ -2,7 +2,8 @@
 
 Usage: python ci/fuzz.py TARGET [--seconds 60] [--finds FOLDER]
 
-What makes a reader fail is kept in FOLDER; `python ci/fuzz.py TARGET FILE...` tries such files again, without atheris.
+`python ci/fuzz.py --list` names the targets. What makes a reader fail is kept in FOLDER, and
+`python ci/fuzz.py TARGET FILE...` tries such files again, without atheris.
 tests/test_fuzz.py gives the same targets to hypothesis.
 """
 
@@ -214,6 +215,7 @@ TARGETS = {
 def main() -> None:
     """Fuzz the target that the command line names."""
     parser = argparse.ArgumentParser(description="Fuzz one reader of files.")
+    parser.add_argument("--list", action="version", version="\n".join(TARGETS), help="name the targets")
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("files", nargs="*", type=Path, help="try these and no others")
     parser.add_argument("--seconds", type=int, default=60)

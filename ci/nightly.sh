@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# What takes too long for every change: more kills, more invented files, and threads without the lock of Python. Exits with
+# 1 if any of it failed.
+#
+#   ci/nightly.sh          in a new virtual environment, removed at the end
+#   ci/nightly.sh --here   in $VIRTUAL_ENV, the one that is active, which has the project and its tests' packages
+#
+# PYTHON        the interpreter (3.11 where it is found, else python3)
+# KILLS         how often a training process is killed (500)
+# EXAMPLES      how many files hypothesis invents for each of its tests (5000)
+# FUZZ_SECONDS  how long atheris invents files for each reader (600)
+# FINDS         the folder for the files that made a reader fail (fuzz-finds)
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+failed=()
+
+step() { # NAME COMMAND...: run the command, say how long it took, remember whether it failed
+  local name=$1 begin=$SECONDS status
+  shift
+  printf '\n== %s\n' "$name"
+  (set -e && "$@") # bash forgets -e in a condition, so no step may stand in one
+  status=$?
+  printf -- '-- %s: %d s%s\n' "$name" $((SECONDS - begin)) "$([ $status = 0 ] || echo ', FAILED')"
+  [ $status = 0 ] || failed+=("$name")
+}
+
+find_python() { # VERSION, with a t if without the lock: print the interpreter which runs and can make environments
+  local candidate program
+  program='import ensurepip, sys, sysconfig as of
+print("{}.{}".format(*sys.version_info) + "t" * bool(of.get_config_var("Py_GIL_DISABLED")))'
+  for candidate in "python$1" "$(pyenv root 2>/dev/null)/versions/${1%t}".*/bin/python; do
+    if [ "$("$candidate" -c "$program" 2>/dev/null)" = "$1" ]; then
+      echo "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+fuzz() { # TARGET
+  mkdir -p "$finds"
+  python ci/fuzz.py "$1" --seconds "${FUZZ_SECONDS:-600}" --finds "$finds" >"$scratch/fuzz" 2>&1 || {
+    tail -n 40 "$scratch/fuzz"
+    return 1
+  }
+  grep -E 'number_of_executed_units|slowest_unit|peak_rss' "$scratch/fuzz"
+}
+
+test_threads() { # PYTHON
+  "$1" -m venv "$scratch/threads"
+  PATH="$scratch/threads/bin:$PATH"
+  python -m pip install -e . pytest threadpoolctl
+  python -c 'import sys, numpy, portable_nn; print(sys.version); sys.exit(sys._is_gil_enabled())'
+  python -m pytest -q tests/test_threads.py
+}
+
+test_threads_elsewhere() { # VERSION
+  local python
+  if python=$(find_python "$1"); then
+    step "threads on Python $1" test_threads "$python"
+  else
+    printf '\n== threads on Python %s\nnot found here\n' "$1"
+  fi
+}
+
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_QUIET=2
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+finds=${FINDS:-fuzz-finds}
+
+if [ "${1:-}" = --here ]; then
+  environment=${VIRTUAL_ENV:?--here needs an active virtual environment}
+else
+  environment=$scratch/venv
+  "${PYTHON:-$(find_python 3.11 || echo python3)}" -m venv "$environment" || exit 1
+fi
+export PATH="$environment/bin:$PATH"
+
+if [ "${1:-}" != --here ]; then
+  step "install" python -m pip install -e ".[test]"
+  [ ${#failed[@]} = 0 ] || exit 1
+  python -m pip install atheris || echo "atheris could not be installed: it has no wheels for some systems"
+fi
+step "kills" env PORTABLE_NN_KILLS="${KILLS:-500}" python -m pytest -q tests/training/test_checkpoints.py -k kills
+step "invented files" env PORTABLE_NN_EXAMPLES="${EXAMPLES:-5000}" python -m pytest -q tests/test_fuzz.py
+if python -c 'import atheris' 2>/dev/null; then
+  for target in $(python ci/fuzz.py --list 2>/dev/null); do step "fuzz $target" fuzz "$target"; done
+else
+  printf '\n== fuzz\nleft out: the package atheris is not installed here\n'
+fi
+for version in 3.13t 3.14t; do test_threads_elsewhere "$version"; done
+
+printf '\nafter %d s, of which failed: %s\n' "$SECONDS" "$(IFS=, && echo "${failed[*]:-none}")"
+[ ${#failed[@]} = 0 ]
