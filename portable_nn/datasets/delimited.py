@@ -126,7 +126,7 @@ def _columns(path: Path, rows: Iterator[Row], choose: Callable[[list[str]], int 
 
 def _are_names(cells: Sequence[str]) -> bool:
     """Say whether some cell is a name; a mark for a missing number does not make a line of names."""
-    return any(number(cell) is None and cell.lower() not in _MISSING for cell in cells)
+    return _floats(cells) is None and any(number(cell) is None and cell.lower() not in _MISSING for cell in cells)
 
 
 def _are_counted(cells: Sequence[str]) -> bool:
@@ -141,9 +141,17 @@ def _only_first_is_a_name(targets: list[str]) -> bool:
 
 def _numbers(cells: list[str], place: str, labels: Sequence[str]) -> list[float]:
     """Return the cells as numbers; `labels` are the columns in errors."""
+    floats = _floats(cells)
+    if floats is not None:
+        return floats
+    wrong = next(index for index, cell in enumerate(cells) if number(cell) is None)
+    raise DataFileError(f"{place}, column {labels[wrong]}: needed a number, got {cells[wrong]!r}")
+
+
+def _floats(cells: Sequence[str]) -> list[float] | None:
+    """Return all cells as numbers, faster than one by one, or None."""
     joined = "".join(cells)
     if joined.isascii() and "_" not in joined:
         with contextlib.suppress(ValueError):
             return [float(cell) for cell in cells]
-    wrong = next(index for index, cell in enumerate(cells) if number(cell) is None)
-    raise DataFileError(f"{place}, column {labels[wrong]}: needed a number, got {cells[wrong]!r}")
+    return None

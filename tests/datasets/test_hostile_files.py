@@ -195,12 +195,6 @@ READ = {
         (2, 2),
         ((5, 7), [1, 0]),
     ),
-    "npz: a directory that lies about the packed size": (
-        "npz",
-        central(GOOD_NPZ, 20, "<I", 2**32 - 2),
-        (2, 2),
-        ((5, 7), [1, 0]),
-    ),
     "npz: a name that climbs beside": (
         "npz",
         archive({"x": X, "t": T, "../../evil": X, "/etc/evil": X}),
@@ -254,6 +248,11 @@ def test_odd_files_are_read(kind, tmp_path):
     assert (result if target == "idx" else result.x).shape == shape
     if target != "idx":
         assert (result.classes, result.t.tolist()) == labels
+
+
+def test_a_lie_about_the_packed_size_is_refused_or_does_no_harm(tmp_path):
+    table = outcome(("npz", central(GOOD_NPZ, 20, "<I", 2**32 - 2)), tmp_path)
+    assert table is None or table.x.tolist() == [[1, 2], [3, 4]]  # zipfile reads on up to Python 3.12 and not from 3.13
 
 
 @pytest.mark.parametrize("cell", ["1", "1.25", "name"])
