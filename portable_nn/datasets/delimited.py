@@ -106,19 +106,22 @@ def _columns(path: Path, rows: Iterator[Row], choose: Callable[[list[str]], int 
     has_names = named or _are_names(names)
     if not has_names:
         rows = itertools.chain([(line, first)], rows)
-    labels = names if has_names else [str(index + 1) for index in range(len(top)) if index != target]
+
+    def label(column: int) -> str:
+        return names[column] if has_names else str(column + 1 + (target is not None and column >= target))
+
     values, targets, lines = array("f"), list[str](), list[int]()
     for line, cells in rows:
         if len(cells) != len(top):
             raise DataFileError(f"{path}, line {line}: needed {len(top)} cells, got {len(cells)}")
         if target is not None:
             targets.append(cells.pop(target).strip())
-        values.extend(_numbers(cells, f"{path}, line {line}", labels))
+        values.extend(_numbers(cells, f"{path}, line {line}", label))
         lines.append(line)
     if not lines:
         raise DataFileError(f"{path}: needed at least one row of numbers, got only a line of names")
     x = np.frombuffer(values, np.float32).reshape(len(lines), len(names))
-    x = finite_float32(x, lambda row, column: f"{path}, line {lines[row]}, column {labels[column]}")
+    x = finite_float32(x, lambda row, column: f"{path}, line {lines[row]}, column {label(column)}")
     if not has_names and _are_counted(names) and _only_first_is_a_name(targets):
         return Columns(x[1:], names, targets[1:], lines[1:])
     return Columns(x, names if has_names else None, targets, lines)
@@ -139,13 +142,13 @@ def _only_first_is_a_name(targets: list[str]) -> bool:
     return len(targets) > 1 and _are_names(targets[:1]) and all(number(cell) is not None for cell in targets[1:])
 
 
-def _numbers(cells: list[str], place: str, labels: Sequence[str]) -> list[float]:
-    """Return the cells as numbers; `labels` are the columns in errors."""
+def _numbers(cells: list[str], place: str, label: Callable[[int], str]) -> list[float]:
+    """Return the cells as numbers; `label` names a column in errors."""
     floats = _floats(cells)
     if floats is not None:
         return floats
     wrong = next(index for index, cell in enumerate(cells) if number(cell) is None)
-    raise DataFileError(f"{place}, column {labels[wrong]}: needed a number, got {cells[wrong]!r}")
+    raise DataFileError(f"{place}, column {label(wrong)}: needed a number, got {cells[wrong]!r}")
 
 
 def _floats(cells: Sequence[str]) -> list[float] | None:
