@@ -14,28 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-failed=()
-
-step() { # NAME COMMAND...: run the command, say how long it took, remember whether it failed
-  local name=$1 begin=$SECONDS status
-  shift
-  printf '\n== %s\n' "$name"
-  (set -e && "$@") # bash forgets -e in a condition, so no step may stand in one
-  status=$?
-  printf -- '-- %s: %d s%s\n' "$name" $((SECONDS - begin)) "$([ $status = 0 ] || echo ', FAILED')"
-  [ $status = 0 ] || failed+=("$name")
-}
-
-find_python() { # VERSION: print the interpreter of that version which runs and can make virtual environments
-  local candidate
-  for candidate in "python$1" "$(pyenv root 2>/dev/null)/versions/$1".*/bin/python; do
-    if "$candidate" -c "import ensurepip, sys; sys.exit(sys.version_info[:2] != (${1/./, }))" 2>/dev/null; then
-      echo "$candidate"
-      return
-    fi
-  done
-  return 1
-}
+source ci/steps.sh
 
 install() {
   python -m pip install -e ".[test,dev]" "pyright[nodejs]"
@@ -100,13 +79,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_QUIET=2
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 TORCH_REQUIREMENT=${TORCH_REQUIREMENT-torch==2.13.0}
 
-if [ "${1:-}" = --here ]; then
-  environment=${VIRTUAL_ENV:?--here needs an active virtual environment}
-else
-  environment=$scratch/venv
-  "${PYTHON:-$(find_python 3.11 || echo python3)}" -m venv "$environment" || exit 1
-fi
-export PATH="$environment/bin:$PATH"
+use_environment "${1:-}"
 
 step "install" install
 [ ${#failed[@]} = 0 ] || exit 1

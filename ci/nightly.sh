@@ -15,30 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-failed=()
-
-step() { # NAME COMMAND...: run the command, say how long it took, remember whether it failed
-  local name=$1 begin=$SECONDS status
-  shift
-  printf '\n== %s\n' "$name"
-  (set -e && "$@") # bash forgets -e in a condition, so no step may stand in one
-  status=$?
-  printf -- '-- %s: %d s%s\n' "$name" $((SECONDS - begin)) "$([ $status = 0 ] || echo ', FAILED')"
-  [ $status = 0 ] || failed+=("$name")
-}
-
-find_python() { # VERSION, with a t if without the lock: print the interpreter which runs and can make environments
-  local candidate program
-  program='import ensurepip, sys, sysconfig as of
-print("{}.{}".format(*sys.version_info) + "t" * bool(of.get_config_var("Py_GIL_DISABLED")))'
-  for candidate in "python$1" "$(pyenv root 2>/dev/null)/versions/${1%t}".*/bin/python; do
-    if [ "$("$candidate" -c "$program" 2>/dev/null)" = "$1" ]; then
-      echo "$candidate"
-      return
-    fi
-  done
-  return 1
-}
+source ci/steps.sh
 
 fuzz() { # TARGET
   mkdir -p "$finds"
@@ -70,13 +47,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_QUIET=2
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 finds=${FINDS:-fuzz-finds}
 
-if [ "${1:-}" = --here ]; then
-  environment=${VIRTUAL_ENV:?--here needs an active virtual environment}
-else
-  environment=$scratch/venv
-  "${PYTHON:-$(find_python 3.11 || echo python3)}" -m venv "$environment" || exit 1
-fi
-export PATH="$environment/bin:$PATH"
+use_environment "${1:-}"
 
 if [ "${1:-}" != --here ]; then
   step "install" python -m pip install -e ".[test]"

@@ -1,0 +1,36 @@
+# What the scripts beside this one have in common; they source it from the root of the repository.
+
+failed=()
+
+step() { # NAME COMMAND...: run the command, say how long it took, remember whether it failed
+  local name=$1 begin=$SECONDS status
+  shift
+  printf '\n== %s\n' "$name"
+  (set -e && "$@") # bash forgets -e in a condition, so no step may stand in one
+  status=$?
+  printf -- '-- %s: %d s%s\n' "$name" $((SECONDS - begin)) "$([ $status = 0 ] || echo ', FAILED')"
+  [ $status = 0 ] || failed+=("$name")
+}
+
+find_python() { # VERSION, with a t if without the lock: print the interpreter which runs and can make environments
+  local candidate program
+  program='import ensurepip, sys, sysconfig as of
+print("{}.{}".format(*sys.version_info) + "t" * bool(of.get_config_var("Py_GIL_DISABLED")))'
+  for candidate in "python$1" "$(pyenv root 2>/dev/null)/versions/${1%t}".*/bin/python; do
+    if [ "$("$candidate" -c "$program" 2>/dev/null)" = "$1" ]; then
+      echo "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+use_environment() { # [--here]: put a new virtual environment first in PATH, or the active one
+  local environment=$scratch/venv
+  if [ "$1" = --here ]; then
+    environment=${VIRTUAL_ENV:?--here needs an active virtual environment}
+  else
+    "${PYTHON:-$(find_python 3.11 || echo python3)}" -m venv "$environment" || exit 1
+  fi
+  export PATH="$environment/bin:$PATH"
+}
