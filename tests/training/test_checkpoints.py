@@ -2,11 +2,14 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -308,6 +311,48 @@ def test_a_full_disk_leaves_the_checkpoints_that_were_there(tmp_path):
         signal.signal(signal.SIGXFSZ, previous)
     assert {path.name: path.read_bytes() for path in Checkpoints(tmp_path).paths()} == before
     assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.fixture
+def unprivileged():
+    """Be somebody whom the permissions of files bind, and return a folder of his."""
+    if os.name != "posix":
+        pytest.skip("permissions are POSIX's")
+    with tempfile.TemporaryDirectory() as name:
+        folder, nobody, root = Path(name), 65534, os.geteuid() == 0
+        if root:
+            os.chown(folder, nobody, nobody)
+            os.setresuid(nobody, nobody, 0)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.setresuid(0, 0, 0)
+            folder.chmod(0o755)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_before_the_first_step(unprivileged):
+    unprivileged.chmod(0o555)
+    one, untouched = trainer(), trainer()
+    for folder in (unprivileged, unprivileged / "new"):
+        with pytest.raises(PermissionError, match=re.escape(str(folder))):
+            fit(one, folder)
+    with pytest.raises(PermissionError):
+        one.network.save(unprivileged / "net.safetensors")
+    ends_alike(one, untouched)
+    assert not list(unprivileged.iterdir())
+
+
+def test_a_folder_that_becomes_read_only_keeps_the_checkpoints_that_were_there(unprivileged):
+    class Protect(pnn.Callback):
+        def on_epoch(self, trainer, epoch, record):
+            if epoch == 3:
+                unprivileged.chmod(0o555)
+
+    with pytest.raises(PermissionError):
+        fit(trainer(), unprivileged, callbacks=[Protect()])
+    unprivileged.chmod(0o755)
+    assert Checkpoints(unprivileged).newest().epoch == 2
 
 
 def test_what_a_dead_process_left_is_cleaned_up(tmp_path):
