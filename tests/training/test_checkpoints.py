@@ -9,6 +9,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -313,11 +314,12 @@ def test_a_full_disk_leaves_the_checkpoints_that_were_there(tmp_path):
     assert not list(tmp_path.glob(".*.part"))
 
 
-@pytest.fixture
-def unprivileged():
-    """Be somebody whom the permissions of files bind, and return a folder of his."""
+@contextmanager
+def folder_of_somebody_whom_permissions_bind():
+    """Be nobody, if we are root, and yield a folder of his."""
     if os.name != "posix":
         pytest.skip("permissions are POSIX's")
+    fit(trainer(), None, epochs=1)  # nobody might not be allowed to read what is imported when it is needed
     with tempfile.TemporaryDirectory() as name:
         folder, nobody, root = Path(name), 65534, os.geteuid() == 0
         if root:
@@ -331,28 +333,31 @@ def unprivileged():
             folder.chmod(0o755)
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_before_the_first_step(unprivileged):
-    unprivileged.chmod(0o555)
+def test_a_folder_that_cannot_be_written_is_an_error_before_the_first_step():
     one, untouched = trainer(), trainer()
-    for folder in (unprivileged, unprivileged / "new"):
-        with pytest.raises(PermissionError, match=re.escape(str(folder))):
-            fit(one, folder)
-    with pytest.raises(PermissionError):
-        one.network.save(unprivileged / "net.safetensors")
+    with folder_of_somebody_whom_permissions_bind() as folder:
+        folder.chmod(0o555)
+        for path in (folder, folder / "new"):
+            with pytest.raises(PermissionError, match=re.escape(str(path))):
+                fit(one, path)
+        with pytest.raises(PermissionError):
+            one.network.save(folder / "net.safetensors")
+        assert not list(folder.iterdir())
     ends_alike(one, untouched)
-    assert not list(unprivileged.iterdir())
 
 
-def test_a_folder_that_becomes_read_only_keeps_the_checkpoints_that_were_there(unprivileged):
-    class Protect(pnn.Callback):
-        def on_epoch(self, trainer, epoch, record):
-            if epoch == 3:
-                unprivileged.chmod(0o555)
+def test_a_folder_that_becomes_read_only_keeps_the_checkpoints_that_were_there():
+    with folder_of_somebody_whom_permissions_bind() as folder:
 
-    with pytest.raises(PermissionError):
-        fit(trainer(), unprivileged, callbacks=[Protect()])
-    unprivileged.chmod(0o755)
-    assert Checkpoints(unprivileged).newest().epoch == 2
+        class Protect(pnn.Callback):
+            def on_epoch(self, trainer, epoch, record):
+                if epoch == 3:
+                    folder.chmod(0o555)
+
+        with pytest.raises(PermissionError):
+            fit(trainer(), folder, callbacks=[Protect()])
+        folder.chmod(0o755)
+        assert Checkpoints(folder).newest().epoch == 2
 
 
 def test_what_a_dead_process_left_is_cleaned_up(tmp_path):
