@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cache
 from types import ModuleType
@@ -21,6 +22,7 @@ __all__ = [
     "BACKENDS",
     "Namespace",
     "backend_name",
+    "copies",
     "device_of",
     "is_on_cpu",
     "namespace",
@@ -148,6 +150,11 @@ def is_on_cpu(array: Array) -> bool:
 def without_graph(array: Any) -> Any:
     """Return a torch tensor cut off from what autograd recorded of it; any other array as it is."""
     return array.detach() if compat.is_torch_array(array) and array.requires_grad else array
+
+
+def copies(arrays: Iterable[Any]) -> list[Any]:
+    """Return copies of arrays, where they are."""
+    return [namespace_of(array).asarray(array, copy=True) for array in arrays]
 
 
 def to_numpy(array: Any) -> Any:

@@ -197,10 +197,9 @@ def _trained(options: Namespace, samples: Samples, network: Sequential) -> tuple
             loss_limit=options.loss_limit,
             recoveries=options.recoveries,
         )
-    except DivergenceError:
-        raise DivergenceError(
-            f"the loss became NaN or infinite in epoch {trainer.epochs}: try --lr lower than {options.lr:g}"
-        ) from None
+    except DivergenceError as error:
+        what = str(error).partition(";")[0]
+        raise DivergenceError(f"{what}: try --lr lower than {options.lr:g}") from None
     seconds = time.perf_counter() - started
     if inputs is not None:
         fold_inputs(network, inputs)

@@ -4,16 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
-from portable_nn.arrays import namespace_of
+from portable_nn.arrays import copies
 from portable_nn.kernels import kernels_for
 from portable_nn.layers import Layer
 from portable_nn.networks import Network
 from portable_nn.optimizers import Optimizer, Slots
 from portable_nn.random import Key
 from portable_nn.training.batches import Batches
-from portable_nn.training.streams import Stream
+from portable_nn.training.streams import BatchStream
 
-__all__ = ["Done", "Snapshot", "TrainingStep", "copies", "made_for"]
+__all__ = ["Done", "Snapshot", "TrainingStep", "made_for"]
 
 Snapshot = tuple[list[Any], Slots, int]
 """The arrays of a network and an optimizer, and the number of updates made."""
@@ -72,7 +72,7 @@ class TrainingStep(ABC):
     def _next_key(self) -> Key:
         return self.network.next_key() if self.network.is_random else (0, 0)
 
-    def over(self, batches: Batches | Stream, epoch: int, skip: int = 0) -> Generator[Done]:
+    def over(self, batches: Batches | BatchStream, epoch: int, skip: int = 0) -> Generator[Done]:
         """Take the steps of an epoch after the first `skip`, and yield what was done.
 
         All of a batch but x is at the network's place.
@@ -107,8 +107,3 @@ class TrainingStep(ABC):
         self.network.set_arrays(params)
         self._slots = slots
         self.optimizer.keep(self._names, slots)
-
-
-def copies(arrays: list[Any]) -> list[Any]:
-    """Return copies of arrays, where they are."""
-    return [namespace_of(array).asarray(array, copy=True) for array in arrays]

@@ -33,7 +33,7 @@ class Batches:
     samples : int
         How many samples count.
     error : None
-        Nothing can go wrong on the way; see `Stream`.
+        Nothing can go wrong on the way; see `BatchStream`.
     """
 
     error: None = None

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from portable_nn.training.base_step import copies
+from portable_nn.arrays import copies
 
 if TYPE_CHECKING:
     from portable_nn.training.trainer import Trainer

@@ -11,7 +11,7 @@ from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.random import Key
 from portable_nn.training.base_step import Done, TrainingStep
 from portable_nn.training.batches import Batches
-from portable_nn.training.streams import Stream
+from portable_nn.training.streams import BatchStream
 
 __all__ = ["CompiledStep", "pure_step"]
 
@@ -64,17 +64,20 @@ class CompiledStep(TrainingStep):
         parameters = sum(math.prod(array.shape) for array in self.network.arrays())
         return max(1, min(_STEPS, _WORK // (6 * parameters * batch_size + 1))) if self._joins else 1
 
-    def over(self, batches: Batches | Stream, epoch: int, skip: int = 0) -> Generator[Done]:
+    def over(self, batches: Batches | BatchStream, epoch: int, skip: int = 0) -> Generator[Done]:
         """Take the steps of an epoch after the first `skip`: as many in each call as suits, the rest one by one."""
         if not isinstance(batches, Batches) or (count := self._steps_in_a_call_for(batches)) == 1:
             yield from super().over(batches, epoch, skip)
             return
-        order, size = batches.order(epoch), count * batches.batch_size
-        first, together = skip * batches.batch_size, batches.samples // size * size
-        for start in range(first, together, size):
-            yield self.take(batches.arrays, order[start : start + size].reshape(count, batches.batch_size))
-        for start in range(max(first, together), batches.samples, batches.batch_size):
-            yield self.take(batches.arrays, order[None, start : start + batches.batch_size])
+        order, size, alone = batches.order(epoch), count * batches.batch_size, batches.batch_size
+        first, together = skip * alone, batches.samples // size * size
+        joined = range(-(-first // size) * size, together, size)
+        for start in range(first, min(joined.start, batches.samples), alone):
+            yield self.take(batches.arrays, order[None, start : start + alone])
+        for start in joined:
+            yield self.take(batches.arrays, order[start : start + size].reshape(count, alone))
+        for start in range(max(joined.start, together), batches.samples, alone):
+            yield self.take(batches.arrays, order[None, start : start + alone])
 
     def _steps_in_a_call_for(self, batches: Batches) -> int:
         return self.steps_in_a_call(batches.batch_size) if batches.lie_at(self.network.place) else 1

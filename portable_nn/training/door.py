@@ -7,7 +7,7 @@ from portable_nn.arrays import is_array, is_on_cpu, namespace_of, to_numpy
 from portable_nn.networks import Network
 from portable_nn.training.batches import Batches
 from portable_nn.training.samples import check_finite, checked, parts, split
-from portable_nn.training.streams import Stream
+from portable_nn.training.streams import BatchStream
 
 __all__ = ["to_evaluate", "to_train"]
 
@@ -23,11 +23,13 @@ def to_train(
     validation: Any,
     share: float,
     *,
-    epochs: int,
+    again: bool,
     batch_size: int,
     shuffle: bool,
-) -> tuple[Batches | Stream, Batches | Stream | None]:
+) -> tuple[Batches | BatchStream, Batches | BatchStream | None]:
     """Return the batches to train on and those to validate with, from the arguments of `Trainer.fit`.
+
+    `again` says whether an iterable may be gone through more than once.
 
     Raises
     ------
@@ -39,20 +41,22 @@ def to_train(
     if validation is not None and share:
         raise ValueError("fit needs validation_data or validation_split, got both")
     if t is None:
-        batches, kept = _stream(network, x, weight, share, epochs), None
+        batches, kept = _stream(network, x, weight, share, again=again), None
     else:
         batches, kept = _arrays(network, x, t, weight, share, batch_size, shuffle=shuffle)
-    kept = kept if validation is None else _to_validate(network, validation, epochs)
+    kept = kept if validation is None else _to_validate(network, validation, again=again)
     _warn_of_new_classes(batches, kept)
     return batches, kept
 
 
-def to_evaluate(network: Network, x: Any, t: Any = None, batch_size: int = _BATCH, epochs: int = 1) -> Batches | Stream:
+def to_evaluate(
+    network: Network, x: Any, t: Any = None, batch_size: int = _BATCH, *, again: bool = False
+) -> Batches | BatchStream:
     """Return the batches of arrays, or without t of an iterable, in their order; raises as `to_train` does."""
     if t is not None:
         return Batches(checked(network, x, t), batch_size, shuffle=False, seed=0)
     _refuse_array(x)
-    return Stream(x, network, epochs)
+    return BatchStream(x, network, again=again)
 
 
 def _arrays(
@@ -66,13 +70,13 @@ def _arrays(
     return Batches(data, batch_size, shuffle=shuffle, seed=seed, place=network.place, among=among), kept
 
 
-def _stream(network: Network, source: Any, weight: Any, share: float, epochs: int) -> Stream:
+def _stream(network: Network, source: Any, weight: Any, share: float, *, again: bool) -> BatchStream:
     _refuse_array(source)
     if weight is not None:
         raise ValueError("an iterable of batches brings its weights itself, as (x, t, sample_weight)")
     if share:
         raise ValueError("an iterable of batches cannot be split: fit needs validation_data instead")
-    return Stream(source, network, epochs)
+    return BatchStream(source, network, again=again)
 
 
 def _refuse_array(x: Any) -> None:
@@ -80,9 +84,9 @@ def _refuse_array(x: Any) -> None:
         raise TypeError("targets t are needed beside an array x; only an iterable of batches (x, t) goes without")
 
 
-def _to_validate(network: Network, validation: Any, epochs: int) -> Batches | Stream:
+def _to_validate(network: Network, validation: Any, *, again: bool) -> Batches | BatchStream:
     if not any(is_array(part) for part in parts(validation)):
-        return to_evaluate(network, validation, epochs=epochs)
+        return to_evaluate(network, validation, again=again)
     if len(validation) != 2:
         raise ValueError(f"fit needs validation_data as the two arrays (x, t), got {len(validation)} things")
     x, t = validation
@@ -91,7 +95,7 @@ def _to_validate(network: Network, validation: Any, epochs: int) -> Batches | St
     return batches
 
 
-def _warn_of_new_classes(batches: Batches | Stream, validation: Batches | Stream | None) -> None:
+def _warn_of_new_classes(batches: Batches | BatchStream, validation: Batches | BatchStream | None) -> None:
     """Warn if samples to validate with are of classes of which there are none to train on."""
     if isinstance(batches, Batches) and isinstance(validation, Batches):
         unknown = sorted(_classes(validation) - _classes(batches))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from portable_nn.training.metrics import RunningLoss, evaluate
 from portable_nn.training.progress import Progress
 from portable_nn.training.recovery import Recovery
 from portable_nn.training.resuming import Recording
-from portable_nn.training.streams import Stream
+from portable_nn.training.streams import BatchStream
 
 if TYPE_CHECKING:
     from portable_nn.training.trainer import Trainer
@@ -34,8 +34,8 @@ class Loop:
 
     trainer: "Trainer"
     step: TrainingStep
-    batches: Batches | Stream
-    validation: Batches | Stream | None
+    batches: Batches | BatchStream
+    validation: Batches | BatchStream | None
     watchers: list[Callback]
     recording: Recording
     recovery: Recovery
@@ -54,40 +54,46 @@ class Loop:
         Exception
             What a callback or an iterable of batches has raised.
         """
-        if isinstance(batches := self.batches, Batches):
-            done = min(state.step * batches.batch_size, batches.samples)
-            self.bar.advance(state.epoch * batches.samples + done)
+        if isinstance(self.batches, BatchStream):
+            self.batches.interrupted = lambda: self.interruption.asked
         for epoch in range(state.epoch + 1, epochs + 1):
-            self.bar.begin(f"epoch {epoch}/{epochs}", batches.samples and epochs * batches.samples)
+            samples = self.batches.samples
+            self.bar.begin(f"epoch {epoch}/{epochs}", samples and epochs * samples)
             if not self._epoch(epoch, state, last=epoch == epochs):
                 return
             state = RunState(epoch, 0)
 
     def _epoch(self, epoch: int, state: RunState, *, last: bool) -> bool:
         """Train for what is left of an epoch, and record it; return whether training goes on."""
-        started = time.perf_counter()
+        started, optimizer = time.perf_counter(), self.trainer.optimizer
         self.trainer.epochs += 1
-        lr: float = state.numbers.get("lr", self.trainer.optimizer.lr)
+        lr, scale = state.numbers.get("lr", optimizer.lr), optimizer.lr_scale
         running = RunningLoss(self.trainer.network.criterion, self.recovery.limit)
         if state.step:
             running.restore(state.numbers["running"])
         self.recovery.mark(self.step, running)
         while True:
+            self._show_position(epoch, running)
             whole = self._steps(running)
             record = {"loss": running.read()}
             if not running.first_bad:
                 if not whole:
                     self._cut_short(epoch, running, lr)
                     return False
-                with self._kept(epoch, running, lr):
+                with self._kept(lambda: self.recording.within(epoch - 1, running, lr)):
                     record |= self._validate()
                 if math.isfinite(record.get("val_loss", 0.0)) and self.step.is_finite():
                     break
             self.recovery.go_back(self.step, running, epoch)
-        self._record(epoch, record | {"lr": lr}, running, started)
+        self._record(epoch, record | {"lr": lr * optimizer.lr_scale / scale}, running, started)
         goes_on = not (last or self.trainer.history.stopped)
         self.recording.epoch_done(epoch, record.get("val_loss", record["loss"]), last=not goes_on)
         return goes_on
+
+    def _show_position(self, epoch: int, running: RunningLoss) -> None:
+        if self.batches.samples is not None:
+            size = self.batches.batch_size if isinstance(self.batches, Batches) else 0
+            self.bar.place((epoch - 1) * self.batches.samples + min(running.batches * size, self.batches.samples))
 
     def _steps(self, running: RunningLoss) -> bool:
         """Take the steps of the epoch that are not in `running` yet.
@@ -105,15 +111,20 @@ class Loop:
                     if running.first_bad or self.interruption.asked:
                         return isinstance(self.batches, Batches) and running.batches == len(self.batches)
                     self.recovery.mark_within(self.step, running)
-        return self.batches.error is None
+        return self.batches.error is None and not self.interruption.asked
 
     def _cut_short(self, epoch: int, running: RunningLoss, lr: float) -> None:
         """End training within an epoch, with a checkpoint if anything was done: interrupted, or by an error in data."""
-        self.recovery.rewind(self.step, running)
-        if running.batches or epoch > 1:
-            self.recording.write(self.recording.within(epoch - 1, running, lr))
-        if self.batches.error is not None:
-            raise self.batches.error
+        error = self.batches.error
+        if self.recording.on:
+            self.recovery.rewind(self.step, running)
+        try:
+            if (running.batches or epoch > 1) and self.step.is_finite():
+                self.recording.write(self.recording.within(epoch - 1, running, lr))
+        finally:
+            self.trainer.epochs -= not running.batches
+            if error is not None:
+                raise error
         self.trainer.stop(f"interrupted in epoch {epoch}")
 
     def _validate(self) -> dict[str, float]:
@@ -125,7 +136,8 @@ class Loop:
         """Tell the schedule, the callbacks and the history of an epoch."""
         trainer = self.trainer
         record["seconds"] = time.perf_counter() - started
-        with self._kept(epoch, running, record["lr"]):
+        before = self.recording.within(epoch - 1, running, record["lr"])
+        with self._kept(lambda: before):
             observe(trainer.optimizer.schedule, record.get("val_loss", record["loss"]))
             for watcher in self.watchers:
                 watcher.on_epoch(trainer, epoch, record)
@@ -135,11 +147,10 @@ class Loop:
             trainer.stop(f"interrupted after epoch {epoch}")
 
     @contextmanager
-    def _kept(self, epoch: int, running: RunningLoss, lr: float) -> Generator[None]:
-        """If what is done now raises, write a checkpoint: all as it is before, with the steps of the epoch."""
-        before = self.recording.within(epoch - 1, running, lr)
+    def _kept(self, state: Callable[[], RunState | None]) -> Generator[None]:
+        """If what is done now raises, write a checkpoint with the steps of the epoch."""
         try:
             yield
         except BaseException:
-            self.recording.write(before)
+            self.recording.write(state())
             raise

@@ -7,7 +7,7 @@ from portable_nn.arrays import Array, namespace_of, to_numpy
 from portable_nn.losses import Loss
 from portable_nn.networks import Network
 from portable_nn.training.batches import Batches, cuts
-from portable_nn.training.streams import Stream
+from portable_nn.training.streams import BatchStream
 
 __all__ = ["RunningLoss", "evaluate", "predict"]
 
@@ -21,13 +21,13 @@ def predict(network: Network, x: Array, batch_size: int = 1024) -> Any:
     return namespace_of(outputs[0]).concat(outputs, axis=0)
 
 
-def evaluate(network: Network, batches: Batches | Stream) -> dict[str, float]:
+def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, float]:
     """Return the loss over all batches, and the accuracy where the loss knows one: t checked and at its place."""
     criterion, run, params = network.criterion, network.run(), network.arrays()
     running = RunningLoss(criterion)
     correct: list[Any] = []
     answers = 0
-    for x, t, *_ in batches.epoch(1):
+    for x, t, *_ in batches.epoch(0):
         y, _ = network.forward_walk(run, params, network.inputs(x))
         running.add(criterion.forward_pass(run, {}, y, t)[0], criterion.total_weight(run, t))
         if criterion.counts_correct is not None:

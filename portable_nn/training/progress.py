@@ -40,6 +40,12 @@ class Progress:
             self._bar.total = total or self._bar.total
             self._bar.set_description(title, refresh=False)
 
+    def place(self, samples: int) -> None:
+        """Stand at as many samples, which were done before or are given up; they do not count as speed."""
+        if self._bar is not None and samples != self._bar.n:
+            self._bar.initial += samples - self._bar.n
+            self._bar.n = self._bar.last_print_n = samples
+
     def advance(self, samples: int) -> None:
         """Move on by as many samples."""
         if self._bar is not None:

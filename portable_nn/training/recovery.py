@@ -39,16 +39,17 @@ class Recovery:
     """
 
     def __init__(self, allowed: int, limit: float):
-        if math.isnan(limit):
-            raise ValueError("fit needs a number as loss_limit, got nan")
+        if not isinstance(limit, int | float) or math.isnan(limit):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"fit needs a number as loss_limit, got {limit!r}")
         self.allowed, self.limit = allowed, limit
         self.made = 0
         self._marks: list[_Mark] = []
 
     def mark(self, step: TrainingStep, running: RunningLoss) -> None:
-        """Remember this point, after steps whose losses are good."""
-        mark = _Mark(step.snapshot(), step.network.stream.position, running.state())
-        self._marks = [*self._marks[-1:], mark]
+        """Remember this point, after steps whose losses are good, and the one before, if it is another."""
+        steps_before = [mark.snapshot[2] for mark in self._marks]
+        self._marks = self._marks[:-1] if step.optimizer.steps in steps_before[1:] else self._marks[-1:]
+        self._marks.append(_Mark(step.snapshot(), step.network.stream.position, running.state()))
 
     def mark_within(self, step: TrainingStep, running: RunningLoss) -> None:
         """Remember a point within an epoch, if that may be of use and the weights are good, too."""
@@ -56,7 +57,7 @@ class Recovery:
             self.mark(step, running)
 
     def rewind(self, step: TrainingStep, running: RunningLoss) -> None:
-        """Return to the last mark if marks are made: the steps since then may be bad, and nobody has looked yet."""
+        """Return to the last mark, if marks are made: the weights since then have not been seen to be good."""
         if self.made < self.allowed:
             self._return(step, running, self._marks[-1].snapshot)
 
@@ -69,8 +70,8 @@ class Recovery:
             If that is not allowed again. The good weights are put back all the same.
         """
         bad, begun = running.first_bad, int(self._marks[-1].running[2])
-        # A bad loss in the first step after a mark was made by the last update before it.
-        self._return(step, running, self._marks[0 if bad == begun + 1 else -1].snapshot)
+        # What is bad in the first step after a mark, or before it, was made by the last update before the mark.
+        self._return(step, running, self._marks[0 if bad == begun + 1 or running.batches == begun else -1].snapshot)
         lr = step.optimizer.lr
         where = f"at step {bad}" if bad else "after the last step"
         became = "NaN or infinite" if self.limit == math.inf else f"NaN, infinite or more than {self.limit:g}"
@@ -86,13 +87,14 @@ class Recovery:
         step.optimizer.lr_scale *= _LOWER
         warnings.warn(
             f"{what}: going on from step {begun} with a learning rate of {step.optimizer.lr:g} instead of {lr:g}",
-            stacklevel=2,
+            stacklevel=5,
         )
 
     def _return(self, step: TrainingStep, running: RunningLoss, snapshot: Snapshot) -> None:
         """Put the weights of `snapshot` back, and all else as it was at the last mark."""
         last = self._marks[-1]
         step.restore(snapshot)
+        step.optimizer.steps = last.snapshot[2]
         self._marks = [last._replace(snapshot=step.snapshot())]
         step.network.stream.position = last.keys
         running.restore(last.running)

@@ -1,11 +1,12 @@
 """What of a training run is written to a checkpoint, and how a run goes on from one."""
 
+import copy
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from portable_nn import schedules
-from portable_nn.arrays import PathLike
+from portable_nn.arrays import PathLike, copies
 from portable_nn.checkpoints import Checkpoints, RunState
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.metrics import RunningLoss
@@ -134,8 +135,8 @@ class Recording:
             arrays |= {f"{slot}/{name}": array for slot, array in zip(optimizer.slots, slots, strict=True)}
         for i, watcher in enumerate(self._watchers):
             numbers, kept = watcher.state()
-            callbacks.append({"numbers": numbers, "arrays": len(kept)})
-            arrays |= {f"callback {i}/{j}": array for j, array in enumerate(kept)}
+            callbacks.append({"numbers": copy.deepcopy(numbers), "arrays": len(kept)})
+            arrays |= {f"callback {i}/{j}": array for j, array in enumerate(copies(kept))}
         numbers: dict[str, Any] = {
             "about": self._run(),
             "epochs": begun,

@@ -40,25 +40,16 @@ def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
     return [x, *network.criterion.targets(shape, t, network.place, weight)]
 
 
-def check_finite(name: str, x: Any, *, wait: bool = True) -> None:
-    """Raise ValueError if a number in `x` (N, ...) is NaN or infinite.
-
-    Without `wait`, arrays on another device than the CPU are taken at their word.
-    """
-    if not is_array(x) or 0 in x.shape or not (wait or is_on_cpu(x)):
+def check_finite(name: str, x: Any) -> None:
+    """Raise ValueError if a number in `x` (N, ...) is NaN or infinite; other devices' are taken at their word."""
+    if not is_array(x) or 0 in x.shape or not is_on_cpu(x) or not namespace_of(x).isdtype(x.dtype, "real floating"):
         return
-    xp = namespace_of(x)
-    if not xp.isdtype(x.dtype, "real floating"):
-        return
-    all_finite, rows = kernels_for(xp).all_finite, max(1, _BLOCK * x.shape[0] // math.prod(x.shape))
-    for cut in cuts(x.shape[0], rows):
-        block = x[cut, ...]
-        if not bool(all_finite(block)):
-            bad = (~is_finite(to_numpy(block))).nonzero()
-            first = [int(axis[0]) for axis in bad]
-            value = to_numpy(block)[tuple(first)]
-            first[0] += cut.start
-            raise ValueError(f"{name} needs finite numbers, got {value} at [{', '.join(map(str, first))}]")
+    for cut in cuts(x.shape[0], max(1, _BLOCK * x.shape[0] // math.prod(x.shape))):
+        block = to_numpy(x[cut, ...])
+        if not kernels_for(namespace_of(block)).all_finite(block):
+            first = [int(axis[0]) for axis in (~is_finite(block)).nonzero()]
+            at = ", ".join(map(str, [cut.start + first[0], *first[1:]]))
+            raise ValueError(f"{name} needs finite numbers, got {block[tuple(first)]} at [{at}]")
 
 
 def parts(thing: Any) -> Sequence[Any]:

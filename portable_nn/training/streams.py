@@ -4,21 +4,22 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from portable_nn.arrays import is_array
+from portable_nn.arrays import copies, is_array, is_on_cpu
 from portable_nn.networks import Network
 from portable_nn.training.samples import check_finite, checked, parts
 
-__all__ = ["Stream", "read_ahead"]
+__all__ = ["BatchStream", "read_ahead"]
 
-T = TypeVar("T")
+Item = tuple[Any, BaseException | None]
+"""A batch, or what ended the thread: StopIteration if there are no more."""
 
 _AHEAD = 2
 """Batches that wait to be used: one to hide the time it takes to read the next, one for when that time varies."""
 
 
-class Stream:
+class BatchStream:
     """The batches of an iterable.
 
     Parameters
@@ -27,8 +28,8 @@ class Stream:
         Gone through from its beginning every epoch.
     network : Network
         Each batch is checked for it when it comes.
-    epochs : int
-        How often `source` will be gone through.
+    again : bool
+        Whether `source` may be gone through more than once.
 
     Attributes
     ----------
@@ -36,6 +37,8 @@ class Stream:
         Of an epoch; known when one has ended.
     error : Exception or None
         What ended the last epoch too early: raised by `source`, or because of what it gave.
+    interrupted : callable
+        Tells whether to give up waiting for a batch, and end the epoch.
 
     Raises
     ------
@@ -45,11 +48,12 @@ class Stream:
         If it can be gone through only once, and that is not enough.
     """
 
-    def __init__(self, source: Any, network: Network, epochs: int = 1):
-        self._begin = _beginning(source, epochs)
+    def __init__(self, source: Any, network: Network, *, again: bool):
+        self._begin = _beginning(source, again=again)
         self._network = network
         self.samples: int | None = None
         self.error: Exception | None = None
+        self.interrupted: Callable[[], bool] = lambda: False
 
     @property
     def about(self) -> dict[str, Any]:
@@ -57,26 +61,34 @@ class Stream:
         return {"batch_size": None, "samples": None, "shuffle": None}
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[list[Any]]:
-        """Yield the batches of the epoch `number` after the first `skip`, each checked: [x, t, weight].
+        """Yield the batches of the epoch `number`, 0 outside training, after the first `skip`, checked: [x, t, weight].
 
         An error ends the epoch, as if that were all, and is kept in `error`.
         """
         self.error, count, samples = None, 0, 0
         try:
-            for batch in read_ahead(self._begin(number)):
+            for batch in read_ahead(self._begin(number), self.interrupted):
                 count += 1
                 samples += batch[0].shape[0] if is_array(batch[0]) and batch[0].ndim else 0
                 if count > skip:
                     yield checked(self._network, *batch)
-            if not count:
-                raise ValueError("at least one batch an epoch is needed, the iterable gave none")
+            if count <= skip and not self.interrupted():
+                _refuse_too_few(count, skip)
             self.samples = samples
         except Exception as error:  # whatever it is, the caller gets it
-            error.add_note(f"in batch {count} of epoch {number}" if count else f"at the beginning of epoch {number}")
+            place = f"in batch {count}" if count else "before the first batch"
+            error.add_note(f"{place} of epoch {number}" if number else place)
             self.error = error
 
 
-def _beginning(source: Any, epochs: int) -> Callable[[int], Iterable[Any]]:
+def _refuse_too_few(count: int, skip: int) -> None:
+    if not count:
+        raise ValueError("at least one batch an epoch is needed, the iterable gave none")
+    if count < skip:
+        raise ValueError(f"{skip} batches of this epoch were done before, but the iterable gives only {count} now")
+
+
+def _beginning(source: Any, *, again: bool) -> Callable[[int], Iterable[Any]]:
     """Return the function of an epoch's number that gives its batches."""
     if callable(source) and not isinstance(source, Iterable):
         function: Any = source
@@ -86,10 +98,10 @@ def _beginning(source: Any, epochs: int) -> Callable[[int], Iterable[Any]]:
             "without t, an iterable of batches (x, t), or a function of the epoch that returns one, is needed, "
             f"got {type(source).__name__}"
         )
-    if epochs > 1 and isinstance(source, Iterator):
+    if again and isinstance(source, Iterator):
         raise ValueError(
-            f"an iterator can be gone through only once, but {epochs} epochs are to be trained: pass a list, an object "
-            "whose __iter__ begins anew, or a function of the epoch"
+            "an iterator can be gone through only once, but every epoch and recovery goes through it again: "
+            "pass a list, an object whose __iter__ begins anew, or a function of the epoch"
         )
     return partial(_same, source)
 
@@ -98,8 +110,10 @@ def _same(source: Iterable[Any], number: int) -> Iterable[Any]:
     return source
 
 
-def as_batch(item: Any) -> list[Any]:
-    """Return what an iterable gave as [x, t] or [x, t, weight]; what is in NumPy's memory has finite numbers.
+def _as_batch(item: Any) -> list[Any]:
+    """Return what an iterable gave as [x, t] or [x, t, weight], x with finite numbers, in memory of its own.
+
+    The iterable may fill the same memory again for its next batch, while this one waits.
 
     Raises
     ------
@@ -110,24 +124,24 @@ def as_batch(item: Any) -> list[Any]:
     if not 2 <= len(batch) <= 3:
         came = f"{len(batch)} things" if batch else type(item).__name__
         raise TypeError(f"batches need to be (x, t) or (x, t, sample_weight), got {came}")
-    check_finite("x", batch[0], wait=False)
-    return batch
+    check_finite("x", batch[0])
+    return [copies([part])[0] if is_array(part) and is_on_cpu(part) else part for part in batch]
 
 
-def read_ahead(items: Iterable[Any], ahead: int = _AHEAD) -> Generator[list[Any]]:
-    """Yield `items` as batches, taken by a thread that is up to `ahead` of them before the caller.
+def read_ahead(items: Iterable[Any], interrupted: Callable[[], bool] = lambda: False) -> Generator[list[Any]]:
+    """Yield `items` as batches, taken by a thread that is some of them ahead of the caller.
 
-    What is raised in the thread is raised here, in its place. When the generator is closed the thread ends, at the
-    latest after the item that it is waiting for.
+    What is raised in the thread is raised here, in its place. When the generator is closed, or ends because it was
+    `interrupted` while it waited, the thread ends at the latest after the item that it is waiting for.
     """
-    waiting: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(ahead)
+    waiting: queue.Queue[Item] = queue.Queue(_AHEAD)
     closed = threading.Event()
 
     def read() -> None:
         end: BaseException = StopIteration()
         try:
             for item in items:
-                waiting.put((as_batch(item), None))
+                waiting.put((_as_batch(item), None))
                 if closed.is_set():
                     return
         except BaseException as error:  # even one that was meant to end this thread: the caller must not wait for ever
@@ -138,7 +152,7 @@ def read_ahead(items: Iterable[Any], ahead: int = _AHEAD) -> Generator[list[Any]
     thread.start()
     try:
         while True:
-            item, end = _next(waiting, thread)
+            item, end = _next(waiting, thread, interrupted)
             if isinstance(end, StopIteration):
                 return
             if end is not None:
@@ -151,12 +165,14 @@ def read_ahead(items: Iterable[Any], ahead: int = _AHEAD) -> Generator[list[Any]
         thread.join(timeout=1.0)
 
 
-def _next(waiting: "queue.Queue[T]", thread: threading.Thread) -> T:
-    """Return the next item; RuntimeError if the thread is gone without leaving one."""
+def _next(waiting: "queue.Queue[Item]", thread: threading.Thread, interrupted: Callable[[], bool]) -> Item:
+    """Return the next item, or the end if interrupted; RuntimeError if the thread is gone without leaving one."""
     while True:
         try:
-            return waiting.get(timeout=1.0)
+            return waiting.get(timeout=0.2)
         except queue.Empty:
+            if interrupted():
+                return None, StopIteration()
             if not thread.is_alive() and waiting.empty():
                 raise RuntimeError("the thread that reads batches has ended without a word") from None
 

@@ -128,7 +128,8 @@ class Trainer:
             A loss of a batch above this counts as diverged, as NaN does.
         recoveries : int
             How often a run whose loss diverges goes back to the last point known to be good, at most some 50 steps
-            before, and on with half the learning rate, with a warning.
+            before, and on with half the learning rate, with a warning. That point is also what is kept in a checkpoint
+            if the run is interrupted.
 
         Raises
         ------
@@ -148,15 +149,13 @@ class Trainer:
         epochs, batch_size = whole("epochs", epochs, 0), whole("batch_size", batch_size, 1)
         recovery = Recovery(whole("recoveries", recoveries, 0), loss_limit)
         data, split = (x, t, sample_weight), (validation_data, validation_split)
-        batches, validation = to_train(
-            self.network, *data, *split, epochs=epochs, batch_size=batch_size, shuffle=shuffle
-        )
+        options = {"again": epochs > 1 or recoveries > 0, "shuffle": shuffle}
+        batches, validation = to_train(self.network, *data, *split, batch_size=batch_size, **options)
         if resume and checkpoint is None:
             raise ValueError("fit needs a checkpoint folder to resume from")
         self.history, self.validates = History(), validation is not None
         watchers = list(callbacks)
         recording = Recording(self, watchers, recovery, batches.about, checkpoint, whole("every", every, 1))
-        bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
         with recording.locked():
             if not resume:
                 recording.check_new()
@@ -164,6 +163,7 @@ class Trainer:
                 watcher.on_start(self)
             state = recording.resumed() if resume else RunState(0, 0)
             step = self._step = training_step(self.network, self.optimizer, self._step, self.compile)
+            bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
             with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported():
                 loop = Loop(self, step, batches, validation, watchers, recording, recovery, bar, interruption)
                 try:

@@ -145,6 +145,7 @@ def test_numbers_are_learnt_and_predicted_in_their_own_units(run: Run, plane: Pa
     assert b"<svg" in (tmp_path / "curve.svg").read_bytes()[:2000]
 
 
+@pytest.mark.filterwarnings("ignore:no sample to train on has the labels")
 def test_whole_numbers_are_classes_unless_told(run: Run, tmp_path: Path) -> None:
     (tmp_path / "years.csv").write_text("\n".join(f"{i},{1900 + 2 * i}" for i in range(60)))
     assert "60 classes" in run("train years.csv --epochs 1").out
@@ -199,7 +200,9 @@ def test_a_loss_that_is_not_finite_leaves_the_saved_network_as_it_was(run: Run, 
     (tmp_path / "net.safetensors").write_bytes(b"the best one")
     result = run("train digits --quiet --optimizer sgd --lr 1e30 --save net.safetensors")
     assert (result.status, result.out) == (1, "")
-    assert result.err == ("portable-nn: the loss became NaN or infinite in epoch 1: try --lr lower than 1e+30\n")
+    assert re.fullmatch(
+        r"portable-nn: the loss became NaN or infinite at step \d of epoch 1: try --lr lower than 1e\+30\n", result.err
+    )
     assert (tmp_path / "net.safetensors").read_bytes() == b"the best one"
 
 

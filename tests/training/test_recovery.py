@@ -46,6 +46,7 @@ def test_a_rate_that_is_too_high_is_halved_until_it_works(xp):
     assert history["loss"][-1] < 1e-3  # the noise has 1e-4
     assert len(history["loss"]) == 60
     assert history["lr"][-1] == trainer.optimizer.lr
+    assert max(history["lr"]) < 1.0  # the rate of the steps that count
 
 
 def late(step):
@@ -63,12 +64,27 @@ def test_it_goes_back_to_the_last_look_not_to_the_epochs_beginning():
     assert trainer.optimizer.steps == 160
 
 
-def test_an_update_that_went_wrong_just_before_a_look_is_not_gone_back_to():
-    trainer = pnn.Trainer(linear(), pnn.SGD(lambda step: 1e6 if step == 49 else 0.05))
+@pytest.mark.parametrize(
+    ("samples", "bad"), [(320, 49), (320, 79), (320, 129), (320, 159), (200, 49), (200, 99), (200, 149)]
+)
+def test_an_update_that_went_wrong_just_before_a_mark_is_not_gone_back_to(samples, bad, xp):
+    # 80 steps an epoch and a look after 50 of them; or 50, where the look and the end of the epoch are one point.
+    steps = samples // 4
+    trainer = pnn.Trainer(linear(xp), pnn.SGD(lambda step: 1e6 if step == bad else 0.05))
     with told() as messages:
-        history = fit(trainer, epochs=1, recoveries=3, loss_limit=1e3)
-    assert ["at step 51 of epoch 1: going on from step 50" in message for message in messages] == [True]
-    assert history["loss"][0] < 10
+        history = fit(trainer, X[:samples], T[:samples], epochs=5, recoveries=3, loss_limit=1e3)
+    assert len(messages) == 1
+    assert max(history["loss"]) < 10
+    assert trainer.optimizer.steps == 5 * steps  # so that a schedule ends where it should
+
+
+def test_weights_that_are_bad_only_in_validation_are_left_too():
+    trainer = pnn.Trainer(linear(), pnn.SGD(lambda step: 1e25 if step == 49 else 0.05))
+    with told() as messages:
+        history = fit(trainer, X[:200], T[:200], epochs=3, recoveries=3, validation_data=(X, T))
+    assert len(messages) == 1
+    assert max(history["val_loss"]) < 100
+    assert trainer.optimizer.steps == 150
 
 
 def test_when_no_recovery_is_left_the_good_weights_stay():
@@ -141,11 +157,29 @@ def test_an_interrupted_run_with_recoveries_ends_with_the_same_bits(stop, kept, 
         ({"recoveries": -1}, "recoveries to be a whole number of at least 0, got -1"),
         ({"recoveries": 1.5}, "recoveries to be a whole number of at least 0, got 1.5"),
         ({"loss_limit": math.nan}, "needs a number as loss_limit, got nan"),
+        ({"loss_limit": "5"}, "needs a number as loss_limit, got '5'"),
     ],
 )
 def test_bad_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         fit(pnn.Trainer(linear()), **options)
+
+
+class Remembers(pnn.Callback):
+    """Keeps its memory in one list and one array, written in place."""
+
+    def on_start(self, trainer):
+        self.epochs, self.sums = [], np.zeros(1)
+
+    def on_epoch(self, trainer, epoch, record):
+        self.epochs.append(epoch)
+        self.sums += epoch
+
+    def state(self):
+        return self.epochs, [self.sums]
+
+    def restore(self, trainer, numbers, arrays):
+        self.epochs, self.sums = numbers, np.array(arrays[0])
 
 
 class Fails(pnn.Callback):
@@ -165,16 +199,18 @@ def test_an_error_in_a_callback_leaves_a_checkpoint_with_the_epochs_steps(error,
         return pnn.Trainer(linear(), pnn.Adam(pnn.ReduceOnPlateau(0.01, patience=0)))
 
     def callbacks(epoch):
-        return [pnn.EarlyStopping(monitor="loss", patience=99, restore_best=False), Fails(epoch, error)]
+        return [pnn.EarlyStopping(monitor="loss", patience=99, restore_best=False), memory, Fails(epoch, error)]
 
-    whole = trainer()
+    memory, whole = Remembers(), trainer()
     fit(whole, epochs=6, callbacks=callbacks(0))
+    assert memory.epochs == [1, 2, 3, 4, 5, 6]
     with pytest.raises(error):
         fit(trainer(), epochs=6, callbacks=callbacks(4), checkpoint=tmp_path, every=100)
     state = Checkpoints(tmp_path).newest()
     assert (state.epoch, state.step) == (3, 80)
     goes_on = trainer()
     fit(goes_on, epochs=6, callbacks=callbacks(0), checkpoint=tmp_path, every=100, resume=True)
+    assert (memory.epochs, memory.sums.tolist()) == ([1, 2, 3, 4, 5, 6], [21.0])
     assert goes_on.history["loss"] == whole.history["loss"]
     assert goes_on.history["lr"] == whole.history["lr"]
     for a, b in zip(goes_on.network.arrays(), whole.network.arrays(), strict=True):
@@ -188,10 +224,35 @@ def test_an_error_while_validating_leaves_one_too(tmp_path):
 
     with pytest.raises(OSError, match="gone") as raised:
         fit(pnn.Trainer(linear()), epochs=2, checkpoint=tmp_path, validation_data=failing)
-    assert raised.value.__notes__ == ["in batch 1 of epoch 1", "while evaluating"]
+    assert raised.value.__notes__ == ["in batch 1", "while evaluating"]
     assert (state := Checkpoints(tmp_path).newest()).step == 80
     assert state.epoch == 0
     goes_on, whole = pnn.Trainer(linear()), pnn.Trainer(linear())
     fit(goes_on, epochs=2, checkpoint=tmp_path, resume=True, validation_data=[(X, T)])
     fit(whole, epochs=2, validation_data=(X, T))
     assert goes_on.history["loss"] == whole.history["loss"]
+
+
+def test_infinite_weights_are_no_checkpoint(tmp_path):
+    def source(epoch):
+        yield from [(X[i : i + 4], T[i : i + 4]) for i in range(0, 40, 4)]
+        raise OSError("gone")
+
+    trainer = pnn.Trainer(linear(), pnn.SGD(lambda step: 1e30 * 1e30 if step == 9 else 0.05))
+    with pytest.raises(OSError, match="gone"):
+        trainer.fit(source, epochs=1, progress=False, checkpoint=tmp_path)
+    assert not Checkpoints(tmp_path).paths()
+
+
+def test_an_error_in_the_data_is_not_hidden_by_one_of_the_disk(tmp_path, monkeypatch):
+    def source(epoch):
+        yield X, T
+        raise EOFError("no more")
+
+    def full(*arguments, **options):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Checkpoints, "write", full)
+    with pytest.raises(EOFError, match="no more") as raised:
+        pnn.Trainer(linear()).fit(source, epochs=1, progress=False, checkpoint=tmp_path)
+    assert str(raised.value.__context__) == "no space left"

@@ -8,6 +8,7 @@ import pytest
 
 import portable_nn as pnn
 from portable_nn.errors import MissingExtraError
+from portable_nn.training.batches import Batches
 from portable_nn.training.compiled_step import CompiledStep
 from portable_nn.training.planned_step import PlannedStep
 from portable_nn.training.step import training_step
@@ -99,6 +100,22 @@ def test_a_bad_loss_among_joined_steps_is_found_and_undone(batches):
         trainer.fit(x, t, batch_size=20, epochs=1, shuffle=False, progress=False)
     for array, value in zip(net.parameters.values(), before, strict=True):
         np.testing.assert_array_equal(pnn.to_numpy(array), value)
+
+
+@pytest.mark.parametrize("skip", [0, 1, 3, 4, 5, 6, 7])  # where a run stopped whose steps were not joined
+def test_joined_steps_begin_anywhere(skip):
+    needs("jax")
+    ends = []
+    for joined in (4, 1):
+        net = network("jax")
+        step = training_step(net, pnn.SGD(0.1))
+        step.steps_in_a_call = lambda size, joined=joined: joined
+        data = [net.place.asarray(X), *net.criterion.targets((130, 3), T, net.place, None)]
+        batches = Batches(data, 20, shuffle=True, seed=0)
+        assert sum(done.samples for done in step.over(batches, 1, skip)) == max(0, 130 - 20 * skip)
+        ends.append([pnn.to_numpy(array) for array in net.arrays()])
+    for one, two in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
 
 
 def test_numpy_compiles_by_itself_only_large_networks(monkeypatch):

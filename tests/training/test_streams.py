@@ -119,7 +119,7 @@ def test_an_error_in_the_thread_reaches_the_caller(at, tmp_path):
     net = network()
     with pytest.raises(OSError, match="the disk is gone") as raised:
         fit(net, source, checkpoint=tmp_path)
-    place = "at the beginning of epoch 2" if at == 0 else "in batch 3 of epoch 2"
+    place = "before the first batch of epoch 2" if at == 0 else "in batch 3 of epoch 2"
     assert raised.value.__notes__ == [place]
     assert any(frame.name == "source" for frame in raised.traceback)
     state = Checkpoints(tmp_path).newest()
@@ -182,7 +182,7 @@ BAD = {
     "NaN": ([(X * np.nan, T)], ValueError, "x needs finite numbers, got nan at [0, 0]"),
     "an array": (X, TypeError, "targets t are needed beside an array x"),
     "a number": (3, TypeError, "an iterable of batches (x, t), or a function of the epoch"),
-    "an iterator": (iter(batches()), ValueError, "an iterator can be gone through only once, but 3 epochs"),
+    "an iterator": (iter(batches()), ValueError, "an iterator can be gone through only once, but every"),
 }
 
 
@@ -191,10 +191,12 @@ def test_bad_batches_are_refused_before_the_first_step(kind, tmp_path):
     source, error, message = BAD[kind]
     net = network()
     before = weights(net)
+    trainer = pnn.Trainer(net)
     with pytest.raises(error) as raised:
-        fit(net, source, checkpoint=tmp_path)
+        trainer.fit(source, epochs=3, progress=False, checkpoint=tmp_path)
     assert message in str(raised.value)
     assert weights(net) == before
+    assert trainer.epochs == 0
     assert not Checkpoints(tmp_path).paths()
 
 
@@ -204,7 +206,8 @@ def test_bad_batches_are_refused_before_the_first_step(kind, tmp_path):
         ({"sample_weight": WEIGHT}, "brings its weights itself"),
         ({"validation_split": 0.1}, "cannot be split"),
         ({"validation_data": 3}, "an iterable of batches"),
-        ({"validation_data": iter(batches())}, "only once, but 3 epochs"),
+        ({"validation_data": iter(batches())}, "only once, but every epoch and recovery"),
+        ({"epochs": 1, "recoveries": 1, "validation_data": iter(batches())}, "only once, but every epoch and recovery"),
     ],
 )
 def test_what_does_not_go_with_batches(options, message):
@@ -236,6 +239,67 @@ def test_an_interrupted_run_goes_on_within_an_epoch_of_batches(tmp_path):
     resumed = fit(goes_on, lambda epoch: batches(), checkpoint=tmp_path, resume=True)
     assert resumed["loss"] == fit(whole, batches())["loss"]
     assert weights(goes_on) == weights(whole)
+
+
+def test_fewer_batches_than_were_done_before_are_an_error(tmp_path):
+    def failing(epoch):
+        yield from batches()[:4]
+        raise EOFError
+
+    with pytest.raises(EOFError):
+        fit(network(), failing, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="4 batches of this epoch were done before, but the iterable gives only 3 now"):
+        fit(network(), lambda epoch: batches()[:3], checkpoint=tmp_path, resume=True)
+
+
+def test_an_iterable_may_fill_the_same_memory_again():
+    x, t = np.empty((16, 4), "float32"), np.empty(16, int)
+
+    def reusing(epoch):
+        for batch_x, batch_t in batches()[:5]:
+            x[:], t[:] = batch_x, batch_t
+            yield x, t
+
+    reused, fresh = network(), network()
+    fit(reused, reusing)
+    fit(fresh, batches()[:5])
+    assert weights(reused) == weights(fresh)
+
+
+def test_ctrl_c_does_not_wait_for_a_batch_that_does_not_come(tmp_path):
+    released = threading.Event()
+
+    def source(epoch):
+        yield from batches()[:4]
+        time.sleep(0.1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        released.wait(20)
+
+    started = time.monotonic()
+    history = fit(network(), source, checkpoint=tmp_path)
+    assert time.monotonic() - started < 5
+    released.set()
+    assert history.stopped == "interrupted in epoch 1"
+    assert Checkpoints(tmp_path).newest().step == 4
+
+
+def test_a_torch_dataloader_trains_a_network_on_torch():
+    torch = pytest.importorskip("torch")
+    data = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(T))
+    loaded, whole = network("torch"), network("torch")
+    fit(loaded, torch.utils.data.DataLoader(data, batch_size=16))
+    fit(whole, batches())
+    assert weights(loaded) == weights(whole)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_the_bar_of_a_resumed_run_ends_at_its_end(streamed, tmp_path, capsys):
+    data = (batches(),) if streamed else (X, T)
+    for epochs in (1, 3):
+        pnn.Trainer(network()).fit(*data, epochs=epochs, checkpoint=tmp_path, resume=True)
+    shown = capsys.readouterr().err
+    assert "epoch 3/3: 100%" in shown
+    assert "270/270" in shown
 
 
 # Memory-mapped arrays.

@@ -21,8 +21,8 @@ from sklearn.utils import shuffle
 from portable_nn.adapters.sklearn.batches import OrderedBatches, SparseBatches
 from portable_nn.adapters.sklearn.problem import PenalizedNetwork
 from portable_nn.adapters.sklearn.solvers import Solver, solver_of
-from portable_nn.arrays import to_numpy
-from portable_nn.training.base_step import TrainingStep, copies
+from portable_nn.arrays import copies, to_numpy
+from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.batches import take
 from portable_nn.training.metrics import RunningLoss
 from portable_nn.training.progress import Progress
