@@ -67,7 +67,7 @@ class Loop:
         """Train for what is left of an epoch, and record it; return whether training goes on."""
         started, optimizer = time.perf_counter(), self.trainer.optimizer
         self.trainer.epochs += 1
-        lr, scale = state.numbers.get("lr", optimizer.lr), optimizer.lr_scale
+        rate = float(state.numbers.get("rate", optimizer.schedule(optimizer.steps)))
         running = RunningLoss(self.trainer.network.criterion, self.recovery.limit)
         if state.step:
             running.restore(state.numbers["running"])
@@ -78,14 +78,14 @@ class Loop:
             record = {"loss": running.read()}
             if not running.first_bad:
                 if not whole:
-                    self._cut_short(epoch, running, lr)
+                    self._cut_short(epoch, running, rate)
                     return False
-                with self._kept(lambda: self.recording.within(epoch - 1, running, lr)):
+                with self._kept(lambda: self.recording.within(epoch - 1, running, rate)):
                     record |= self._validate()
                 if math.isfinite(record.get("val_loss", 0.0)) and self.step.is_finite():
                     break
             self.recovery.go_back(self.step, running, epoch)
-        self._record(epoch, record | {"lr": lr * optimizer.lr_scale / scale}, running, started)
+        self._record(epoch, record | {"lr": rate * optimizer.lr_scale}, running, rate, started)
         goes_on = not (last or self.trainer.history.stopped)
         self.recording.epoch_done(epoch, record.get("val_loss", record["loss"]), last=not goes_on)
         return goes_on
@@ -113,14 +113,14 @@ class Loop:
                     self.recovery.mark_within(self.step, running)
         return self.batches.error is None and not self.interruption.asked
 
-    def _cut_short(self, epoch: int, running: RunningLoss, lr: float) -> None:
+    def _cut_short(self, epoch: int, running: RunningLoss, rate: float) -> None:
         """End training within an epoch, with a checkpoint if anything was done: interrupted, or by an error in data."""
         error = self.batches.error
         if self.recording.on:
             self.recovery.rewind(self.step, running)
         try:
             if (running.batches or epoch > 1) and self.step.is_finite():
-                self.recording.write(self.recording.within(epoch - 1, running, lr))
+                self.recording.write(self.recording.within(epoch - 1, running, rate))
         finally:
             self.trainer.epochs -= not running.batches
             if error is not None:
@@ -132,11 +132,11 @@ class Loop:
             return {}
         return {f"val_{name}": value for name, value in evaluate(self.trainer.network, self.validation).items()}
 
-    def _record(self, epoch: int, record: dict[str, float], running: RunningLoss, started: float) -> None:
+    def _record(self, epoch: int, record: dict[str, float], running: RunningLoss, rate: float, started: float) -> None:
         """Tell the schedule, the callbacks and the history of an epoch."""
         trainer = self.trainer
         record["seconds"] = time.perf_counter() - started
-        before = self.recording.within(epoch - 1, running, record["lr"])
+        before = self.recording.within(epoch - 1, running, rate)
         with self._kept(lambda: before):
             observe(trainer.optimizer.schedule, record.get("val_loss", record["loss"]))
             for watcher in self.watchers:

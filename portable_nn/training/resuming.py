@@ -111,15 +111,15 @@ class Recording:
             best, self._best = value < self._best, min(self._best, value)
             self._files.write(self._state(epoch, 0, self._trainer.epochs), best=best)
 
-    def within(self, epochs: int, running: RunningLoss, lr: float) -> RunState | None:
-        """Return a checkpoint within the epoch that follows as many, and that began with the rate `lr`.
+    def within(self, epochs: int, running: RunningLoss, rate: float) -> RunState | None:
+        """Return a checkpoint within the epoch that follows as many, and that began with the schedule at `rate`.
 
         It is to be written before the next step, if it is; None without a folder.
         """
         if self._files is None:
             return None
         state = self._state(epochs, running.batches, self._trainer.epochs - 1)
-        state.numbers |= {"running": running.state(), "lr": lr}
+        state.numbers |= {"running": running.state(), "rate": rate}
         return state
 
     def write(self, state: RunState | None) -> None:

@@ -123,7 +123,7 @@ def test_dropout_and_adam_go_back_too(xp):
     assert net.stream.position == 5 * 80
 
 
-@pytest.mark.parametrize(("stop", "kept"), [(30, 0), (50, 50), (66, 50), (79, 50)])
+@pytest.mark.parametrize(("stop", "kept"), [(30, 0), (50, 50), (66, 50), (77, 50), (79, 50)])
 def test_an_interrupted_run_with_recoveries_ends_with_the_same_bits(stop, kept, tmp_path):
     def run(folder, stop=None, resume=False):
         trainer, stops = pnn.Trainer(linear(), pnn.SGD(late)), [stop]
@@ -146,6 +146,7 @@ def test_an_interrupted_run_with_recoveries_ends_with_the_same_bits(stop, kept, 
     goes_on, more = run(tmp_path / "parts", resume=True)
     assert messages + more == whole_messages
     assert goes_on.history["loss"] == whole.history["loss"]
+    assert goes_on.history["lr"] == whole.history["lr"]
     assert goes_on.optimizer.lr == whole.optimizer.lr
     for a, b in zip(goes_on.network.arrays(), whole.network.arrays(), strict=True):
         np.testing.assert_array_equal(a, b)
