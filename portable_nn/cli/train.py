@@ -9,7 +9,7 @@ from argparse import Namespace
 from portable_nn import layers, optimizers
 from portable_nn.arrays import BACKENDS, FLOATING_DTYPES, Place, move, namespace, to_numpy
 from portable_nn.cli.arguments import column, count, fraction, natural, output_file, positive, share, size
-from portable_nn.cli.console import Commands, say
+from portable_nn.cli.console import Commands, Parser, say
 from portable_nn.cli.samples import SETS, Samples, load_samples
 from portable_nn.cli.scaling import Scaling, fold_inputs, fold_outputs
 from portable_nn.cli.scores import confusions, r_squared
@@ -67,6 +67,22 @@ def add_to(commands: Commands) -> None:
     group.add_argument("--activation", choices=_ACTIVATIONS, default="relu", help="(default: relu)")
     rate = "after each hidden layer (default: 0.2)"
     group.add_argument("--dropout", type=share, default=0.2, metavar="RATE", help=rate)
+    _add_training(parser)
+    group = parser.add_argument_group("place")
+    group.add_argument("--backend", choices=BACKENDS, default="numpy", help="(default: numpy)")
+    group.add_argument("--device", help="such as cpu or cuda:0 (default: the backend's own)")
+    group.add_argument("--dtype", choices=FLOATING_DTYPES, default="float32", help="(default: float32)")
+    group = parser.add_argument_group("output")
+    group.add_argument("--save", type=output_file(".safetensors"), metavar="NET.safetensors", help="keep the network")
+    kept = "write checkpoints of the run, after every epoch"
+    group.add_argument("--checkpoint", metavar="FOLDER", help=kept)
+    group.add_argument("--resume", action="store_true", help="go on from the newest checkpoint, if there is one")
+    curves = "draw loss and accuracy by epoch"
+    group.add_argument("--plot", type=output_file(".png", ".svg", ".pdf"), metavar="FILE.png", help=curves)
+    group.add_argument("--quiet", action="store_true", help="no progress, no table")
+
+
+def _add_training(parser: Parser) -> None:
     group = parser.add_argument_group("training")
     group.add_argument("--optimizer", choices=_OPTIMIZERS, default="adam", help="(default: adam)")
     rates = ", ".join(f"{name} {lr:g}" for name, (_, lr) in _OPTIMIZERS.items())
@@ -77,27 +93,10 @@ def add_to(commands: Commands) -> None:
     group.add_argument("--epochs", type=count, metavar="N", help=epochs)
     decides = "decides weights, order of batches and dropout, not the test samples (default: 0)"
     group.add_argument("--seed", type=natural, default=0, metavar="N", help=decides)
-    back = "times to go back and on with half the rate if the loss becomes NaN or infinite (default: 0)"
-    group.add_argument(
-        "--loss-limit",
-        type=positive,
-        default=math.inf,
-        metavar="LOSS",
-        help="a batch's loss above this counts as infinite",
-    )
+    limit = "a loss of a batch above this counts as infinite"
+    group.add_argument("--loss-limit", type=positive, default=math.inf, metavar="LOSS", help=limit)
+    back = "how often to go back and on with half the rate if the loss becomes NaN or infinite (default: 0)"
     group.add_argument("--recoveries", type=natural, default=0, metavar="N", help=back)
-    group = parser.add_argument_group("place")
-    group.add_argument("--backend", choices=BACKENDS, default="numpy", help="(default: numpy)")
-    group.add_argument("--device", help="such as cpu or cuda:0 (default: the backend's own)")
-    group.add_argument("--dtype", choices=FLOATING_DTYPES, default="float32", help="(default: float32)")
-    group = parser.add_argument_group("output")
-    group.add_argument("--save", type=output_file(".safetensors"), metavar="NET.safetensors", help="keep the network")
-    curves = "draw loss and accuracy by epoch"
-    kept = "write checkpoints of the run, after every epoch"
-    group.add_argument("--checkpoint", metavar="FOLDER", help=kept)
-    group.add_argument("--resume", action="store_true", help="go on from the newest checkpoint, if there is one")
-    group.add_argument("--plot", type=output_file(".png", ".svg", ".pdf"), metavar="FILE.png", help=curves)
-    group.add_argument("--quiet", action="store_true", help="no progress, no table")
 
 
 def train(options: Namespace) -> int:

@@ -98,8 +98,9 @@ class Trainer:
             memory (`numpy.load(..., mmap_mode="r")`): it is read once to look for NaN, and then batch by batch.
 
             Without t: an iterable of batches (x, t) or (x, t, sample_weight), gone through from its beginning every
-            epoch, or a function of the epoch (1, 2, ...) that returns one. A thread reads the next batches while the
-            network trains. The iterable decides on sizes and order, so `batch_size` and `shuffle` mean nothing then.
+            epoch, or a function of the epoch (1, 2, ..., as the attribute `epochs` counts; 0 to validate) that returns
+            one. A thread reads the next batches while the network trains. The iterable decides on sizes and order, so
+            `batch_size` and `shuffle` mean nothing then.
         t : array
             Targets as the loss needs them. They are moved and cast at once.
         epochs : int
@@ -134,9 +135,9 @@ class Trainer:
         Raises
         ------
         ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
-            If an argument does not fit, x has NaN or infinities, or the folder has checkpoints of another run, or of
-            this one without `resume`. Nothing is changed then. If a later batch of an iterable does not fit, the steps
-            before it are done.
+            If an argument does not fit, x is on the CPU and has NaN or infinities, or the folder has checkpoints of
+            another run, or of this one without `resume`. Nothing is changed then. If a later batch of an iterable does
+            not fit, the steps before it are done.
         CheckpointError
             If there are checkpoints, but all are damaged, or another process trains in the folder.
         OSError
