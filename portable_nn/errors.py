@@ -54,4 +54,4 @@ class CheckpointError(ValueError):
 
 
 class DivergenceError(ArithmeticError):
-    """The training loss became NaN or infinite."""
+    """The training loss, the validation loss or a parameter became NaN or infinite, or a loss exceeded its limit."""

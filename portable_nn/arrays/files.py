@@ -100,10 +100,10 @@ def _write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o666 & ~_UMASK)  # noqa: PTH101  (a name, as mkstemp gave it)
-        os.replace(name, path)  # noqa: PTH105
+        os.replace(name, path)  # noqa: PTH105  (likewise)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
+            os.unlink(name)  # noqa: PTH108  (likewise)
         raise
     _sync_folder(path.parent)
 

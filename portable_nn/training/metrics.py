@@ -27,9 +27,10 @@ def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, floa
     running = RunningLoss(criterion)
     correct: list[Any] = []
     answers = 0
-    for x, t, *_ in batches.epoch(0):
+    for x, t, weight in batches.epoch(0):
         y, _ = network.forward_walk(run, params, network.inputs(x))
-        running.add(criterion.forward_pass(run, {}, y, t)[0], criterion.total_weight(run, t))
+        loss, _ = criterion.forward_pass(run, {}, y, t, weight)
+        running.add(loss, criterion.total_weight(run, t, weight))
         if criterion.counts_correct is not None:
             correct.append(getattr(run.kernels, criterion.counts_correct)(y, t))
             answers += criterion.answers(y.shape)

@@ -39,6 +39,7 @@ class Recovery:
     """
 
     def __init__(self, allowed: int, limit: float):
+        # Callers may pass anything, whatever is declared.
         if not isinstance(limit, int | float) or math.isnan(limit):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"fit needs a number as loss_limit, got {limit!r}")
         self.allowed, self.limit = allowed, limit

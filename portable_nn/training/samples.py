@@ -54,6 +54,7 @@ def check_finite(name: str, x: Any) -> None:
 
 def parts(thing: Any) -> Sequence[Any]:
     """Return a tuple or list as it is, and nothing for all else."""
+    # What a tuple of anything holds is unknown, and may be.
     return thing if isinstance(thing, tuple | list) else ()  # pyright: ignore[reportUnknownVariableType]
 
 

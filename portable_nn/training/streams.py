@@ -12,7 +12,7 @@ from portable_nn.training.samples import check_finite, checked, parts
 
 __all__ = ["BatchStream", "read_ahead"]
 
-Item = tuple[Any, BaseException | None]
+_Item = tuple[Any, BaseException | None]
 """A batch, or what ended the thread: StopIteration if there are no more."""
 
 _AHEAD = 2
@@ -72,9 +72,9 @@ class BatchStream:
                 samples += batch[0].shape[0] if is_array(batch[0]) and batch[0].ndim else 0
                 if count > skip:
                     yield checked(self._network, *batch)
-            if count <= skip and not self.interrupted():
+            if not self.interrupted():
                 _refuse_too_few(count, skip)
-            self.samples = samples
+                self.samples = samples
         except Exception as error:  # whatever it is, the caller gets it
             place = f"in batch {count}" if count else "before the first batch"
             error.add_note(f"{place} of epoch {number}" if number else place)
@@ -134,7 +134,7 @@ def read_ahead(items: Iterable[Any], interrupted: Callable[[], bool] = lambda: F
     What is raised in the thread is raised here, in its place. When the generator is closed, or ends because it was
     `interrupted` while it waited, the thread ends at the latest after the item that it is waiting for.
     """
-    waiting: queue.Queue[Item] = queue.Queue(_AHEAD)
+    waiting: queue.Queue[_Item] = queue.Queue(_AHEAD)
     closed = threading.Event()
 
     def read() -> None:
@@ -165,7 +165,7 @@ def read_ahead(items: Iterable[Any], interrupted: Callable[[], bool] = lambda: F
         thread.join(timeout=1.0)
 
 
-def _next(waiting: "queue.Queue[Item]", thread: threading.Thread, interrupted: Callable[[], bool]) -> Item:
+def _next(waiting: "queue.Queue[_Item]", thread: threading.Thread, interrupted: Callable[[], bool]) -> _Item:
     """Return the next item, or the end if interrupted; RuntimeError if the thread is gone without leaving one."""
     while True:
         try:

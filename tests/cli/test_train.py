@@ -145,6 +145,7 @@ def test_numbers_are_learnt_and_predicted_in_their_own_units(run: Run, plane: Pa
     assert b"<svg" in (tmp_path / "curve.svg").read_bytes()[:2000]
 
 
+# Each of its years has one line, so those kept for the test are not trained on.
 @pytest.mark.filterwarnings("ignore:no sample to train on has the labels")
 def test_whole_numbers_are_classes_unless_told(run: Run, tmp_path: Path) -> None:
     (tmp_path / "years.csv").write_text("\n".join(f"{i},{1900 + 2 * i}" for i in range(60)))
@@ -206,6 +207,7 @@ def test_a_loss_that_is_not_finite_leaves_the_saved_network_as_it_was(run: Run, 
     assert (tmp_path / "net.safetensors").read_bytes() == b"the best one"
 
 
+# Shown as they are to users, not raised as in the other tests.
 @pytest.mark.filterwarnings("default")
 def test_recoveries_lower_the_rate_until_training_works(run: Run) -> None:
     result = run("train --optimizer sgd --lr 3000 --epochs 2 --quiet --recoveries 30 --loss-limit 10")

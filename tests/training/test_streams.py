@@ -92,6 +92,15 @@ def test_evaluate_takes_batches_too():
     assert trainer.evaluate(batches()) == pytest.approx(trainer.evaluate(X, T), rel=1e-6)
 
 
+def test_weights_count_when_batches_are_evaluated():
+    net = network()
+    y = net.predict(X).astype(float)
+    losses = np.log(np.exp(y).sum(axis=1)) - y[np.arange(90), T]
+    scores = pnn.Trainer(net).evaluate(batches(16, X, T, WEIGHT))
+    assert scores["loss"] == pytest.approx((WEIGHT * losses).sum() / WEIGHT.sum(), rel=1e-5)
+    assert scores["accuracy"] == (y.argmax(axis=1) == T).mean()
+
+
 def test_the_thread_reads_while_the_network_trains():
     log = []
 
