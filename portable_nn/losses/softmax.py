@@ -72,10 +72,9 @@ class SoftmaxWithLoss(Loss):
 
     def total_weight(self, run: Run, t: Any, weight: Any = None) -> Any:
         """Return the number of samples, or the sum of their weights times those of their classes."""
-        class_weight = self._class_weight(run)
-        if class_weight is None:
+        if self.class_weight is None:
             return super().total_weight(run, t, weight)
-        share = run.kernels.class_share(t, class_weight)
+        share = run.kernels.class_share(t, self._class_weight(run))
         return run.kernels.total(share if weight is None else run.kernels.multiply(share, weight))
 
     def _class_weight(self, run: Run) -> Any:

@@ -1,7 +1,8 @@
 """What all training steps have in common: from a batch to updated parameters, again and again."""
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from portable_nn.arrays import copies
@@ -13,7 +14,13 @@ from portable_nn.random import Key
 from portable_nn.training.batches import Batches
 from portable_nn.training.streams import BatchStream
 
-__all__ = ["Done", "Snapshot", "TrainingStep", "made_for"]
+__all__ = ["LOOK_EVERY", "Done", "Snapshot", "TrainingStep", "made_for"]
+
+LOOK_EVERY = 50
+"""Steps of an epoch between two looks at the losses; each look waits for the device."""
+
+_SECONDS = 0.05
+"""How long nothing is heard of steps at most, if one does not take longer."""
 
 Snapshot = tuple[list[Any], Slots, int]
 """The arrays of a network and an optimizer, and the number of updates made."""
@@ -27,21 +34,21 @@ def made_for(network: Network, optimizer: Optimizer) -> tuple[Any, ...]:
 
 
 class Done(NamedTuple):
-    """What one or several steps have done.
+    """What some steps have done.
 
     Attributes
     ----------
-    losses : array, 0-d or of shape (S,)
+    losses : array of shape (S,), or list of S 0-d arrays
         Of each step, on its device.
-    weights : number or array, 0-d or of shape (S,)
-        What a mean over the batch divides by: see `Loss.total_weight`.
-    steps, samples : int
+    weights : array of shape (S,), or list of S numbers or 0-d arrays
+        What a mean over each batch divides by: see `Loss.total_weight`.
+    rows : list of S int
+        How many samples each batch had.
     """
 
     losses: Any
     weights: Any
-    steps: int
-    samples: int
+    rows: list[int]
 
 
 class TrainingStep(ABC):
@@ -72,16 +79,30 @@ class TrainingStep(ABC):
     def _next_key(self) -> Key:
         return self.network.next_key() if self.network.is_random else (0, 0)
 
-    def over(self, batches: Batches | BatchStream, epoch: int, skip: int = 0) -> Generator[Done]:
-        """Take the steps of an epoch after the first `skip`, and yield what was done.
+    def over(
+        self,
+        batches: Batches | BatchStream,
+        epoch: int,
+        skip: int = 0,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Generator[Done]:
+        """Take the steps of an epoch after the first `skip`, and yield what was done since it was yielded last.
 
-        All of a batch but x is at the network's place.
+        That is at steps which `LOOK_EVERY` divides, after some time, when it is `interrupted`, and at the end. All of a
+        batch but x is at the network's place.
         """
         run, criterion = self.network.run(), self.network.criterion
-        for x, t, weight in batches.epoch(epoch, skip):
-            loss = self(self.network.inputs(x), t, weight)
-            yield Done(loss, criterion.total_weight(run, t, weight), 1, x.shape[0])
+        done, since = Done([], [], []), time.perf_counter()
+        for number, (x, t, weight) in enumerate(batches.epoch(epoch, skip), skip + 1):
+            done.losses.append(self(self.network.inputs(x), t, weight))
+            done.weights.append(criterion.total_weight(run, t, weight))
+            done.rows.append(x.shape[0])
             del x, t, weight  # the next batch may get their memory, still warm
+            if number % LOOK_EVERY == 0 or time.perf_counter() - since > _SECONDS or interrupted():
+                yield done
+                done, since = Done([], [], []), time.perf_counter()
+        if done.rows:
+            yield done
 
     def snapshot(self) -> Snapshot:
         """Return the arrays of network and optimizer and the number of updates made, and go on with copies."""

@@ -64,10 +64,16 @@ class CompiledStep(TrainingStep):
         parameters = sum(math.prod(array.shape) for array in self.network.arrays())
         return max(1, min(_STEPS, _WORK // (6 * parameters * batch_size + 1))) if self._joins else 1
 
-    def over(self, batches: Batches | BatchStream, epoch: int, skip: int = 0) -> Generator[Done]:
+    def over(
+        self,
+        batches: Batches | BatchStream,
+        epoch: int,
+        skip: int = 0,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Generator[Done]:
         """Take the steps of an epoch after the first `skip`: as many in each call as suits, the rest one by one."""
         if not isinstance(batches, Batches) or (count := self._steps_in_a_call_for(batches)) == 1:
-            yield from super().over(batches, epoch, skip)
+            yield from super().over(batches, epoch, skip, interrupted)
             return
         order, size, alone = batches.order(epoch), count * batches.batch_size, batches.batch_size
         first, together = skip * alone, batches.samples // size * size
@@ -101,7 +107,7 @@ class CompiledStep(TrainingStep):
             numbers,
         )
         self._take(params, slots)
-        return Done(losses, weights, orders.shape[0], orders.size)
+        return Done(losses, weights, [orders.shape[1]] * orders.shape[0])
 
     def _advance(self, x: Any, t: Any, weight: Any, key: Key) -> Any:
         params, slots, (loss, _) = self._step(

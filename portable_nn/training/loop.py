@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from portable_nn.checkpoints import RunState
 from portable_nn.schedules import observe
-from portable_nn.training.base_step import TrainingStep
+from portable_nn.training.base_step import LOOK_EVERY, TrainingStep
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.interruption import Interruption
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from portable_nn.training.trainer import Trainer
 
 __all__ = ["Loop"]
-
-_LOOK_EVERY = 50
-"""Steps between two looks at the loss; each look waits for the device."""
 
 
 @dataclass
@@ -55,7 +52,7 @@ class Loop:
             What a callback or an iterable of batches has raised.
         """
         if isinstance(self.batches, BatchStream):
-            self.batches.interrupted = lambda: self.interruption.asked
+            self.batches.interrupted = self._interrupted
         for epoch in range(state.epoch + 1, epochs + 1):
             samples = self.batches.samples
             self.bar.begin(f"epoch {epoch}/{epochs}", samples and epochs * samples)
@@ -100,13 +97,13 @@ class Loop:
 
         Return whether these were all: not if training is interrupted, or losses or data are bad.
         """
-        with closing(self.step.over(self.batches, self.trainer.epochs, running.batches)) as steps:
+        with closing(self.step.over(self.batches, self.trainer.epochs, running.batches, self._interrupted)) as steps:
             for done in steps:
                 before = running.batches
-                running.add(done.losses, done.weights, done.steps)
-                self.bar.advance(done.samples)
+                running.add(done.losses, done.weights)
+                self.bar.advance(sum(done.rows))
                 # At fixed steps, so that a run that goes on from a checkpoint looks when it would have looked.
-                if before // _LOOK_EVERY < running.batches // _LOOK_EVERY or self.interruption.asked:
+                if before // LOOK_EVERY < running.batches // LOOK_EVERY or self.interruption.asked:
                     self.bar.show({"loss": running.read()})
                     if running.first_bad or self.interruption.asked:
                         return isinstance(self.batches, Batches) and running.batches == len(self.batches)
@@ -126,6 +123,9 @@ class Loop:
             if error is not None:
                 raise error
         self.trainer.stop(f"interrupted in epoch {epoch}")
+
+    def _interrupted(self) -> bool:
+        return self.interruption.asked
 
     def _validate(self) -> dict[str, float]:
         if self.validation is None:

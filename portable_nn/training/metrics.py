@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from portable_nn.arrays import Array, namespace_of, to_numpy
+from portable_nn.arrays import Array, is_array, namespace_of, to_numpy
 from portable_nn.losses import Loss
 from portable_nn.networks import Network
 from portable_nn.training.batches import Batches, cuts
@@ -30,7 +30,7 @@ def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, floa
     for x, t, weight in batches.epoch(0):
         y, _ = network.forward_walk(run, params, network.inputs(x))
         loss, _ = criterion.forward_pass(run, {}, y, t, weight)
-        running.add(loss, criterion.total_weight(run, t, weight))
+        running.add([loss], [criterion.total_weight(run, t, weight)])
         if criterion.counts_correct is not None:
             correct.append(getattr(run.kernels, criterion.counts_correct)(y, t))
             answers += criterion.answers(y.shape)
@@ -63,10 +63,10 @@ class RunningLoss:
         self._total = self._weight = 0.0
         self.batches = self._read = self.first_bad = 0
 
-    def add(self, losses: Any, weights: Any, batches: int = 1) -> None:
-        """Add the loss of a batch and its weight, as `Loss.total_weight` returns it; those of several as vectors."""
+    def add(self, losses: Any, weights: Any) -> None:
+        """Add the losses of batches, and their weights as `Loss.total_weight` returns them: lists, or 1-d arrays."""
         self._pending.append((losses, weights))
-        self.batches += batches
+        self.batches += len(weights)
 
     def state(self) -> list[float]:
         """Return what was added so far, for a checkpoint; this waits for the device."""
@@ -81,9 +81,8 @@ class RunningLoss:
 
     def read(self) -> float:
         """Return the loss so far; this waits for the device."""
-        for pair in self._pending:
-            losses, weights = map(_numbers, pair)
-            for value, weight in zip(losses, weights * len(losses) if len(weights) == 1 else weights, strict=True):
+        for losses, weights in self._pending:
+            for value, weight in zip(_numbers(losses), _numbers(weights), strict=True):
                 self._read += 1
                 if not self.first_bad and not (math.isfinite(value) and value <= self._limit):
                     self.first_bad = self._read
@@ -95,5 +94,5 @@ class RunningLoss:
 
 
 def _numbers(values: Any) -> list[float]:
-    """Return a number, or a 0-d or 1-d array, as a list of numbers."""
-    return [float(values)] if not getattr(values, "ndim", 0) else to_numpy(values).tolist()
+    """Return a list of numbers or 0-d arrays, or a 1-d array, as a list of numbers."""
+    return to_numpy(values).tolist() if is_array(values) else [float(value) for value in values]

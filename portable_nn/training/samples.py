@@ -15,8 +15,8 @@ from portable_nn.training.batches import cuts
 
 __all__ = ["check_finite", "checked", "parts", "split", "whole"]
 
-_BLOCK = 2**18
-"""Elements that are looked at in one go: few enough for a cache, and for the memory of what is larger than memory."""
+_BLOCK = 2**22
+"""Elements that are looked at in one go: few enough for the memory of what is larger than memory."""
 
 
 def whole(name: str, number: int, least: int) -> int:

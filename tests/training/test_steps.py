@@ -73,7 +73,7 @@ def test_the_portable_steps_are_steps_one_after_the_other():
     assert isinstance(step, CompiledStep)
     x, t = net.place.asarray(X), net.place.asarray(T, net.place.index_dtype)
     done = step.take([x, t, None], np.arange(60).reshape(3, 20))
-    assert (done.steps, done.samples, optimizer.steps) == (3, 60, 3)
+    assert (done.rows, optimizer.steps) == ([20, 20, 20], 3)
     again = network("array_api_strict")
     one = training_step(again, pnn.SGD(0.1))
     losses = [float(one(x[i : i + 20, :], t[i : i + 20])) for i in (0, 20, 40)]
@@ -112,7 +112,7 @@ def test_joined_steps_begin_anywhere(skip):
         step.steps_in_a_call = lambda size, joined=joined: joined
         data = [net.place.asarray(X), *net.criterion.targets((130, 3), T, net.place, None)]
         batches = Batches(data, 20, shuffle=True, seed=0)
-        assert sum(done.samples for done in step.over(batches, 1, skip)) == max(0, 130 - 20 * skip)
+        assert sum(sum(done.rows) for done in step.over(batches, 1, skip)) == max(0, 130 - 20 * skip)
         ends.append([pnn.to_numpy(array) for array in net.arrays()])
     for one, two in zip(*ends, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)

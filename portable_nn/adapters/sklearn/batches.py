@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from portable_nn.arrays import Place
-from portable_nn.training.base_step import Done
 from portable_nn.training.batches import Batches, cuts, take
 
 __all__ = ["OrderedBatches", "SparseBatches"]
@@ -31,10 +30,6 @@ class OrderedBatches(Batches):
     def order(self, number: int) -> Any:
         """Return the order, whatever the epoch."""
         return self.current
-
-    def rows_of(self, done: Done) -> Any:
-        """Return the number of rows of each step: what scikit-learn weighs its loss by."""
-        return done.samples if done.steps == 1 else np.full(done.steps, done.samples / done.steps)
 
 
 class SparseBatches(OrderedBatches):

@@ -118,8 +118,8 @@ class Descent:
                 bar.begin(f"epoch {epoch}/{epochs}")
                 running = RunningLoss(step.network.criterion)
                 for done in step.over(batches, epoch):
-                    running.add(done.losses, batches.rows_of(done), done.steps)
-                    bar.advance(done.samples)
+                    running.add(done.losses, done.rows)  # scikit-learn weighs losses by rows
+                    bar.advance(sum(done.rows))
                 self._take_over()
                 self.n_iter_, self.loss_ = epoch, running.read()
                 self.t_ += samples

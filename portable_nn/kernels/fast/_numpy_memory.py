@@ -55,7 +55,7 @@ def rows(x: _Array, indices: _Array, out: _Out = None) -> _Array:
         out[...] = x[indices]
         return out
     # Any mode but "raise", under which NumPy fills another array first; the indices are ours.
-    return np.take(x, indices, 0, out, mode="clip")
+    return x.take(indices, 0, out, "clip")
 
 
 def _memory(size: int, dtype: Any) -> _Array:

@@ -70,13 +70,15 @@ def add_scaled(a: _Array, b: _Array, factor: Any, out: _Out = None) -> _Array:
 
 
 def all_finite(x: _Array) -> Any:
-    """Return whether no element is NaN or infinite: then the sum of squares would be, which is faster to tell.
+    """Return whether no element is NaN or infinite: a product of one half of them with the other tells it fastest.
 
-    It is, too, if a square overflows; hence the second look.
+    Memory is read at two places then. A product overflows at times where no element is infinite; hence the second look.
     """
     vector = x.ravel("K")
+    half = vector.size // 2
     with np.errstate(all="ignore"):
-        return np.isfinite(np.dot(vector, vector)) or np.isfinite(x).all()
+        total = np.dot(vector[:half], vector[half : 2 * half]) + vector[2 * half :].sum()
+        return np.isfinite(total) or np.isfinite(x).all()
 
 
 def half_squares(W: _Array) -> Any:
