@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -76,35 +77,46 @@ def test_the_limit_makes_every_product_that_a_step_needs(workload, monkeypatch):
     from benchmarks.contestants import limit
 
     monkeypatch.setattr(limit, "_SECONDS", 1e-5)
-    products = limit._products(workload)
+    batch = workload.data()[0][: workload.batch]
+    products = [(product.left(batch), product.right) for product in limit._products(workload)]
     assert sum(a.shape[0] * a.shape[1] * b.shape[1] for a, b in products) == workload.multiplications
     runner = prepared("limit", workload)
-    assert len(runner.calls) == len(products) + (workload.optimizer is not None)
+    assert {len(calls) for calls in itertools.islice(runner.steps, 3)} == {
+        len(products) + (workload.optimizer is not None)
+    }
     runner.run(2)
     assert runner.curve(20) == []
 
 
+def test_the_limit_reads_every_batch_where_it_lies(monkeypatch):
+    from benchmarks.contestants import limit
+
+    monkeypatch.setattr(limit, "_SECONDS", 1e-5)
+    workload = dataclasses.replace(SGD, optimizer=None)
+    results = []
+    laid = limit._laid
+    monkeypatch.setattr(limit, "_laid", lambda *given: results.append(laid(*given)) or results[-1])
+    x, (product, *_) = workload.data()[0], limit._products(workload)
+    runner = limit.prepare(workload)
+    first = [matrix for matrix in results if matrix.shape == (workload.batch, product.right.shape[1])]
+    for start in range(0, workload.rows, workload.batch):
+        runner.run(1)
+        expected = x[start : start + workload.batch] @ product.right
+        assert any(np.allclose(matrix, expected, rtol=1e-5) for matrix in first)
+
+
 @pytest.mark.parametrize("blocks", [1, 2, 3])
-def test_each_way_of_multiplying_gives_the_whole_product(blocks):
+@pytest.mark.parametrize("by_rows", [True, False])
+@pytest.mark.parametrize("orders", ["CCC", "FCF", "CFC", "KFF"])
+def test_each_way_of_multiplying_gives_the_whole_product(orders, by_rows, blocks):
     from benchmarks.contestants import limit
 
     a, b = np.random.default_rng(0).random((2, 6, 6), dtype=np.float32)
-    for orders in ("CCC", "FCF", "CFC", "FFF"):
-        ways = limit._ways(a, b, tuple(orders), blocks)
-        assert len(ways) == (1 if blocks == 1 else 2)
-        for way in ways:
-            out = written_by(way)
-            way()
-            np.testing.assert_allclose(out, a @ b, rtol=1e-5)
-
-
-def written_by(way):
-    """Return the whole array that a way writes: `out` itself, or what its blocks are views of."""
-    held = dict(zip(way.__code__.co_freevars, (cell.cell_contents for cell in way.__closure__), strict=True))
-    if "out" in held:
-        return held["out"]
-    block = held["pairs"][0][3]
-    return block if block.base is None else block.base
+    way = limit.Way(tuple(orders), blocks, by_rows)
+    matrices = way.matrices(a, b)
+    assert matrices[2].ctypes.data % 64 == 0
+    way.call(*matrices)()
+    np.testing.assert_allclose(matrices[2], a @ b, rtol=1e-5)
 
 
 def test_workloads_give_the_same_numbers_again():

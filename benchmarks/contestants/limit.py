@@ -1,12 +1,14 @@
-"""What no step on this BLAS goes below: its matrix products, and one pass over what the optimizer reads and writes.
+"""What no step on NumPy's BLAS goes below: its matrix products, and one pass over what the optimizer reads and writes.
 
 Each product goes into an array that is there already, in the fastest of all layouts of its three matrices and of some
-cuts into blocks of rows or columns, which are tried out first. The pass is a copy.
+cuts into blocks of rows or columns, which are tried out first. Only the batches are read as they lie, and where: in the
+data. The pass is a copy.
 """
 
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,18 +26,17 @@ _WORDS = {"sgd": 3, "adam": 7}  # read and written a parameter: p, g and p; p, g
 
 
 class Calls:
-    """Makes the calls of a step."""
+    """Makes the calls of each step."""
 
     stride = 1
 
-    def __init__(self, calls: list[Call]):
-        self.calls = calls
+    def __init__(self, steps: list[list[Call]]):
+        self.steps = itertools.cycle(steps)
 
     @np.errstate(invalid="ignore")
     def run(self, steps: int) -> None:
         """Take steps."""
-        calls = self.calls
-        for _ in range(steps):
+        for calls in itertools.islice(self.steps, steps):
             for call in calls:
                 call()
 
@@ -46,51 +47,99 @@ class Calls:
 
 def prepare(workload: Workload) -> Calls:
     """Return the runner."""
-    calls = [_fastest(*product) for product in _products(workload)]
+    data = workload.data()[0]
+    batches = [data[cut] for cut in itertools.islice(workload.cuts(), workload.batches)]
+    steps: list[list[Call]] = [[] for _ in batches]
+    for product in _products(workload):
+        way = _fastest(product.left(batches[0]), product.right, product.orders)
+        a, b, out = way.matrices(product.left(batches[0]), product.right)
+        for step, batch in zip(steps, batches, strict=True):
+            step.append(way.call(product.left(batch) if product.of_batch else a, b, out))
     if workload.optimizer:
         words = _WORDS[workload.optimizer] * workload.parameters // 2  # a copy reads and writes each
         source, target = np.ones(words, np.float32), np.ones(words, np.float32)
-        calls.append(lambda: np.copyto(target, source))
-    return Calls(calls)
+        for step in steps:
+            step.append(lambda: np.copyto(target, source))
+    return Calls(steps)
 
 
-def _products(workload: Workload) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the factors of each product: forwards x W; backwards x^T dy, and dy W^T but for the first layer."""
+@dataclass(frozen=True)
+class Product:
+    """A product of two matrices: the left one a function of the batch, which lies as it lies, if it depends on it."""
+
+    left: Callable[[np.ndarray], np.ndarray]
+    right: np.ndarray
+    of_batch: bool = False
+
+    @property
+    def orders(self) -> str:
+        """The layouts that the left factor may have."""
+        return "K" if self.of_batch else "CF"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to multiply: the layouts of the factors and the result, and in how many blocks of its rows or columns."""
+
+    orders: tuple[str, ...]
+    blocks: int
+    by_rows: bool
+
+    def matrices(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the factors so laid, and room for the result."""
+        factors = [m if order == "K" else _laid(m, order) for m, order in zip((a, b), self.orders, strict=False)]
+        return *factors, _laid(np.zeros((a.shape[0], b.shape[1]), np.float32), self.orders[2])
+
+    def call(self, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Call:
+        """Return the call that multiplies them."""
+        if self.by_rows:
+            return _all([(a[cut], b, out[cut]) for cut in _cuts(len(a), self.blocks)])
+        return _all([(a, b[:, cut], out[:, cut]) for cut in _cuts(b.shape[1], self.blocks)])
+
+
+def _products(workload: Workload) -> list[Product]:
+    """Return the products of a step: forwards x W; backwards x^T dy, and dy W^T but for the first layer."""
     rng = np.random.default_rng(0)
 
     def normal(*shape: int) -> np.ndarray:
         return rng.standard_normal(shape, dtype=np.float32)
 
-    inputs = [normal(workload.batch, size) for size in workload.sizes]  # and, in the backward pass, their gradients
     weights = [normal(*shape) for shape in workload.layers]
-    products = list(zip(inputs[:-1], weights, strict=True))
+    hidden = [normal(workload.batch, size) for size in workload.sizes[1:]]  # and, backwards, their gradients
+    products = [Product(lambda x: x, weights[0], of_batch=True)]
+    products += [Product(lambda _, x=x: x, W) for x, W in zip(hidden[:-1], weights[1:], strict=True)]
     if workload.optimizer:
-        products += [(x.T, dy) for x, dy in itertools.pairwise(inputs)]
-        products += [(dy, W.T) for dy, W in zip(inputs[2:], weights[1:], strict=True)]
+        products.append(Product(lambda x: x.T, hidden[0], of_batch=True))
+        products += [Product(lambda _, x=x: x.T, dy) for x, dy in itertools.pairwise(hidden)]
+        products += [Product(lambda _, dy=dy: dy, W.T) for dy, W in zip(hidden[1:], weights[1:], strict=True)]
     return products
 
 
-def _fastest(a: np.ndarray, b: np.ndarray) -> Call:
+def _fastest(a: np.ndarray, b: np.ndarray, orders_of_a: str) -> Way:
     """Return the fastest way to multiply the two."""
-    cut = a.shape[0] * a.shape[1] * b.shape[1] <= _LARGEST_CUT
-    ways = [
-        call
-        for orders in itertools.product("CF", repeat=3)
-        for blocks in (_BLOCKS if cut else (1,))
-        for call in _ways(a, b, orders, blocks)
-    ]
-    times = {way: _seconds(way, 2) for way in ways}
-    best = sorted(ways, key=times.__getitem__)[:5]
-    return min(best, key=lambda way: _seconds(way, 5))
+    counts = _BLOCKS if a.shape[0] * a.shape[1] * b.shape[1] <= _LARGEST_CUT else (1,)
+    calls = {
+        way: way.call(*way.matrices(a, b))
+        for orders in itertools.product(orders_of_a, "CF", "CF")
+        for by_rows in (True, False)
+        for blocks in counts
+        if len(_cuts(len(a) if by_rows else b.shape[1], blocks)) == blocks
+        for way in [Way(orders, blocks, by_rows)]
+    }
+    times = {way: _seconds(call, 2) for way, call in calls.items()}
+    best = sorted(calls, key=times.__getitem__)[:5]
+    return min(best, key=lambda way: _seconds(calls[way], 5))
 
 
-def _ways(a: np.ndarray, b: np.ndarray, orders: tuple[str, ...], blocks: int) -> list[Call]:
-    """Return the ways to multiply in these layouts: as many blocks of rows, or of columns."""
-    a, b = np.asarray(a, order=orders[0]), np.asarray(b, order=orders[1])
-    out = np.empty((a.shape[0], b.shape[1]), np.float32, order=orders[2])
-    rows = [(a[cut], b, out[cut]) for cut in _cuts(len(a), blocks)]
-    columns = [(a, b[:, cut], out[:, cut]) for cut in _cuts(b.shape[1], blocks)]
-    return [_all(parts) for parts in ((rows,) if blocks == 1 else (rows, columns)) if len(parts) == blocks]
+def _laid(matrix: np.ndarray, order: str) -> np.ndarray:
+    """Return a copy by rows or by columns that begins at a cache line, where products are fastest."""
+    line = 64 // matrix.itemsize
+    memory = np.empty(matrix.size + line, matrix.dtype)
+    first = -memory.ctypes.data % 64 // matrix.itemsize
+    vector = memory[first : first + matrix.size]
+    laid = vector.reshape(matrix.shape) if order == "C" else vector.reshape(matrix.shape[::-1]).T
+    laid[...] = matrix
+    return laid
 
 
 def _cuts(length: int, blocks: int) -> list[slice]:
@@ -99,21 +148,17 @@ def _cuts(length: int, blocks: int) -> list[slice]:
 
 
 def _all(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Call:
-    if len(parts) == 1 and _takes(*parts[0]):
-        a, b, out = parts[0]
-        return lambda: np.dot(a, b, out)
-    pairs = [(np.dot if _takes(*part) else np.matmul, *part) for part in parts]
+    # `numpy.dot` costs less a call than `numpy.matmul`, but writes to contiguous memory alone.
+    calls = [(np.dot if part[2].flags.c_contiguous else np.matmul, *part) for part in parts]
+    if len(calls) == 1:
+        product, a, b, out = calls[0]
+        return lambda: product(a, b, out)
 
     def call() -> None:
-        for product, a, b, out in pairs:
+        for product, a, b, out in calls:
             product(a, b, out)
 
     return call
-
-
-def _takes(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
-    """Tell whether `numpy.dot`, which costs less a call than `numpy.matmul`, writes into `out`: only in C order."""
-    return out.flags.c_contiguous
 
 
 @np.errstate(invalid="ignore")  # some kernels of OpenBLAS look at what lies beyond the arrays
