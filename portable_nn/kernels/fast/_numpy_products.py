@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from portable_nn.kernels.fast import _mkl
 from portable_nn.kernels.fast._numpy_memory import empty
 
 __all__ = ["affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "ones"]
@@ -18,6 +19,9 @@ _Out = np.ndarray | None
 
 _SMALL = 1_000_000
 """Multiplications up to which OpenBLAS takes kernels that do not repack the factors first."""
+
+_TINY = 262_144
+"""Multiplications up to which nothing is gained, and OpenBLAS keeps to one thread."""
 
 _LARGE = 5_000_000
 """Multiplications from which on repacking pays, and two threads gain by sharing a product."""
@@ -37,15 +41,15 @@ def _product(a: _Array, b: _Array, out: _Array) -> _Array:
 
     Source of the limits: OpenBLAS, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c.
     """
-    rows, columns = out.shape
-    if not _SMALL < a.size * columns < _LARGE:
+    (rows, columns), inner = out.shape, a.shape[1]
+    multiplications = rows * columns * inner
+    most = _SMALL_OF_DOTS if a.flags.c_contiguous and b.flags.f_contiguous else _SMALL
+    if multiplications <= _SMALL and (rows * columns <= most or multiplications <= _TINY):
         return _whole_product(a, b, out)
     longer, shorter = max(rows, columns), min(rows, columns)
-    size = _SMALL // (shorter * a.shape[1])
-    if a.flags.c_contiguous and b.flags.f_contiguous:
-        size = min(size, _SMALL_OF_DOTS // shorter)
-    if size < max(_LEAST, shorter // 4):
-        return _whole_product(a, b, out)
+    size = min(_SMALL // (shorter * inner), most // shorter)
+    if multiplications >= _LARGE or size < max(_LEAST, shorter // 4):
+        return out if _mkl.product(a, b, out) else _whole_product(a, b, out)
     unit = 16 if size >= 64 else 4  # what the kernels compute at a time; 16 is also a cache line
     size = -(-longer // -(-longer // (size // unit * unit)))  # parts as even as possible
     size += -size % unit
@@ -100,7 +104,11 @@ def affine_gradient_W(dy: _Array, x: _Array, out: _Out = None) -> _Array:
 
 def affine_gradient_b(dy: _Array, out: _Out = None) -> _Array:
     """Return the column sums of dy, as a product with ones: BLAS sums faster than `numpy.sum` along the first axis."""
-    return np.dot(ones(dy.shape[0], dy.dtype), dy, out)
+    row = ones(dy.shape[0], dy.dtype)
+    if dy.size <= _TINY:
+        return np.dot(row, dy, out)
+    total = empty((dy.shape[1],), dy.dtype) if out is None else out
+    return total if _mkl.product(row.reshape(1, -1), dy, total.reshape(1, -1)) else np.dot(row, dy, total)
 
 
 @lru_cache(maxsize=16)
