@@ -18,6 +18,7 @@ _TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 12, 20, 40, 100, 200)
 _MARKS = {
     "ours-numpy": ("o", "#c1121f"),
     "ours-numba": ("h", "#c1121f"),
+    "ours-mkl": ("d", "#c1121f"),
     "ours-torch": ("s", "#c1121f"),
     "ours-jax": ("^", "#c1121f"),
     "ours-cupy": ("D", "#c1121f"),

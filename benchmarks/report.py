@@ -22,7 +22,19 @@ __all__ = ["compared", "machine", "text", "versions", "write"]
 Times = Mapping[str, Mapping[str, list[float]]]
 """Seconds of a step, by workload, contestant and round."""
 
-_PACKAGES = ("portable-nn", "numpy", "torch", "jax", "jaxlib", "cupy", "scikit-learn", "keras", "numba", "tensorflow")
+_PACKAGES = (
+    "portable-nn",
+    "numpy",
+    "torch",
+    "jax",
+    "jaxlib",
+    "cupy",
+    "scikit-learn",
+    "keras",
+    "numba",
+    "mkl",
+    "tensorflow",
+)
 
 
 def compared(times: Mapping[str, list[float]], ours: str, other: str) -> tuple[Ratio, str] | None:

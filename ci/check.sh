@@ -17,7 +17,7 @@ trap 'rm -rf "$scratch"' EXIT
 source ci/steps.sh
 
 install() {
-  python -m pip install -e ".[test,dev]" "pyright[nodejs]"
+  python -m pip install -e ".[test,dev,mkl]" "pyright[nodejs]"
   python --version
 }
 
@@ -63,14 +63,27 @@ END
   PORTABLE_NN_BACKENDS='["numpy"]' python -m pytest -q --tb=short -m "not slow" tests
 }
 
-test_wheel_elsewhere() { # VERSION
-  local python
-  if python=$(find_python "$1"); then
-    step "wheel on Python $1" test_wheel "$python"
-    tested_elsewhere=yes
-  else
-    printf '\n== wheel on Python %s\nnot found here\n' "$1"
-  fi
+# All at once: nothing in them needs more than one core.
+test_wheel_elsewhere() { # VERSION...
+  local version python
+  for version; do
+    if python=$(find_python "$version"); then
+      tested_elsewhere+=("$version")
+      {
+        (set -e && test_wheel "$python")
+        echo $? >"$scratch/$version.status"
+      } >"$scratch/$version.log" 2>&1 &
+    else
+      printf '\n== wheel on Python %s\nnot found here\n' "$version"
+    fi
+  done
+  wait
+  for version in "${tested_elsewhere[@]}"; do step "wheel on Python $version" result "$version"; done
+}
+
+result() { # VERSION: print what its tests printed, and return what they returned
+  cat "$scratch/$1.log"
+  return "$(cat "$scratch/$1.status")"
 }
 
 readme_tests='python -m pip install -e ".[test]" && python -m pytest'
@@ -94,9 +107,9 @@ step "wheel" python -m build --wheel --outdir "$scratch/wheel" .
 step "budgets" python ci/budgets.py "$scratch"/wheel/*.whl
 step "README names the test command" grep -F "$readme_tests" README.md
 step "speed" python -m benchmarks --quick
-tested_elsewhere=
-for version in ${OTHER_PYTHONS-3.12 3.13}; do test_wheel_elsewhere "$version"; done
-[ -n "$tested_elsewhere" ] || step "wheel on this Python" test_wheel python # whose tests run below, too
+tested_elsewhere=()
+test_wheel_elsewhere ${OTHER_PYTHONS-3.12 3.13}
+[ ${#tested_elsewhere[@]} != 0 ] || step "wheel on this Python" test_wheel python # whose tests run below, too
 
 printf '\n== tests, after %d s of checks, of which failed: %s\n' "$SECONDS" "$(IFS=, && echo "${failed[*]:-none}")"
 bash -c "$readme_tests" && [ ${#failed[@]} = 0 ]

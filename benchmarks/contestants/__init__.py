@@ -62,9 +62,12 @@ class Contestant:
         return workload.epochs == (self.kind == "epochs")
 
 
+_NO_MKL = {"PORTABLE_NN_MKL": "0"}
+
 CONTESTANTS = {
-    "ours-numpy": Contestant("ours (NumPy)", "ours", "ours", ("numpy",)),
-    "ours-numba": Contestant("ours (NumPy, numba)", "ours", "ours", ("numpy", "compiled")),
+    "ours-numpy": Contestant("ours (NumPy)", "ours", "ours", ("numpy",), _NO_MKL),
+    "ours-numba": Contestant("ours (NumPy, numba)", "ours", "ours", ("numpy", "compiled"), _NO_MKL),
+    "ours-mkl": Contestant("ours (NumPy, numba, MKL)", "ours", "ours", ("numpy", "compiled, with MKL")),
     "ours-torch": Contestant("ours (PyTorch)", "ours", "ours", ("torch",)),
     "ours-jax": Contestant("ours (JAX)", "ours", "ours", ("jax",)),
     "ours-cupy": Contestant("ours (CuPy)", "ours", "ours", ("cupy",)),

@@ -8,6 +8,7 @@ import portable_nn as pnn
 from benchmarks.contestants.loops import Predicting, Training
 from benchmarks.workloads import Workload
 from portable_nn.errors import BackendError
+from portable_nn.kernels.fast import _mkl
 from portable_nn.training.compiled_step import CompiledStep
 from portable_nn.training.step import training_step
 
@@ -58,13 +59,15 @@ class Joined:
 
 
 def prepare(workload: Workload, backend: str, how: str = "plain") -> Joined | Predicting | Training:
-    """Return the runner on a backend, `plain` or `compiled`.
+    """Return the runner on a backend: `plain`, `compiled` or `compiled, with MKL`.
 
-    ImportError if the backend or a compiler is missing, or if the device does not answer.
+    ImportError if the backend, a compiler or MKL is missing, or if the device does not answer.
     """
-    compiled = how == "compiled"
-    if workload.optimizer is None and compiled:
+    compiled = how.startswith("compiled")
+    if workload.optimizer is None and how == "compiled":
         raise NotImplementedError("only training steps are compiled")
+    if how.endswith("MKL") and _mkl.library() is None:
+        raise ImportError('MKL needs the package mkl: python -m pip install "portable-nn[mkl]"')
     try:
         network = network_of(workload).to(backend)
     except BackendError as error:

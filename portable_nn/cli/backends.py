@@ -1,6 +1,7 @@
 """`portable-nn backends`: which array libraries are installed, and which of their devices answer."""
 
 import importlib
+import importlib.metadata
 import importlib.util
 import re
 import warnings
@@ -23,7 +24,7 @@ def add_to(commands: Commands) -> None:
 
 
 def backends(options: Namespace) -> int:
-    """Print a table of the backends, and below it how to install those that are missing."""
+    """Print a table of the backends, and below it what helps NumPy, and how to install what is missing."""
     rows = [("backend", "version", "devices that answer")]
     missing: list[str] = []
     for name, extra in BACKENDS.items():
@@ -33,9 +34,22 @@ def backends(options: Namespace) -> int:
             rows.append((name, "-", "not installed"))
             missing.append(f'{name}: python -m pip install "portable-nn[{extra}]"{_FURTHER.get(name, "")}')
     say(table(rows))
+    say("\n".join(["", "What makes NumPy faster:", *map(_help, _HELPERS)]))
     if missing:
         say("\n".join(["", "To install what is missing:", *missing]))
     return 0
+
+
+_HELPERS = {"numba": "compiles what takes several passes over memory", "mkl": "multiplies large matrices"}
+
+
+def _help(package: str) -> str:
+    """Return what a package does for NumPy, and its version or how to install it."""
+    try:
+        found = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        found = f'not installed: python -m pip install "portable-nn[{package}]"'
+    return f"{package} {_HELPERS[package]}; {found}"
 
 
 _FURTHER = {"cupy": '  (where CUDA is version 12: "portable-nn[cuda12]")'}

@@ -24,6 +24,18 @@ def test_every_backend_is_listed_with_version_and_devices(run: Run) -> None:
     assert "meta" not in rows["torch"]
 
 
+def test_what_makes_numpy_faster_is_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(package: str) -> str:
+        if package == "mkl":
+            raise importlib.metadata.PackageNotFoundError(package)
+        return "0.99"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    lines = run("backends").out.splitlines()
+    assert "numba compiles what takes several passes over memory; 0.99" in lines
+    assert 'mkl multiplies large matrices; not installed: python -m pip install "portable-nn[mkl]"' in lines
+
+
 def test_what_is_missing_is_listed_with_what_installs_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     missing = ("cupy", "torch")
