@@ -13,7 +13,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$scratch"' EXIT
 source ci/steps.sh
 
 install() {
@@ -63,9 +63,10 @@ END
   PORTABLE_NN_BACKENDS='["numpy"]' python -m pytest -q --tb=short -m "not slow" tests
 }
 
-# All at once: nothing in them needs more than one core.
+# All at once: none of them needs more than one core.
 test_wheel_elsewhere() { # VERSION...
   local version python
+  set -m # without it bash lets what runs in the background ignore Ctrl-C, which tests press
   for version; do
     if python=$(find_python "$version"); then
       tested_elsewhere+=("$version")
@@ -78,6 +79,7 @@ test_wheel_elsewhere() { # VERSION...
     fi
   done
   wait
+  set +m
   for version in "${tested_elsewhere[@]}"; do step "wheel on Python $version" result "$version"; done
 }
 
