@@ -17,11 +17,11 @@ __all__ = ["affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_
 _Array = np.ndarray
 _Out = np.ndarray | None
 
+_TINY = 262_144
+"""Multiplications up to which a product is best left alone, and OpenBLAS keeps to one thread."""
+
 _SMALL = 1_000_000
 """Multiplications up to which OpenBLAS takes kernels that do not repack the factors first."""
-
-_TINY = 262_144
-"""Multiplications up to which nothing is gained, and OpenBLAS keeps to one thread."""
 
 _LARGE = 5_000_000
 """Multiplications from which on repacking pays, and two threads gain by sharing a product."""
@@ -29,11 +29,14 @@ _LARGE = 5_000_000
 _SMALL_OF_DOTS = 1200
 """Elements of the result up to which it does so where both factors lie along the axis that is summed."""
 
+_LONG = 8
+"""How many times as long as the shorter side of the result that axis is at least if such products are worth a cut."""
+
 _MANY = 1024
 """Rows of a result beyond which products go faster by rows."""
 
 _LEAST = 16
-"""Rows or columns, also a quarter of those it does not cut, that a part needs to be worth a call."""
+"""Rows or columns, for other products also a quarter of those not cut, that a part needs to be worth a call."""
 
 
 def _product(a: _Array, b: _Array, out: _Array) -> _Array:
@@ -42,13 +45,14 @@ def _product(a: _Array, b: _Array, out: _Array) -> _Array:
     Source of the limits: OpenBLAS, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c.
     """
     (rows, columns), inner = out.shape, a.shape[1]
-    multiplications = rows * columns * inner
-    most = _SMALL_OF_DOTS if a.flags.c_contiguous and b.flags.f_contiguous else _SMALL
-    if multiplications <= _SMALL and (rows * columns <= most or multiplications <= _TINY):
-        return _whole_product(a, b, out)
     longer, shorter = max(rows, columns), min(rows, columns)
-    size = min(_SMALL // (shorter * inner), most // shorter)
-    if multiplications >= _LARGE or size < max(_LEAST, shorter // 4):
+    multiplications = rows * columns * inner
+    dots = a.flags.c_contiguous and b.flags.f_contiguous and rows * columns > _SMALL_OF_DOTS
+    if multiplications <= (_TINY if dots else _SMALL):
+        return _whole_product(a, b, out)
+    size = min(_SMALL // inner, _SMALL_OF_DOTS if dots else _SMALL) // shorter
+    worth = inner >= _LONG * shorter if dots else size >= shorter // 4
+    if multiplications >= _LARGE or size < _LEAST or not worth:
         return out if _mkl.product(a, b, out) else _whole_product(a, b, out)
     unit = 16 if size >= 64 else 4  # what the kernels compute at a time; 16 is also a cache line
     size = -(-longer // -(-longer // (size // unit * unit)))  # parts as even as possible
@@ -72,19 +76,27 @@ def _whole_product(a: _Array, b: _Array, out: _Array) -> _Array:
     return np.matmul(a, b, out)
 
 
-def _beside(W: _Array, shape: tuple[int, ...]) -> _Array:
-    """Return memory for a matrix: by columns if W is, and if it has not so many rows that columns lie far apart."""
-    return np.empty(shape, W.dtype, order="C" if W.flags.c_contiguous or shape[0] > _MANY else "F")
+def _beside(x: _Array, W: _Array) -> _Array:
+    """Return memory for y = x W, by rows or by columns, where dy will lie likewise.
+
+    Of the products dy W^T and x^T dy, those of middling size are slow where both factors lie along the axis that is
+    summed: where dy and W lie by rows, or x and dy by columns. Large ones are fastest where all lie as W.
+    """
+    (samples, inputs), outputs = x.shape, W.shape[1]
+    multiplications = samples * inputs * outputs
+    rows = W.flags.c_contiguous
+    if _TINY < multiplications < _LARGE:
+        rows = not (rows and x.flags.c_contiguous and outputs < _LONG * min(samples, inputs))
+    return np.empty((samples, outputs), W.dtype, order="C" if rows or samples > _MANY else "F")
 
 
 def affine(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:
-    """Return x W + b, by columns if W is."""
+    """Return x W + b."""
     if x.ndim != 2:
         x = x.reshape(x.shape[0], W.shape[0])
-    if out is None and x.shape[0] == 1:
-        y = np.dot(x, W)  # one row lies both ways
-    else:
-        y = _product(x, W, _beside(W, (x.shape[0], W.shape[1])) if out is None else out)
+    if out is None and x.shape[0] != 1:
+        out = _beside(x, W)
+    y = np.dot(x, W) if out is None else _product(x, W, out)  # one row lies both ways
     return y if b is None else np.add(y, b, y)
 
 
