@@ -9,10 +9,9 @@ import sys
 import tempfile
 import time
 
-from threadpoolctl import threadpool_limits
-
 import portable_nn as pnn
 from benchmarks.contestants.ours import network_of, optimizer_of
+from benchmarks.threads import one_thread
 from benchmarks.workloads import WORKLOADS
 
 WORKLOAD = WORKLOADS["W8-W4"]
@@ -22,7 +21,7 @@ ROUNDS = 7
 def main(folder: str | None) -> None:
     x, t = WORKLOAD.data()
     times: dict[bool, list[float]] = {True: [], False: []}
-    with threadpool_limits(limits=1), tempfile.TemporaryDirectory(dir=folder) as run:
+    with one_thread(), tempfile.TemporaryDirectory(dir=folder) as run:
         trainers = {kept: pnn.Trainer(network_of(WORKLOAD), optimizer_of(WORKLOAD)) for kept in times}
         for i in range(ROUNDS + 1):
             for kept, trainer in trainers.items():

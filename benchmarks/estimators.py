@@ -15,8 +15,8 @@ import numpy as np
 from sklearn import datasets, neural_network
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
+from benchmarks.threads import one_thread
 from portable_nn.adapters.sklearn import MLPClassifier, MLPRegressor
 from portable_nn.kernels.fast import _mkl
 
@@ -96,8 +96,8 @@ def scores() -> Any:
 
 def main() -> None:
     warnings.simplefilter("ignore")  # few epochs are meant
-    blas = "NumPy's BLAS" if _mkl.library() is None else "MKL"  # loaded now, so that the limit holds for it too
-    with threadpool_limits(limits=1):
+    blas = "NumPy's BLAS" if _mkl.library() is None else "MKL"
+    with one_thread():
         print(f"median of {ROUNDS}: ours on {blas}, scikit-learn's, ratio")
         for line in contests():
             print(line, flush=True)

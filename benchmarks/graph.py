@@ -7,9 +7,9 @@ import statistics
 import time
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 import portable_nn as pnn
+from benchmarks.threads import one_thread
 
 ROUNDS = 2000
 
@@ -39,7 +39,7 @@ def main():
     for a, b in zip(through_graph(), by_hand(), strict=True):
         np.testing.assert_array_equal(a, b)
     times = {through_graph: [], by_hand: []}
-    with threadpool_limits(limits=1):
+    with one_thread():
         for _ in range(ROUNDS):
             for function, seconds in times.items():
                 begin = time.perf_counter()

@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 import portable_nn as pnn
+from benchmarks.threads import one_thread
 from portable_nn.errors import BackendError, MissingExtraError
 from portable_nn.kernels import PORTABLE, Donating, Kernels, fast, kernels_for
 from portable_nn.training.compiled_step import pure_step
@@ -232,7 +232,7 @@ def line(backend: str, kernel: str) -> str:
 
 def main() -> None:
     print(f"fast kernels, median of {ROUNDS} in us, portable -> fast, by size; float32, one BLAS thread")
-    with threadpool_limits(limits=1):
+    with one_thread():
         for module in pkgutil.iter_modules(fast.__path__):
             backend = module.name
             if backend.startswith("_"):

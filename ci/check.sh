@@ -13,7 +13,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 scratch=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$scratch"' EXIT
+trap 'for job in $(jobs -p); do kill -- "-$job"; done 2>/dev/null; rm -rf "$scratch"' EXIT
 source ci/steps.sh
 
 install() {
@@ -73,6 +73,7 @@ test_wheel_elsewhere() { # VERSION...
       {
         (set -e && test_wheel "$python")
         echo $? >"$scratch/$version.status"
+        echo "took $SECONDS s since the beginning of all checks"
       } >"$scratch/$version.log" 2>&1 &
     else
       printf '\n== wheel on Python %s\nnot found here\n' "$version"

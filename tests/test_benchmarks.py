@@ -111,12 +111,24 @@ def test_the_limit_reads_every_batch_where_it_lies(monkeypatch):
 def test_each_way_of_multiplying_gives_the_whole_product(orders, by_rows, blocks):
     from benchmarks.contestants import limit
 
-    a, b = np.random.default_rng(0).random((2, 6, 6), dtype=np.float32)
+    a, b = (np.random.default_rng(seed).random((6, 6), dtype=np.float32) for seed in (0, 1))
     way = limit.Way(tuple(orders), blocks, by_rows)
-    matrices = way.matrices(a, b)
-    assert matrices[2].ctypes.data % 64 == 0
-    way.call(*matrices)()
-    np.testing.assert_allclose(matrices[2], a @ b, rtol=1e-5)
+    matrices = limit.Matrices()
+    out = way.room(a, b)
+    way.call(matrices.laid(a, orders[0]), matrices.laid(b, orders[1]), out)()
+    assert out.ctypes.data % 64 == 0
+    np.testing.assert_allclose(out, a @ b, rtol=1e-5)
+
+
+def test_a_matrix_and_its_transpose_share_their_copies():
+    from benchmarks.contestants import limit
+
+    a, matrices = np.random.default_rng(0).random((6, 4), dtype=np.float32), limit.Matrices()
+    for order, other in ("CF", "FC"):
+        np.testing.assert_array_equal(matrices.laid(a, order), a)
+        np.testing.assert_array_equal(matrices.laid(a.T, other), a.T)
+        assert np.shares_memory(matrices.laid(a, order), matrices.laid(a.T, other))
+    assert not np.shares_memory(matrices.laid(a, "C"), matrices.laid(a, "F"))
 
 
 def test_workloads_give_the_same_numbers_again():

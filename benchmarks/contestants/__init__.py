@@ -62,12 +62,12 @@ class Contestant:
         return workload.epochs == (self.kind == "epochs")
 
 
-_NO_MKL = {"PORTABLE_NN_MKL": "0"}
+_MKL, _NO_MKL = ({"PORTABLE_NN_MKL": wanted} for wanted in "10")
 
 CONTESTANTS = {
     "ours-numpy": Contestant("ours (NumPy)", "ours", "ours", ("numpy",), _NO_MKL),
     "ours-numba": Contestant("ours (NumPy, numba)", "ours", "ours", ("numpy", "compiled"), _NO_MKL),
-    "ours-mkl": Contestant("ours (NumPy, numba, MKL)", "ours", "ours", ("numpy", "compiled, with MKL")),
+    "ours-mkl": Contestant("ours (NumPy, numba, MKL)", "ours", "ours", ("numpy", "compiled, with MKL"), _MKL),
     "ours-torch": Contestant("ours (PyTorch)", "ours", "ours", ("torch",)),
     "ours-jax": Contestant("ours (JAX)", "ours", "ours", ("jax",)),
     "ours-cupy": Contestant("ours (CuPy)", "ours", "ours", ("cupy",)),

@@ -1,4 +1,4 @@
-"""What no step on NumPy's BLAS goes below: its matrix products, and one pass over what the optimizer reads and writes.
+"""What a step on NumPy's BLAS cannot do without: its matrix products, and one pass over what the optimizer needs.
 
 Each product goes into an array that is there already, in the fastest of all layouts of its three matrices and of some
 cuts into blocks of rows or columns, which are tried out first. Only the batches are read as they lie, and where: in the
@@ -50,9 +50,11 @@ def prepare(workload: Workload) -> Calls:
     data = workload.data()[0]
     batches = [data[cut] for cut in itertools.islice(workload.cuts(), workload.batches)]
     steps: list[list[Call]] = [[] for _ in batches]
+    matrices = Matrices()
     for product in _products(workload):
-        way = _fastest(product.left(batches[0]), product.right, product.orders)
-        a, b, out = way.matrices(product.left(batches[0]), product.right)
+        a, b = product.left(batches[0]), product.right
+        way = _fastest(a, b, product.orders)
+        a, b, out = matrices.laid(a, way.orders[0]), matrices.laid(b, way.orders[1]), way.room(a, b)
         for step, batch in zip(steps, batches, strict=True):
             step.append(way.call(product.left(batch) if product.of_batch else a, b, out))
     if workload.optimizer:
@@ -61,6 +63,24 @@ def prepare(workload: Workload) -> Calls:
         for step in steps:
             step.append(lambda: np.copyto(target, source))
     return Calls(steps)
+
+
+class Matrices:
+    """Copies of matrices by rows and by columns, one of each: products that share a factor find it in the cache."""
+
+    def __init__(self):
+        self._copies: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
+
+    def laid(self, matrix: np.ndarray, order: str) -> np.ndarray:
+        """Return the matrix by rows ("C") or columns ("F"), which its transpose shares; for "K" itself."""
+        if order == "K":
+            return matrix
+        if matrix.base is not None:  # the transpose of a matrix
+            return self.laid(matrix.base, {"C": "F", "F": "C"}[order]).T
+        key = id(matrix), order
+        if key not in self._copies:
+            self._copies[key] = matrix, _laid(matrix, order)  # the matrix too: its id shall stay its own
+        return self._copies[key][1]
 
 
 @dataclass(frozen=True)
@@ -85,10 +105,9 @@ class Way:
     blocks: int
     by_rows: bool
 
-    def matrices(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the factors so laid, and room for the result."""
-        factors = [m if order == "K" else _laid(m, order) for m, order in zip((a, b), self.orders, strict=False)]
-        return *factors, _laid(np.zeros((a.shape[0], b.shape[1]), np.float32), self.orders[2])
+    def room(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return an array for the result."""
+        return _laid(np.zeros((a.shape[0], b.shape[1]), np.float32), self.orders[2])
 
     def call(self, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Call:
         """Return the call that multiplies them."""
@@ -118,17 +137,21 @@ def _products(workload: Workload) -> list[Product]:
 def _fastest(a: np.ndarray, b: np.ndarray, orders_of_a: str) -> Way:
     """Return the fastest way to multiply the two."""
     counts = _BLOCKS if a.shape[0] * a.shape[1] * b.shape[1] <= _LARGEST_CUT else (1,)
-    calls = {
-        way: way.call(*way.matrices(a, b))
+    ways = [
+        Way(orders, blocks, by_rows)
         for orders in itertools.product(orders_of_a, "CF", "CF")
         for by_rows in (True, False)
         for blocks in counts
-        if len(_cuts(len(a) if by_rows else b.shape[1], blocks)) == blocks
-        for way in [Way(orders, blocks, by_rows)]
-    }
-    times = {way: _seconds(call, 2) for way, call in calls.items()}
-    best = sorted(calls, key=times.__getitem__)[:5]
-    return min(best, key=lambda way: _seconds(calls[way], 5))
+        if (by_rows or blocks > 1) and len(_cuts(len(a) if by_rows else b.shape[1], blocks)) == blocks
+    ]
+    matrices = Matrices()
+
+    def seconds(way: Way, rounds: int) -> float:
+        factors = matrices.laid(a, way.orders[0]), matrices.laid(b, way.orders[1])
+        return _seconds(way.call(*factors, way.room(a, b)), rounds)
+
+    times = {way: seconds(way, 2) for way in ways}
+    return min(sorted(ways, key=times.__getitem__)[:5], key=lambda way: seconds(way, 5))
 
 
 def _laid(matrix: np.ndarray, order: str) -> np.ndarray:
@@ -148,8 +171,7 @@ def _cuts(length: int, blocks: int) -> list[slice]:
 
 
 def _all(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Call:
-    # `numpy.dot` costs less a call than `numpy.matmul`, but writes to contiguous memory alone.
-    calls = [(np.dot if part[2].flags.c_contiguous else np.matmul, *part) for part in parts]
+    calls = [_product(*part) for part in parts]
     if len(calls) == 1:
         product, a, b, out = calls[0]
         return lambda: product(a, b, out)
@@ -159,6 +181,13 @@ def _all(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Call:
             product(a, b, out)
 
     return call
+
+
+def _product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[Callable[..., Any], np.ndarray, Any, Any]:
+    """Return what to call, and with what: `numpy.dot` costs less than `numpy.matmul`, but wants memory without gaps."""
+    if out.flags.c_contiguous:
+        return np.dot, a, b, out
+    return (np.dot, b.T, a.T, out.T) if out.flags.f_contiguous else (np.matmul, a, b, out)
 
 
 @np.errstate(invalid="ignore")  # some kernels of OpenBLAS look at what lies beyond the arrays

@@ -11,6 +11,7 @@ from typing import Any
 from portable_nn.arrays import BACKENDS, namespace
 from portable_nn.cli.console import Commands, say, table
 from portable_nn.errors import BackendError, MissingExtraError
+from portable_nn.kernels.fast import _mkl
 
 __all__ = ["add_to"]
 
@@ -40,7 +41,10 @@ def backends(options: Namespace) -> int:
     return 0
 
 
-_HELPERS = {"numba": "compiles what takes several passes over memory", "mkl": "multiplies large matrices"}
+_HELPERS = {
+    "numba": "compiles what takes several passes over memory",
+    "mkl": "multiplies large matrices (Linux on x86-64)",
+}
 
 
 def _help(package: str) -> str:
@@ -49,6 +53,9 @@ def _help(package: str) -> str:
         found = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         found = f'not installed: python -m pip install "portable-nn[{package}]"'
+    else:
+        if package == "mkl" and _mkl.library() is None:
+            found += ", but not in use"
     return f"{package} {_HELPERS[package]}; {found}"
 
 

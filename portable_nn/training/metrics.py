@@ -66,7 +66,7 @@ class RunningLoss:
     def add(self, losses: Any, weights: Any) -> None:
         """Add the losses of batches, and their weights as `Loss.total_weight` returns them: lists, or 1-d arrays."""
         self._pending.append((losses, weights))
-        self.batches += len(weights)
+        self.batches += weights.shape[0] if is_array(weights) else len(weights)
 
     def state(self) -> list[float]:
         """Return what was added so far, for a checkpoint; this waits for the device."""

@@ -33,7 +33,10 @@ def test_what_makes_numpy_faster_is_listed(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(importlib.metadata, "version", version)
     lines = run("backends").out.splitlines()
     assert "numba compiles what takes several passes over memory; 0.99" in lines
-    assert 'mkl multiplies large matrices; not installed: python -m pip install "portable-nn[mkl]"' in lines
+    assert (
+        'mkl multiplies large matrices (Linux on x86-64); not installed: python -m pip install "portable-nn[mkl]"'
+        in lines
+    )
 
 
 def test_what_is_missing_is_listed_with_what_installs_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

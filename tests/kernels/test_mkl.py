@@ -20,11 +20,13 @@ def mkl():
 
 @pytest.fixture
 def unknown(monkeypatch):
-    """Forget what was found, before the test and after it."""
-    for function in (_mkl.library, _mkl._gemm):
+    """Forget what was found, before the test and after it, and what the environment says."""
+    monkeypatch.delenv("PORTABLE_NN_MKL", raising=False)
+    functions = _mkl.library, _mkl._gemm
+    for function in functions:
         function.cache_clear()
     yield monkeypatch
-    for function in (_mkl.library, _mkl._gemm):
+    for function in functions:
         function.cache_clear()
 
 
@@ -68,6 +70,7 @@ def test_products_of_parts_are_right_and_stay_within_them(order):
 @pytest.mark.usefixtures("mkl")
 @pytest.mark.parametrize("dtype", EPSILON)
 def test_products_round_alike_wherever_the_matrices_begin(dtype):
+    assert _mkl.library().MKL_CBWR_Get(1) == 2  # MKL_CBWR_AUTO, of the branch: what promises it
     a, b = matrices(dtype, (131, 333), (333, 257))
     for orders in itertools.product("CF", repeat=3):
         results = []
@@ -95,10 +98,18 @@ def test_what_mkl_cannot_take_is_left_alone(a, b, out):
     assert not out.any()
 
 
-@pytest.mark.parametrize(("shape", "large"), [((8, 16, 8), 0), ((30, 100, 30), 0), ((300, 784, 1000), 4)])
-def test_large_products_are_left_to_mkl_and_small_ones_are_not(shape, large, monkeypatch):
-    asked = []
-    monkeypatch.setattr(_mkl, "product", lambda a, b, out: asked.append(out.shape))
+@pytest.mark.parametrize(
+    ("shape", "asked"),
+    [
+        ((8, 16, 8), 0),
+        ((100, 50, 100), 0),  # 500,000 multiplications: dy W^T, along rows of both, gets a copy of one
+        ((128, 128, 128), 1),  # 2,097,152: it is not worth a cut
+        ((300, 784, 1000), 4),
+    ],
+)
+def test_large_products_are_left_to_mkl_and_small_ones_are_not(shape, asked, monkeypatch):
+    seen = []
+    monkeypatch.setattr(_mkl, "product", lambda a, b, out: seen.append(out.shape))
     samples, inputs, outputs = shape
     x, W, dy = matrices("float32", (samples, inputs), (inputs, outputs), (samples, outputs))
     for given, due in (  # which are right without MKL, too
@@ -108,7 +119,26 @@ def test_large_products_are_left_to_mkl_and_small_ones_are_not(shape, large, mon
         (_numpy_products.affine_gradient_b(dy), dy.sum(axis=0)),
     ):
         np.testing.assert_allclose(given, due, rtol=1e-3, atol=1e-2)
-    assert len(asked) == large
+    assert len(seen) == asked
+
+
+@pytest.mark.usefixtures("mkl")
+def test_what_does_not_fit_is_numpys_error():
+    x, W = matrices("float32", (100, 600), (300, 300))
+    with pytest.raises(ValueError, match="not aligned"):
+        _numpy_products.affine(x, W, None)
+    a, b, out = matrices("float32", (40, 30), (30, 20), (40, 20))
+    assert not _mkl.product(a, b, out[:39])
+    assert not _mkl.product(a[:, :29], b, out)
+    out.flags.writeable = False
+    before = out.copy()
+    assert not _mkl.product(a, b, out)
+    np.testing.assert_array_equal(out, before)
+
+
+def test_a_version_without_the_functions_is_done_without(unknown):
+    unknown.setattr(_mkl, "library", lambda: object())
+    assert not _mkl.product(*matrices("float32", (4, 3), (3, 5), (4, 5)))
 
 
 def test_without_its_package_or_with_the_variable_there_is_no_mkl(unknown):

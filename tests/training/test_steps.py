@@ -118,6 +118,26 @@ def test_joined_steps_begin_anywhere(skip):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "skip", "interrupted", "told"),
+    [
+        (1e9, 0, False, [50, 50, 30]),
+        (1e9, 20, False, [30, 50, 30]),  # of the epoch, wherever a run goes on
+        (1e9, 0, True, [1] * 130),
+        (-1.0, 0, False, [1] * 130),
+    ],
+)
+def test_steps_are_told_of_at_fixed_ones_after_some_time_and_when_interrupted(
+    seconds, skip, interrupted, told, monkeypatch
+):
+    monkeypatch.setattr("portable_nn.training.base_step._SECONDS", seconds)
+    step, batches = training_step(network(), pnn.SGD(0.1)), Batches([X, T, WEIGHT], 1, shuffle=False, seed=0)
+    groups = list(step.over(batches, 1, skip, lambda: interrupted))
+    assert [len(done.rows) for done in groups] == told
+    assert all(len(done.losses) == len(done.weights) == len(done.rows) for done in groups)
+    np.testing.assert_allclose([float(w) for done in groups for w in done.weights], WEIGHT[skip:], rtol=1e-6)
+
+
 def test_numpy_compiles_by_itself_only_large_networks(monkeypatch):
     needs("numba")
 

@@ -28,9 +28,10 @@ _TYPES: dict[Any, tuple[str, Any]] = {
 
 def product(a: _Array, b: _Array, out: _Array) -> bool:
     """Write a b to `out`, and return True; or do nothing and return False, without MKL or for arrays it cannot take."""
+    fits = (a.shape[0], b.shape[1]) == out.shape and a.shape[1] == b.shape[0] and out.flags.writeable
     if out.strides[0] < out.strides[1]:  # it is the transpose that lies by rows
         a, b, out = b.T, a.T, out.T
-    function = _gemm(out.dtype) if a.dtype == b.dtype == out.dtype else None
+    function = _gemm(out.dtype) if fits and a.dtype == b.dtype == out.dtype else None
     layouts = [_layout(matrix) for matrix in (a, b, out)]
     if function is None or None in layouts or layouts[2][0] != _AS_IT_IS:
         return False
@@ -58,7 +59,9 @@ def _gemm(dtype: Any) -> Any:
     if mkl is None or dtype not in _TYPES:
         return None
     name, number = _TYPES[dtype]
-    function = getattr(mkl, name)
+    function = getattr(mkl, name, None)
+    if function is None:  # an old version
+        return None
     integer, matrix = ctypes.c_int64, (ctypes.c_void_p, ctypes.c_int64)
     function.restype = None
     function.argtypes = [*[ctypes.c_int] * 3, *[integer] * 3, number, *matrix, *matrix, number, *matrix]

@@ -40,7 +40,7 @@ _LEAST = 16
 
 
 def _product(a: _Array, b: _Array, out: _Array) -> _Array:
-    """Return a b in `out`: a middling product as small ones, cut along the longer side of the result.
+    """Return a b in `out`: a middling product as small ones, cut along the longer side of the result; others by MKL.
 
     Source of the limits: OpenBLAS, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c.
     """
@@ -53,6 +53,9 @@ def _product(a: _Array, b: _Array, out: _Array) -> _Array:
     size = min(_SMALL // inner, _SMALL_OF_DOTS if dots else _SMALL) // shorter
     worth = inner >= _LONG * shorter if dots else size >= shorter // 4
     if multiplications >= _LARGE or size < _LEAST or not worth:
+        if multiplications <= _SMALL:  # one copy, and they are no dots any more
+            by_rows = out.flags.c_contiguous
+            return _whole_product(a, b.copy("C"), out) if by_rows else _whole_product(a.copy("F"), b, out)
         return out if _mkl.product(a, b, out) else _whole_product(a, b, out)
     unit = 16 if size >= 64 else 4  # what the kernels compute at a time; 16 is also a cache line
     size = -(-longer // -(-longer // (size // unit * unit)))  # parts as even as possible
@@ -115,7 +118,11 @@ def affine_gradient_W(dy: _Array, x: _Array, out: _Out = None) -> _Array:
 
 
 def affine_gradient_b(dy: _Array, out: _Out = None) -> _Array:
-    """Return the column sums of dy, as a product with ones: BLAS sums faster than `numpy.sum` along the first axis."""
+    """Return the column sums of dy, as a product with ones: BLAS sums faster than `numpy.sum` along the first axis.
+
+    Long sums are left to MKL not for their own sake: OpenBLAS would share them between threads, which then, waiting for
+    more, get in the way of those of MKL.
+    """
     row = ones(dy.shape[0], dy.dtype)
     if dy.size <= _TINY:
         return np.dot(row, dy, out)
