@@ -80,7 +80,7 @@ def _whole_product(a: _Array, b: _Array, out: _Array) -> _Array:
 
 
 def _beside(x: _Array, W: _Array) -> _Array:
-    """Return memory for y = x W, by rows or by columns, where dy will lie likewise.
+    """Return memory for y = x W, by rows or by columns; dy lies likewise, unless it comes from a loss.
 
     Of the products dy W^T and x^T dy, those of middling size are slow where both factors lie along the axis that is
     summed: where dy and W lie by rows, or x and dy by columns. Large ones are fastest where all lie as W.
