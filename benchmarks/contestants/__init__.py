@@ -62,7 +62,7 @@ class Contestant:
         return workload.epochs == (self.kind == "epochs")
 
 
-_MKL, _NO_MKL = ({"PORTABLE_NN_MKL": wanted} for wanted in "10")
+_MKL, _NO_MKL = {"PORTABLE_NN_MKL": "1"}, {"PORTABLE_NN_MKL": "0"}
 
 CONTESTANTS = {
     "ours-numpy": Contestant("ours (NumPy)", "ours", "ours", ("numpy",), _NO_MKL),

@@ -81,6 +81,7 @@ def test_products_round_alike_wherever_the_matrices_begin(dtype):
         assert len(set(results)) == 1
 
 
+@pytest.mark.usefixtures("mkl")
 @pytest.mark.parametrize(
     ("a", "b", "out"),
     [

@@ -71,10 +71,10 @@ def _gemm(dtype: Any) -> Any:
 @cache
 def library() -> Any:
     """Return MKL, ready to be called; None if its package is not installed, or not wanted."""
-    import importlib.metadata  # slow to import, and needed by large networks only
-
     if os.environ.get("PORTABLE_NN_MKL") == "0":
         return None
+    import importlib.metadata  # slow to import, and needed by large networks only
+
     try:
         files = importlib.metadata.files("mkl") or []
     except importlib.metadata.PackageNotFoundError:
