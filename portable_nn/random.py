@@ -8,6 +8,7 @@ Every draw is a function of a seed, a name and a number, never of what was drawn
 import contextlib
 import contextvars
 import operator
+import threading
 import secrets
 import zlib
 from collections.abc import Generator
@@ -61,6 +62,10 @@ def ordered(length: int) -> Any:
     return np.arange(length)
 
 
+_taking = threading.Lock()
+"""Held while a stream counts on: one for all, so that streams can be copied."""
+
+
 class Stream:
     """Keys in a row: the n-th key depends on the seed, the name and n alone.
 
@@ -78,10 +83,12 @@ class Stream:
     def next(self) -> Key:
         """Return the next key."""
         starts = _replay.get()
+        with _taking:
+            position = self.position
+            self.position = position + 1
         if starts is not None:
-            starts.setdefault(self, self.position)
-        words = generator(self.seed, self.name, self.position).integers(-(2**31), 2**31, size=2)
-        self.position += 1
+            starts.setdefault(self, position)
+        words = generator(self.seed, self.name, position).integers(-(2**31), 2**31, size=2)
         return int(words[0]), int(words[1])
 
 

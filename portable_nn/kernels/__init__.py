@@ -1,6 +1,7 @@
 """The maths of the library: functions of arrays, no classes, no state; and plans of which functions to call."""
 
 from portable_nn.kernels._dispatch import PORTABLE_KERNELS, Kernel, Kernels, kernels_for
+from portable_nn.kernels.declarations import declares, is_ours, is_recordable
 from portable_nn.kernels.donation import Donating
 from portable_nn.kernels.plan import Plan
 from portable_nn.kernels.recording import Recorder, UnrecordedError
@@ -14,6 +15,9 @@ __all__ = [
     "Plan",
     "Recorder",
     "UnrecordedError",
+    "declares",
+    "is_ours",
+    "is_recordable",
     "kernels_for",
 ]
 

@@ -105,7 +105,7 @@ class Plan:
         if isinstance(tree, tuple | list):
             parts = "".join(f"{self._text(part)}, " for part in cast("list[Any]", tree))
             return f"({parts})" if isinstance(tree, tuple) else f"[{parts}]"
-        plain = tree is None or isinstance(tree, bool | int | str) or (type(tree) is float and math.isfinite(tree))
+        plain = tree is None or type(tree) in (bool, int, str) or (type(tree) is float and math.isfinite(tree))
         return repr(tree) if plain else self._bound("b", tree)
 
     def _bound(self, letter: str, thing: Any) -> str:
@@ -131,6 +131,7 @@ class _Memory:
         self._recorder, self._calls, self._reuses = recorder, calls, reuses
         self._targets = targets
         self._last = self._last_uses(outputs)
+        self._exposed = _exposed(calls)
         self._owned: dict[Value, Any] = {}  # the memory of each value that a later call may write over
         self._free: list[Any] = []
 
@@ -138,7 +139,7 @@ class _Memory:
         """Yield each call, what to give it as `out`, and the values that nothing needs after it."""
         for i, call in enumerate(self._calls):
             dead = sorted({v for v in _values(call) if self._last[v] == i}, key=lambda value: value.number)
-            out = self._out(call, dead) if takes_out(call.kernel) else None
+            out = self._out(call, dead) if _takes_out(call) else None
             for value in dead:
                 if value in self._owned:
                     self._free.append(self._owned.pop(value))
@@ -154,7 +155,7 @@ class _Memory:
         overwritten = call.arguments[0]
         if (
             call.name in self._recorder.overwrites
-            and call.result not in self._targets
+            and call.result not in {*self._targets, *self._exposed}
             and not (self._reuses and self._last[call.result] == len(self._calls))
             and overwritten in dead
             and overwritten in self._owned
@@ -162,6 +163,8 @@ class _Memory:
         ):
             self._owned[call.result] = self._owned.pop(overwritten)
             return overwritten
+        if call.result in self._exposed and call.result not in self._targets:
+            return None
         if not self._reuses:
             self._owned[call.result] = None
             return None
@@ -171,7 +174,9 @@ class _Memory:
         """Return memory for a value: none for what the caller gets to see."""
         if value in self._targets:
             return self._targets[value]
-        if not isinstance(value, Value) or value in self._recorder.constants or self._last[value] == len(self._calls):
+        if not isinstance(value, Value) or value in self._exposed or value in self._recorder.constants:
+            return None
+        if self._last[value] == len(self._calls):
             return None
         memory = self._recorder.arrays[value]
         if not memory.shape:
@@ -196,9 +201,22 @@ class _Memory:
             needed = max((last.setdefault(value, i) for value in results), default=i)
             for value in leaves(call.arguments):
                 if isinstance(value, Value):
-                    until = i if takes_out(call.kernel) else needed
+                    until = i if _takes_out(call) else needed
                     last[value] = max(last.get(value, until), until)
         return last
+
+
+def _exposed(calls: Sequence[Call]) -> set[Value]:
+    """Return the values that opaque code gets to see, itself or a view: it may keep them, so their memory is theirs."""
+    exposed: set[Value] = set()
+    for call in reversed(calls):
+        if call.opaque or (not _takes_out(call) and exposed.intersection(leaves(call.result))):
+            exposed.update(leaf for leaf in leaves(call.arguments) if isinstance(leaf, Value))
+    return exposed
+
+
+def _takes_out(call: Call) -> bool:
+    return not call.opaque and takes_out(call.kernel)
 
 
 def _needed(calls: Sequence[Call], wanted: set[Any]) -> list[Call]:

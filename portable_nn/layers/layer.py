@@ -13,44 +13,13 @@ from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, device_of, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
-from portable_nn.kernels import Kernels, kernels_for
 from portable_nn.layers.parameter import Parameter, Transposed
+from portable_nn.layers.run import Run
 
 __all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "as_tuple", "checked_input", "describe"]
 
 Arrays: TypeAlias = dict[str, Any]
 """The arrays of a layer's parameters, or their gradients, by name."""
-
-
-class Run:
-    """One way through a network: where, with which kernels, in training or not, and with which random key.
-
-    Parameters
-    ----------
-    place : Place
-    kernels : Kernels, optional
-        The place's own by default.
-    training : bool
-        Whether layers such as Dropout act.
-    key : Key, optional
-        Decides the dropout masks; needed in training by layers whose `is_random` is true.
-    """
-
-    def __init__(
-        self, place: Place, kernels: Kernels | None = None, *, training: bool = False, key: random.Key | None = None
-    ):
-        self.place = place
-        self.kernels = kernels_for(place.xp) if kernels is None else kernels
-        self.training = training
-        self._key = key
-        self._draws = 0
-
-    def next_key(self) -> tuple[random.Key, int]:
-        """Return the run's key and a number that no other draw of this run gets."""
-        if self._key is None:
-            raise ValueError("a training run through a random layer needs a key")
-        self._draws += 1
-        return self._key, self._draws
 
 
 class Layer:
@@ -59,6 +28,10 @@ class Layer:
     A layer of your own overrides `forward_pass` and `backward_pass`, declares its parameters in `self.parameters`, and
     overrides `output_shape` where it changes or restricts shapes. `options` names the constructor arguments that a
     saved network must remember; each is an attribute of the same name.
+
+    In a plan, a layer of your own is one call of its pass, made anew with real arrays at every step. A class whose passes
+    call the same kernels in the same order whatever the data, and compute with nothing else, may say `recordable = True`
+    in its own body: then its kernels become part of the plan, and JAX compiles it. `testing.check_layer` tests that.
     """
 
     options: ClassVar[tuple[str, ...]] = ()
@@ -77,12 +50,12 @@ class Layer:
         self._kept: Any = None
         self._stream = random.Stream(0)
 
-    changes: ClassVar[int] = 0
-    """How often an attribute of any layer was replaced: plans made before may be wrong then."""
+    version: int = 0
+    """How often an attribute of the layer was replaced: plans made before may be wrong then."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ and not name.startswith("_") and name not in ("grads", "place"):
-            Layer.changes += 1
+        if name in self.__dict__ and not name.startswith("_") and name not in ("grads", "place", "version"):
+            self.__dict__["version"] = self.version + 1
         super().__setattr__(name, value)
 
     # What a layer does: pure, overridden by every layer with as many inputs and outputs as it has. (Type checkers take

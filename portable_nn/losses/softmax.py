@@ -78,7 +78,7 @@ class SoftmaxWithLoss(Loss):
         return run.kernels.total(share if weight is None else run.kernels.multiply(share, weight))
 
     def _class_weight(self, run: Run) -> Any:
-        return None if self.class_weight is None else run.place.asarray(self.class_weight)
+        return None if self.class_weight is None else run.constant(self.class_weight)
 
     def _scale(self, run: Run, y: Any, t: Any, weight: Any, class_weight: Any) -> Any:
         if weight is None and class_weight is None:

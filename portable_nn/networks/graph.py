@@ -103,6 +103,7 @@ class Graph(Network):
         self.order.finish([node.name for node in nodes])
         self._last_uses = self.order.last_uses()
         super().__init__({step.name: step.layer for step in self.order.steps}, **self._options)
+        self._options = {}  # they hold a device, which not every library can copy
         draw(self._layers, self.place, self.seed)
 
     # Running it, as a formula.
@@ -235,7 +236,7 @@ class Graph(Network):
         tape: list[tuple[Step, Arrays, Any]] = []
         for step in self.order.steps:
             layer_params = self.wiring.layer_params(step.name, run.kernels, params)
-            y, kept = step.layer.forward_pass(run, layer_params, *[values[name] for name in step.inputs])
+            y, kept = run.forward(step.layer, layer_params, *[values[name] for name in step.inputs])
             if run.training:
                 tape.append((step, layer_params, kept))
             if len(step.outputs) == 1:
@@ -261,7 +262,7 @@ class Graph(Network):
             add(name, dout)
         for step, layer_params, kept in reversed(tape):
             dys = [by_value[name] for name in step.outputs]
-            dx, layer_grads = step.layer.backward_pass(run, layer_params, kept, *dys)
+            dx, layer_grads = run.backward(step.layer, layer_params, kept, *dys)
             self.wiring.add_gradients(step.name, run.kernels, grads, layer_grads)
             for i, derivative in zip(step.differentiated, as_tuple(dx), strict=True):
                 by_edge[step.name, i] = derivative
@@ -271,6 +272,10 @@ class Graph(Network):
     def _outputs(self, values: Mapping[str, Any]) -> Any:
         outputs = [values[name] for name in self.order.outputs]
         return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, here or elsewhere, starts without what the last passes left behind.
+        return self.__dict__ | {"values": {}, "gradients": {}, "_tape": None, "_edge_gradients": {}}
 
     def __repr__(self) -> str:
         if self.order.outputs:

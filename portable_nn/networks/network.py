@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from portable_nn import random
-from portable_nn.arrays import Array, Namespace, Place
+from portable_nn.arrays import Array, Namespace, Place, copies
 from portable_nn.errors import ShapeError
-from portable_nn.kernels import kernels_for
+from portable_nn.kernels import is_recordable, kernels_for
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.layer import Arrays, ParameterArrays, checked_input
 from portable_nn.layers.weights import common_place, draw
@@ -46,6 +46,8 @@ class Network:
         Which layer uses which parameter.
     stream : Stream
         Where the random keys of training passes come from; its position is a checkpoint's.
+    identity : object
+        Stands for this network where an optimizer remembers which one it updates; a copy has its own.
     notes : dict
         Anything else that a saved file shall remember, as JSON can say it.
 
@@ -78,6 +80,7 @@ class Network:
         self.stream = random.Stream(self.seed)
         self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
         self._predictor = Predictor(self)
+        self.identity = object()
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Tape]:
         """Return the outputs y for x, and what the backward walk needs: a pure function."""
@@ -114,7 +117,9 @@ class Network:
         ShapeError, DTypeError, NamespaceError
             If x does not fit.
         """
-        return self._predictor(self.inputs(x))
+        given = self.inputs(x)
+        y = self._predictor(given)
+        return copies([y])[0] if y is given else y
 
     def loss(self, x: Array, t: Array, *, sample_weight: Array | None = None, training: bool = False) -> Any:
         """Return the loss on x and targets t, a 0-d array on the network's device.
@@ -233,6 +238,23 @@ class Network:
         return self.loss_function
 
     @property
+    def version(self) -> int:
+        """How often an attribute of a layer or of the loss was replaced."""
+        loss = self.loss_function
+        return sum([layer.version for layer in self._layers.values()], 0 if loss is None else loss.version)
+
+    @property
+    def is_recordable(self) -> bool:
+        """Whether one training pass stands for all: no code of the layers, the loss or the layout is opaque."""
+        return self.has_own_walk and all(is_recordable(type(part)) for part in (*self.layers, self.criterion))
+
+    @property
+    def has_own_walk(self) -> bool:
+        """Whether the layout's walks are this library's, or declared recordable."""
+        walks = (getattr(type(self), name) for name in ("forward_walk", "backward_walk", "loss_and_gradients"))
+        return is_recordable(type(self)) or all(walk.__module__.startswith("portable_nn.") for walk in walks)
+
+    @property
     def is_random(self) -> bool:
         """Whether training passes draw random numbers."""
         return any(layer.is_random for layer in self._layers.values())
@@ -286,8 +308,8 @@ class Network:
     ) -> tuple[Any, list[Any]]:
         """Return the loss and its gradient by each of `params`: a pure function of what `batch` returned."""
         y, tape = self.forward_walk(run, params, x)
-        loss, kept = self.criterion.forward_pass(run, {}, y, t, weight)
-        return loss, self.backward_walk(run, params, tape, self.criterion.gradient(run, kept))
+        loss, kept = run.forward(self.criterion, {}, y, t, weight)
+        return loss, self.backward_walk(run, params, tape, run.gradient(self.criterion, kept))
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self._layers.values()))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
-from portable_nn.layers import Layer, Run
+from portable_nn.layers import Run
 
 if TYPE_CHECKING:
     from portable_nn.networks.network import Network
@@ -28,27 +28,36 @@ class Predictor:
 
     def __call__(self, x: Any) -> Any:
         """Return the raw outputs for x, as `Network.inputs` returns it."""
-        network, key = self._network, (x.shape, Layer.changes)
+        network = self._network
+        key = x.shape, network.version
         plan = self._plans.get(key)
         if plan is not None:
             return plan(network.arrays(), x)
-        if key in self._plans:
-            self._plans[key] = self._plan(x)
-        else:
-            if len(self._plans) >= _PLANS:
-                self._plans = {}
-            self._plans[key] = None
-        return network.forward_walk(network.run(), network.arrays(), x)[0]
+        if key in self._plans and network.has_own_walk:
+            return self._planned(key, x)
+        if len(self._plans) >= _PLANS:
+            self._plans = {}
+        self._plans[key] = None
+        return self._walk(network.arrays(), x)
 
-    def _plan(self, x: Any) -> Callable[..., Any] | None:
-        kernels = kernels_for(self._network.place.xp)
-        recorder = Recorder(kernels)
-        inputs = {"params": recorder.input(self._network.arrays()), "x": recorder.input(x)}
-        run = Run(self._network.place, recorder)
-        try:
-            return kernels.compile_pass(Plan(recorder, inputs, self._network.forward_walk(run, *inputs.values())[0]))
-        except UnrecordedError:
-            return None
+    def _planned(self, key: Any, x: Any) -> Any:
+        """Return the outputs, and keep the plan that would give them."""
+        for trusting in (True, False):
+            kernels = kernels_for(self._network.place.xp)
+            recorder = Recorder(kernels, trusting=trusting)
+            inputs = {"params": recorder.input(self._network.arrays()), "x": recorder.input(x)}
+            try:
+                y, _ = self._network.forward_walk(Run(self._network.place, recorder), *inputs.values())
+                plan = Plan(recorder, inputs, y)
+            except UnrecordedError:
+                continue
+            self._plans[key] = plan if recorder.is_opaque else kernels.compile_pass(plan)
+            return y
+        self._plans[key] = self._walk
+        return self._walk(self._network.arrays(), x)
+
+    def _walk(self, params: list[Any], x: Any) -> Any:
+        return self._network.forward_walk(self._network.run(), params, x)[0]
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_plans": {}}  # plans are functions; a copy makes its own

@@ -21,9 +21,20 @@ Updated: TypeAlias = tuple[Arrays, Slots]
 Numbers: TypeAlias = dict[str, float]
 """What changes from update to update and is known beforehand: the rate, and what is computed from it."""
 
+_MOVING = ("state", "steps", "lr_scale", "schedule", "version")
+"""What changes in training."""
+
 
 class Optimizer:
     """A rule for updating parameters from their gradients.
+
+    An optimizer of your own overrides `rule`, and names its `slots`. The rule is pure: it gets lists with one array a
+    parameter, each in its shape, and what it returns is what happens. Two declarations, each of them only in the class's
+    own body, as a subclass may do something else:
+
+    - `elementwise = True`: every element is updated from itself alone. The rule may then get all parameters as one flat
+      array, which is faster.
+    - `recordable = True`: the rule computes with arrays, kernels and `numbers` alone. Then JAX may compile it.
 
     Parameters
     ----------
@@ -53,6 +64,8 @@ class Optimizer:
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
+    version: int = 0
+    """How often an option was replaced: compiled steps made before may be wrong then."""
 
     def __init__(
         self,
@@ -69,11 +82,36 @@ class Optimizer:
         self.steps = 0
         self.lr_scale = 1.0
         self.state: dict[Any, tuple[Any, ...]] = {}
+        self._network: Any = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__ and not name.startswith("_") and name not in _MOVING:
+            self.__dict__["version"] = self.version + 1
+        super().__setattr__(name, value)
+
+    def belong(self, identity: object) -> None:
+        """Remember from the first update on which network this optimizer updates; `identity` stands for it.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer has updated another network.
+        """
+        if self._network is not None and self._network is not identity and self.steps:
+            raise ValueError(
+                f"this {type(self).__name__} has made {self.steps} updates of another network: a new network needs a new "
+                "optimizer"
+            )
+        self._network = identity
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next update."""
+        """The learning rate of the next update. Assigning a number or a schedule replaces the schedule."""
         return float(self.schedule(self.steps)) * self.lr_scale
+
+    @lr.setter
+    def lr(self, lr: float | Schedule) -> None:
+        self.schedule = as_schedule(lr)
 
     def update(
         self,
@@ -112,8 +150,9 @@ class Optimizer:
             If the optimizer has updated other parameters of the same names.
         """
         for name, p in zip(names, params, strict=True):
-            _check_state(name, p, self.state.get(name, ()))
-        rows = [self.state.get(name) or self._zeros_like(p) for name, p in zip(names, params, strict=True)]
+            if name in self.state:
+                _check_state(name, self.state[name], self.new_slots(p))
+        rows = [self.state.get(name) or self.new_slots(p) for name, p in zip(names, params, strict=True)]
         return [[row[i] for row in rows] for i in range(len(self.slots))]
 
     def numbers(self) -> Numbers:
@@ -141,7 +180,11 @@ class Optimizer:
     def _decayed(self, kernels: Kernels, params: Arrays, grads: Arrays, numbers: Numbers) -> tuple[Arrays, Arrays]:
         return params, kernels.add_l2(grads, params, self.weight_decay)
 
-    def _zeros_like(self, parameter: Any) -> tuple[Any, ...]:
+    def new_slots(self, parameter: Any) -> tuple[Any, ...]:
+        """Return the slots of a parameter before its first update, one array for each name in `slots`: zeros like it.
+
+        An optimizer of your own may begin with others, also of other shapes and data types (unless it is elementwise).
+        """
         return tuple(namespace_of(parameter).zeros_like(parameter) for _ in self.slots)
 
 
@@ -184,9 +227,9 @@ def _check_pair(name: Any, parameter: Any, gradient: Any, first: Any) -> None:
         raise ShapeError(f"the gradient of {name} needs shape {parameter.shape}, got {gradient.shape}")
 
 
-def _check_state(name: Any, parameter: Any, state: tuple[Any, ...]) -> None:
-    for slot in state:
-        before, now = _kind(slot), _kind(parameter)
+def _check_state(name: Any, state: tuple[Any, ...], fresh: tuple[Any, ...]) -> None:
+    for slot, new in zip(state, fresh, strict=True):
+        before, now = _kind(slot), _kind(new)
         if before != now:
             raise ShapeError(
                 f"this optimizer has updated a parameter {name} of {before}, now it gets one of {now}: "

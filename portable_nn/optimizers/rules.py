@@ -14,6 +14,8 @@ __all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSprop"]
 class SGD(Optimizer):
     """p - lr g. Robbins and Monro (1951)."""
 
+    elementwise = True
+
     def __init__(self, lr: float | Schedule = 0.01, **options: Any):
         super().__init__(lr, **options)
 
@@ -28,6 +30,7 @@ class Momentum(Optimizer):
     Torch keeps the rate outside: the same as long as it does not change.
     """
 
+    elementwise = True
     slots = ("velocity",)
     kernel: ClassVar[str] = "momentum"
 
@@ -44,12 +47,14 @@ class Momentum(Optimizer):
 class Nesterov(Momentum):
     """v = momentum v - lr g; p + momentum v - lr g. Sutskever et al. (ICML 2013), in torch's and Keras's variables."""
 
+    elementwise = True
     kernel = "nesterov"
 
 
 class AdaGrad(Optimizer):
     """h + g^2; p - lr g / (sqrt(h) + epsilon), epsilon outside the root as in torch. Duchi et al. (2011)."""
 
+    elementwise = True
     slots = ("square_sum",)
 
     def __init__(self, lr: float | Schedule = 0.01, epsilon: float = 1e-10, **options: Any):
@@ -65,6 +70,7 @@ class AdaGrad(Optimizer):
 class RMSprop(Optimizer):
     """decay h + (1 - decay) g^2; p - lr g / (sqrt(h) + epsilon), as in torch. Tieleman and Hinton (2012)."""
 
+    elementwise = True
     slots = ("square_mean",)
 
     def __init__(self, lr: float | Schedule = 0.01, decay: float = 0.99, epsilon: float = 1e-8, **options: Any):
@@ -86,6 +92,7 @@ class Adam(Optimizer):
     torch.
     """
 
+    elementwise = True
     slots = ("mean", "square_mean")
 
     def __init__(
@@ -141,6 +148,8 @@ class AdamW(Adam):
 
     As in torch, the decay is lr times weight_decay.
     """
+
+    elementwise = True
 
     def __init__(self, lr: float | Schedule = 1e-3, *args: Any, weight_decay: float = 0.01, **options: Any):
         super().__init__(lr, *args, weight_decay=weight_decay, **options)

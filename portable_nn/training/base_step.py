@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 from portable_nn.arrays import copies
 from portable_nn.kernels import kernels_for
-from portable_nn.layers import Layer
 from portable_nn.networks import Network
 from portable_nn.optimizers import Optimizer, Slots
 from portable_nn.random import Key
 from portable_nn.training.batches import Batches
 from portable_nn.training.streams import BatchStream
 
-__all__ = ["LOOK_EVERY", "Done", "Snapshot", "TrainingStep", "made_for"]
+__all__ = ["LOOK_EVERY", "Done", "Snapshot", "TrainingStep", "made_for", "versions"]
 
 LOOK_EVERY = 50
 """Steps of an epoch between two looks at the losses; each look waits for the device."""
@@ -28,9 +27,12 @@ Snapshot = tuple[list[Any], Slots, int]
 
 def made_for(network: Network, optimizer: Optimizer) -> tuple[Any, ...]:
     """Return all that a step may take for granted."""
-    moving = ("schedule", "state", "steps", "lr_scale")
-    options = {name: value for name, value in vars(optimizer).items() if name not in moving}
-    return network, optimizer, network.loss_function, list(network.trainable()), options, Layer.changes
+    return network, optimizer, network.loss_function, list(network.trainable()), versions(network, optimizer)
+
+
+def versions(network: Network, optimizer: Optimizer) -> tuple[int, int]:
+    """Return how often options of the two were replaced."""
+    return network.version, optimizer.version
 
 
 class Done(NamedTuple):
@@ -76,8 +78,8 @@ class TrainingStep(ABC):
         self.optimizer.steps += 1
         return loss
 
-    def _next_key(self) -> Key:
-        return self.network.next_key() if self.network.is_random else (0, 0)
+    def _next_key(self) -> Key | None:
+        return self.network.next_key() if self.network.is_random else None
 
     def over(
         self,
@@ -121,7 +123,7 @@ class TrainingStep(ABC):
         return all(bool(finite(array)) for array in self.network.arrays())
 
     @abstractmethod
-    def _advance(self, x: Any, t: Any, weight: Any, key: Key) -> Any:
+    def _advance(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
         """Update network and optimizer, and return the loss."""
 
     def _take(self, params: list[Any], slots: Slots) -> None:

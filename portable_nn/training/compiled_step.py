@@ -9,7 +9,7 @@ from portable_nn.layers import Run
 from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.random import Key
-from portable_nn.training.base_step import Done, TrainingStep
+from portable_nn.training.base_step import Done, TrainingStep, versions
 from portable_nn.training.batches import Batches
 from portable_nn.training.streams import BatchStream
 
@@ -33,7 +33,7 @@ def pure_step(network: Network, optimizer: Optimizer) -> Callable[..., tuple[lis
     def step(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
-        run = Run(place, kernels, training=True, key=key)
+        run = Run(place, kernels, training=True, key=key if network.is_random else None)
         loss, grads = network.loss_and_gradients(run, params, x, t, weight)
         old, grads = [params[i] for i in trained], [grads[i] for i in trained]
         updated, slots = optimizer.apply(kernels, old, grads, slots, numbers)
@@ -54,10 +54,20 @@ class CompiledStep(TrainingStep):
 
     def __init__(self, network: Network, optimizer: Optimizer, *, compiled: bool = True):
         super().__init__(network, optimizer)
-        kernels = kernels_for(network.place.xp) if compiled else PORTABLE
-        step = pure_step(network, optimizer)
-        self._step, self._steps = kernels.compile_step(step), kernels.compile_steps(step)
-        self._joins = kernels.compile_steps is not PORTABLE.compile_steps
+        self._kernels = kernels_for(network.place.xp) if compiled else PORTABLE
+        self._joins = self._kernels.compile_steps is not PORTABLE.compile_steps
+        self._compile()
+
+    def _compile(self) -> None:
+        self._versions = versions(self.network, self.optimizer)
+        step = pure_step(self.network, self.optimizer)
+        self._step, self._steps = self._kernels.compile_step(step), self._kernels.compile_steps(step)
+
+    def _next_key(self) -> Key:
+        # No None: a compiled function would have to be another one. Without a random layer nothing asks for the key.
+        if versions(self.network, self.optimizer) != self._versions:  # a callback has replaced an option
+            self._compile()
+        return super()._next_key() or (0, 0)
 
     def steps_in_a_call(self, batch_size: int) -> int:
         """Return how many steps `take` is best called for."""
@@ -109,7 +119,7 @@ class CompiledStep(TrainingStep):
         self._take(params, slots)
         return Done(losses, weights, [orders.shape[1]] * orders.shape[0])
 
-    def _advance(self, x: Any, t: Any, weight: Any, key: Key) -> Any:
+    def _advance(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
         params, slots, (loss, _) = self._step(
             self.network.arrays(), self._slots, x, t, weight, key, self.optimizer.numbers()
         )

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from portable_nn.arrays import namespace_of
-from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, kernels_for
-from portable_nn.layers import Layer, Run
+from portable_nn.arrays import copies, namespace_of
+from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours, kernels_for
+from portable_nn.layers import Run
 from portable_nn.networks import Network
 from portable_nn.optimizers import Optimizer, Slots
 from portable_nn.random import Key
@@ -19,11 +19,17 @@ _PLANS = 8
 
 
 class PlannedStep(TrainingStep):
-    """Steps that write: parameters, gradients and each slot are one flat array, and each batch shape has its plan."""
+    """Steps that write: parameters and gradients are one flat array each, and each batch shape has its plan.
+
+    An optimizer whose rule is elementwise gets the flat arrays, and its slots are flat, too. Any other gets lists of
+    arrays in their shapes.
+    """
 
     def __init__(self, network: Network, optimizer: Optimizer, kernels: Kernels):
         self._kernels = kernels
-        self._in_place = self._kernels.in_place()
+        self._elementwise = declares(type(optimizer), "elementwise")
+        # Somebody's own rule may read what it gets after a kernel has returned.
+        self._update_kernels = kernels.in_place() if is_ours(type(optimizer)) else kernels
         self._plans: dict[Any, Callable[..., Any]] = {}
         super().__init__(network, optimizer)
 
@@ -39,12 +45,16 @@ class PlannedStep(TrainingStep):
     def _take(self, params: list[Any], slots: Slots) -> None:
         """Go on with copies of these arrays."""
         self._flat = Flat(self._trained(params))
-        self._flat_slots = [Flat(slot) for slot in slots]
         params = list(params)
         for i, view in zip(self._positions, self._flat.views, strict=True):
             params[i] = view
         self._params = params
-        super()._take(params, [flat.views for flat in self._flat_slots])
+        if self._elementwise:
+            flats = [Flat(slot) for slot in slots]
+            self._rule_slots, slots = [[flat.whole] for flat in flats], [flat.views for flat in flats]
+        else:
+            self._rule_slots = slots = [copies(slot) for slot in slots]
+        super()._take(params, slots)
 
     @property
     def vector(self) -> Any:
@@ -56,7 +66,7 @@ class PlannedStep(TrainingStep):
         """The gradient by `vector` that `differentiate` found."""
         return self._grads.whole
 
-    def differentiate(self, x: Any, t: Any, weight: Any = None, key: Key = (0, 0)) -> Any:
+    def differentiate(self, x: Any, t: Any, weight: Any = None, key: Key | None = None) -> Any:
         """Write the gradient, and return the loss."""
         params = self.network.arrays()
         for mine, current in zip(self._params, params, strict=True):
@@ -64,50 +74,71 @@ class PlannedStep(TrainingStep):
                 self._take(params, self._slots)
                 params = self._params
                 break
-        shapes = x.shape, t.shape, weight is None, Layer.changes
+        shapes = x.shape, t.shape, weight is None, self.network.version
         plan = self._plans.get(shapes)
-        if plan is None:
-            if len(self._plans) == _PLANS:
-                self._plans.clear()
-            plan = self._plans[shapes] = self._plan(params, x, t, weight, key)
-        return plan(params, x, t, weight, key)
-
-    def _advance(self, x: Any, t: Any, weight: Any, key: Key) -> Any:
-        loss = self.differentiate(x, t, weight, key)
-        slots = [[flat.whole] for flat in self._flat_slots]
-        self.optimizer.apply(self._in_place, [self._flat.whole], [self._grads.whole], slots, self.optimizer.numbers())
+        if plan is not None:
+            return plan(params, x, t, weight, key)
+        if len(self._plans) == _PLANS:
+            self._plans.clear()
+        self._plans[shapes], loss = self._planned(params, x, t, weight, key)
         return loss
 
-    def _plan(self, params: list[Any], x: Any, t: Any, weight: Any, key: Key) -> Callable[..., Any]:
-        """Return the function that writes the gradients and returns the loss, for batches like this one."""
-        recorder = Recorder(self._kernels)
-        inputs = {
-            name: recorder.input(tree)
-            for name, tree in {"params": params, "x": x, "t": t, "weight": weight, "key": key}.items()
-        }
-        run = Run(self.network.place, recorder, training=True, key=inputs["key"])
-        arrays = (inputs[name] for name in ("params", "x", "t", "weight"))
-        try:
-            loss, grads = self.network.loss_and_gradients(run, *arrays)
-            values = recorder.values(self._trained(grads))
+    def _advance(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        loss = self.differentiate(x, t, weight, key)
+        params, grads = self._flat.views, self._grads.views
+        if self._elementwise:
+            params, grads = [self._flat.whole], [self._grads.whole]
+        numbers = self.optimizer.numbers()
+        updated = self.optimizer.apply(self._update_kernels, list(params), list(grads), self._slot_lists(), numbers)
+        for mine, new in zip([params, *self._rule_slots], [updated[0], *updated[1]], strict=True):
+            for array, value in zip(mine, new, strict=True):
+                if value is not array:
+                    array[...] = value
+        return loss
+
+    def _slot_lists(self) -> Slots:
+        return [list(slot) for slot in self._rule_slots]
+
+    def _planned(
+        self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None
+    ) -> tuple[Callable[..., Any], Any]:
+        """Return the function that writes the gradients and returns the loss for batches like this one, and the loss."""
+        given = {"params": params, "x": x, "t": t, "weight": weight, "key": key}
+        for trusting in (True, False) if self.network.has_own_walk else ():
+            recorder = Recorder(self._kernels, trusting=trusting)
+            inputs = {name: recorder.input(tree) for name, tree in given.items()}
+            run = Run(self.network.place, recorder, training=True, key=inputs["key"])
+            arrays = (inputs[name] for name in ("params", "x", "t", "weight"))
+            try:
+                loss, grads = self.network.loss_and_gradients(run, *arrays)
+                grads = self._trained(grads)
+                values = recorder.values(grads)
+            except UnrecordedError:
+                continue
+            if recorder.is_opaque:  # whose code must run once a step
+                self._write(grads)
             del grads
             recorder.forget(values)  # they make room for the flat array
-            return Plan(recorder, inputs, loss, into=list(zip(values, self._grads.views, strict=True)), reuses=True)
-        except UnrecordedError:
-            return self._walk
+            into = list(zip(values, self._grads.views, strict=True))
+            plan = Plan(recorder, inputs, loss, into=into, reuses=True)
+            return plan, loss if recorder.is_opaque else plan(*given.values())
+        return self._walk, self._walk(*given.values())
 
     @cached_property
     def _grads(self) -> "Flat":
         """Where plans write the gradients."""
         return Flat(self._trained(self._params))
 
-    def _walk(self, params: list[Any], x: Any, t: Any, weight: Any, key: Key) -> Any:
-        """Do what a plan does, for layers whose work no kernel does."""
+    def _walk(self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        """Do what a plan does, for networks whose layout is somebody's own."""
         run = Run(self.network.place, self._kernels, training=True, key=key)
         loss, grads = self.network.loss_and_gradients(run, params, x, t, weight)
-        for view, gradient in zip(self._grads.views, self._trained(grads), strict=True):
-            view[...] = gradient
+        self._write(self._trained(grads))
         return loss
+
+    def _write(self, grads: list[Any]) -> None:
+        for view, gradient in zip(self._grads.views, grads, strict=True):
+            view[...] = gradient
 
 
 class Flat:

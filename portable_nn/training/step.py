@@ -2,9 +2,10 @@
 
 import importlib.util
 import math
+import warnings
 from typing import Literal
 
-from portable_nn.kernels import PORTABLE, Kernels, kernels_for
+from portable_nn.kernels import PORTABLE, Kernels, is_recordable, kernels_for
 from portable_nn.networks import Network
 from portable_nn.optimizers import Optimizer
 from portable_nn.training.base_step import TrainingStep, made_for
@@ -34,6 +35,7 @@ def training_step(
     MissingExtraError
         If the compiler is not installed.
     """
+    optimizer.belong(network.identity)
     wanted = (*made_for(network, optimizer), compile)
     if earlier is None or earlier.made_for != wanted:
         earlier = _new(network, optimizer, compile)
@@ -50,10 +52,25 @@ def _new(network: Network, optimizer: Optimizer, compile: Compile) -> TrainingSt
     if compile is True and not whole and kernels.compiler is None:
         raise ValueError(f"compile=True needs jax, torch or numpy: nothing compiles steps of {network.place.backend}")
     if not kernels.updates or not network.trainable() or (compile is True and whole):
-        return CompiledStep(network, optimizer, compiled=compile is not False)
+        return CompiledStep(network, optimizer, compiled=compile is not False and (not whole or _may_compile(network, optimizer)))
     if compile is True or (compile == "auto" and _pays(network, kernels)):
         kernels = kernels.compiled()
     return PlannedStep(network, optimizer, kernels)
+
+
+def _may_compile(network: Network, optimizer: Optimizer) -> bool:
+    """Tell whether all code of a step may be compiled as one, with a warning if not."""
+    parts = [*network.layers, network.criterion, optimizer]
+    names = dict.fromkeys(type(part).__name__ for part in parts if not is_recordable(type(part)))
+    if not network.has_own_walk:
+        names[type(network).__name__] = None
+    if names:
+        warnings.warn(
+            f"steps with {', '.join(names)} run uncompiled, which is slow: compiling would freeze what their Python code "
+            "computes. A class that computes with kernels and arrays alone may say recordable = True in its body",
+            stacklevel=2,
+        )
+    return not names
 
 
 def _pays(network: Network, kernels: Kernels) -> bool:

@@ -59,6 +59,7 @@ class Trainer:
     """
 
     def __init__(self, network: Network, optimizer: Optimizer | None = None, *, compile: Compile = "auto"):
+        self._running = False
         self.network = network
         self.compile: Compile = compile
         self.optimizer = Adam() if optimizer is None else optimizer
@@ -66,6 +67,15 @@ class Trainer:
         self.validates = False
         self.epochs = 0
         self._step: TrainingStep | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("network", "optimizer", "compile") and self._running:
+            raise RuntimeError(f"{name} cannot be replaced while fit runs: change its options, or call fit again")
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy trains on its own, in memory of its own, also if it was made while this one trains.
+        return self.__dict__ | {"_step": None, "_running": False}
 
     def fit(
         self,
@@ -154,6 +164,7 @@ class Trainer:
         batches, validation = to_train(self.network, *data, *split, batch_size=batch_size, **options)
         if resume and checkpoint is None:
             raise ValueError("fit needs a checkpoint folder to resume from")
+        self.optimizer.belong(self.network.identity)
         self.history, self.validates = History(), validation is not None
         watchers = list(callbacks)
         recording = Recording(self, watchers, recovery, batches.about, checkpoint, whole("every", every, 1))
@@ -168,8 +179,10 @@ class Trainer:
             with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported():
                 loop = Loop(self, step, batches, validation, watchers, recording, recovery, bar, interruption)
                 try:
+                    self._running = True
                     loop.run(state, epochs)
                 finally:
+                    self._running = False
                     for watcher in watchers:
                         watcher.on_end(self)
         return self.history

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from portable_nn.arrays import to_numpy
-from portable_nn.kernels import kernels_for
+from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
 from portable_nn.networks import Network
 from portable_nn.optimizers import SGD
@@ -37,7 +37,8 @@ class VectorLoss:
         def loss_and_gradients(params: Any, slots: Any, *batch: Any) -> Any:
             return params, slots, network.loss_and_gradients(Run(place, kernels, training=True), params, *batch)
 
-        self._function = kernels.compile_step(loss_and_gradients)
+        compiles = kernels if network.is_recordable else PORTABLE
+        self._function = compiles.compile_step(loss_and_gradients)
         self.start = self._joined(network.arrays())
 
     def __call__(self, vector: Any) -> tuple[float, Any]:

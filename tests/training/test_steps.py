@@ -143,7 +143,7 @@ def test_numpy_compiles_by_itself_only_large_networks(monkeypatch):
 
     def adam_of(step):
         assert isinstance(step, PlannedStep)
-        return step._in_place.adam.__module__
+        return step._update_kernels.adam.__module__
 
     for width, compile, compiled in (
         (8, "auto", False),

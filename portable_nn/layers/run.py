@@ -1,0 +1,136 @@
+"""One way through a network, and how it calls a layer's passes."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from portable_nn import random
+from portable_nn.arrays import Place, is_array
+from portable_nn.kernels import Kernels, Recorder, kernels_for
+
+__all__ = ["Run"]
+
+Arrays = dict[str, Any]
+
+
+class _Passes(Protocol):
+    def forward_pass(self, run: "Run", params: Arrays, *inputs: Any) -> tuple[Any, Any]: ...
+    def backward_pass(self, run: "Run", params: Arrays, kept: Any, *douts: Any) -> tuple[Any, Arrays]: ...
+
+
+class _Gradient(Protocol):
+    def gradient(self, run: "Run", kept: Any) -> Any: ...
+
+
+class Run:
+    """One way through a network: where, with which kernels, in training or not, and with which random key.
+
+    Parameters
+    ----------
+    place : Place
+    kernels : Kernels, optional
+        The place's own by default.
+    training : bool
+        Whether layers such as Dropout act.
+    key : Key, optional
+        Decides the dropout masks; needed in training by layers whose `is_random` is true.
+    """
+
+    def __init__(
+        self, place: Place, kernels: Kernels | None = None, *, training: bool = False, key: random.Key | None = None
+    ):
+        self.place = place
+        self.kernels = kernels_for(place.xp) if kernels is None else kernels
+        self.training = training
+        self._key = key
+        self._draws = 0
+
+    def next_key(self) -> tuple[random.Key, int]:
+        """Return the run's key and a number that no other draw of this run gets.
+
+        Raises
+        ------
+        ValueError
+            Outside training, and if the layer does not say `is_random = True`.
+        """
+        if self._key is None:
+            raise ValueError(
+                "a training run through a random layer needs a key: a layer that draws says is_random = True, and draws "
+                "in training only"
+            )
+        self._draws += 1
+        return self._key, self._draws
+
+    def constant(self, numbers: Any) -> Any:
+        """Return numbers that a layer was made with as an array at the run's place."""
+        array = self.place.asarray(numbers)
+        return self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
+
+    # How networks call the passes: code that nobody has declared recordable stays one opaque call of a plan.
+
+    def forward(self, layer: _Passes, params: Arrays, *inputs: Any) -> tuple[Any, Any]:
+        """Return what the layer's forward pass returns."""
+        kernels = self.kernels
+        if not isinstance(kernels, Recorder) or kernels.records(type(layer)):
+            return layer.forward_pass(self, params, *inputs)
+        names = list(params)
+
+        def forward(run: Run, *arrays: Any) -> tuple[Any, Any]:
+            y, kept = layer.forward_pass(run, *_parted(names, arrays))
+            return run.arrays(y), kept
+
+        return self._opaque(kernels, layer, forward, (*params.values(), *inputs), keeps=True)
+
+    def backward(self, layer: _Passes, params: Arrays, kept: Any, *douts: Any) -> tuple[Any, Arrays]:
+        """Return what the layer's backward pass returns."""
+        kernels = self.kernels
+        if not isinstance(kernels, Recorder) or kernels.records(type(layer)):
+            return layer.backward_pass(self, params, kept, *douts)
+        names = list(params)
+
+        def backward(run: Run, kept: Any, *arrays: Any) -> tuple[Any, Any]:
+            params, *douts = _parted(names, arrays)
+            dx, grads = layer.backward_pass(run, params, kept, *douts)
+            return run.arrays(dx), tuple(run.arrays(grads[name]) for name in names)
+
+        dx, grads = self._opaque(kernels, layer, backward, (kept, *params.values(), *douts), keeps=False)
+        return dx, dict(zip(names, grads, strict=True))
+
+    def gradient(self, loss: _Gradient, kept: Any) -> Any:
+        """Return what the loss's gradient is."""
+        kernels = self.kernels
+        if not isinstance(kernels, Recorder) or kernels.records(type(loss)):
+            return loss.gradient(self, kept)
+
+        def gradient(run: Run, kept: Any) -> Any:
+            return run.arrays(loss.gradient(run, kept))
+
+        return self._opaque(kernels, loss, gradient, (kept,), keeps=False)
+
+    def arrays(self, tree: Any) -> Any:
+        """Return an array, or a tuple of them, with arrays in the place of numbers."""
+        if isinstance(tree, tuple):
+            return tuple(self.arrays(part) for part in cast("tuple[Any, ...]", tree))
+        return tree if tree is None or is_array(tree) else self.place.asarray(tree)
+
+    def _opaque(
+        self, recorder: Recorder, owner: object, function: Callable[..., Any], arguments: tuple[Any, ...], *, keeps: bool
+    ) -> Any:
+        place, training, first, drawn = self.place, self.training, self._draws, [self._draws]
+
+        def call(key: random.Key | None, *arguments: Any) -> Any:
+            run = Run(place, recorder_kernels, training=training, key=key)
+            run._draws = first
+            result = function(run, *arguments)
+            drawn[0] = run._draws
+            return result
+
+        recorder_kernels = recorder.kernels
+        name = f"{type(owner).__name__}_{function.__name__}"
+        result = recorder.opaque(name, call, (self._key, *arguments), keeps=keeps)
+        self._draws = drawn[0]
+        return result
+
+
+def _parted(names: list[str], arrays: tuple[Any, ...]) -> list[Any]:
+    """Return the first of the arrays by name, and the others."""
+    return [dict(zip(names, arrays, strict=False)), *arrays[len(names) :]]
