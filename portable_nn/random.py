@@ -8,8 +8,8 @@ Every draw is a function of a seed, a name and a number, never of what was drawn
 import contextlib
 import contextvars
 import operator
-import threading
 import secrets
+import threading
 import zlib
 from collections.abc import Generator
 from typing import Any, TypeAlias

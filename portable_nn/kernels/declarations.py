@@ -1,4 +1,4 @@
-"""What a class says of itself: whether its passes may be recorded or compiled, and what else may be taken for granted."""
+"""What a class says of itself: whether its passes may be recorded or compiled, and the like."""
 
 __all__ = ["declares", "is_ours", "is_recordable"]
 

@@ -29,9 +29,10 @@ class Layer:
     overrides `output_shape` where it changes or restricts shapes. `options` names the constructor arguments that a
     saved network must remember; each is an attribute of the same name.
 
-    In a plan, a layer of your own is one call of its pass, made anew with real arrays at every step. A class whose passes
-    call the same kernels in the same order whatever the data, and compute with nothing else, may say `recordable = True`
-    in its own body: then its kernels become part of the plan, and JAX compiles it. `testing.check_layer` tests that.
+    In a plan, a layer of your own is one call of its pass, made anew with real arrays at every step. A class whose
+    passes call the same kernels in the same order whatever the data, and compute with nothing else but arrays, may say
+    `recordable = True` in its own body: then its kernels become part of the plan, and JAX compiles it.
+    `testing.check_layer` tests that.
     """
 
     options: ClassVar[tuple[str, ...]] = ()

@@ -13,8 +13,10 @@ Arrays = dict[str, Any]
 
 
 class _Passes(Protocol):
-    def forward_pass(self, run: "Run", params: Arrays, *inputs: Any) -> tuple[Any, Any]: ...
-    def backward_pass(self, run: "Run", params: Arrays, kept: Any, *douts: Any) -> tuple[Any, Arrays]: ...
+    @property
+    def forward_pass(self) -> Callable[..., tuple[Any, Any]]: ...
+    @property
+    def backward_pass(self) -> Callable[..., tuple[Any, Arrays]]: ...
 
 
 class _Gradient(Protocol):
@@ -54,8 +56,8 @@ class Run:
         """
         if self._key is None:
             raise ValueError(
-                "a training run through a random layer needs a key: a layer that draws says is_random = True, and draws "
-                "in training only"
+                "a training run through a random layer needs a key: a layer that draws says is_random = True, and "
+                "draws in training only"
             )
         self._draws += 1
         return self._key, self._draws
@@ -113,7 +115,13 @@ class Run:
         return tree if tree is None or is_array(tree) else self.place.asarray(tree)
 
     def _opaque(
-        self, recorder: Recorder, owner: object, function: Callable[..., Any], arguments: tuple[Any, ...], *, keeps: bool
+        self,
+        recorder: Recorder,
+        owner: object,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        *,
+        keeps: bool,
     ) -> Any:
         place, training, first, drawn = self.place, self.training, self._draws, [self._draws]
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, copies
 from portable_nn.errors import ShapeError
-from portable_nn.kernels import is_recordable, kernels_for
+from portable_nn.kernels import kernels_for
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.layer import Arrays, ParameterArrays, checked_input
 from portable_nn.layers.weights import common_place, draw
@@ -117,9 +117,8 @@ class Network:
         ShapeError, DTypeError, NamespaceError
             If x does not fit.
         """
-        given = self.inputs(x)
-        y = self._predictor(given)
-        return copies([y])[0] if y is given else y
+        y = self._predictor(x := self.inputs(x))
+        return copies([y])[0] if y is x else y
 
     def loss(self, x: Array, t: Array, *, sample_weight: Array | None = None, training: bool = False) -> Any:
         """Return the loss on x and targets t, a 0-d array on the network's device.
@@ -184,12 +183,8 @@ class Network:
 
         Parameters
         ----------
-        xp : str or namespace, optional
-            By default the same.
-        device : optional
-            By default the same, or the default of another namespace.
-        dtype : str, optional
-            By default the same.
+        xp, device, dtype : optional
+            By default the same, but the default device of another namespace.
 
         Raises
         ------
@@ -240,19 +235,7 @@ class Network:
     @property
     def version(self) -> int:
         """How often an attribute of a layer or of the loss was replaced."""
-        loss = self.loss_function
-        return sum([layer.version for layer in self._layers.values()], 0 if loss is None else loss.version)
-
-    @property
-    def is_recordable(self) -> bool:
-        """Whether one training pass stands for all: no code of the layers, the loss or the layout is opaque."""
-        return self.has_own_walk and all(is_recordable(type(part)) for part in (*self.layers, self.criterion))
-
-    @property
-    def has_own_walk(self) -> bool:
-        """Whether the layout's walks are this library's, or declared recordable."""
-        walks = (getattr(type(self), name) for name in ("forward_walk", "backward_walk", "loss_and_gradients"))
-        return is_recordable(type(self)) or all(walk.__module__.startswith("portable_nn.") for walk in walks)
+        return sum(part.version for part in (*self._layers.values(), self.loss_function) if part is not None)
 
     @property
     def is_random(self) -> bool:

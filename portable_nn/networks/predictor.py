@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
 from portable_nn.layers import Run
+from portable_nn.networks.opacity import has_known_walk
 
 if TYPE_CHECKING:
     from portable_nn.networks.network import Network
@@ -33,7 +34,7 @@ class Predictor:
         plan = self._plans.get(key)
         if plan is not None:
             return plan(network.arrays(), x)
-        if key in self._plans and network.has_own_walk:
+        if key in self._plans and has_known_walk(network):
             return self._planned(key, x)
         if len(self._plans) >= _PLANS:
             self._plans = {}

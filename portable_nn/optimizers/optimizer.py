@@ -29,8 +29,8 @@ class Optimizer:
     """A rule for updating parameters from their gradients.
 
     An optimizer of your own overrides `rule`, and names its `slots`. The rule is pure: it gets lists with one array a
-    parameter, each in its shape, and what it returns is what happens. Two declarations, each of them only in the class's
-    own body, as a subclass may do something else:
+    parameter, each in its shape, and what it returns is what happens. It may declare two things, in the class's own
+    body, as a subclass may do something else:
 
     - `elementwise = True`: every element is updated from itself alone. The rule may then get all parameters as one flat
       array, which is faster.
@@ -99,8 +99,8 @@ class Optimizer:
         """
         if self._network is not None and self._network is not identity and self.steps:
             raise ValueError(
-                f"this {type(self).__name__} has made {self.steps} updates of another network: a new network needs a new "
-                "optimizer"
+                f"this {type(self).__name__} has made {self.steps} updates of another network: a new network needs "
+                "a new optimizer"
             )
         self._network = identity
 

@@ -14,13 +14,14 @@ import numpy as np
 
 from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, namespace, to_numpy
-from portable_nn.kernels import PORTABLE, Kernels
+from portable_nn.kernels import PORTABLE, Kernels, declares
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.layer import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.networks import Network
 from portable_nn.testing.backends import float64_enabled
 from portable_nn.testing.differences import central_differences
+from portable_nn.testing.recordings import check_recordable
 
 __all__ = ["AUTOGRAD_TOLERANCE", "DIFFERENCE_TOLERANCE", "Report", "Row", "check_layer", "check_network"]
 
@@ -134,7 +135,7 @@ def check_layer(
     Raises
     ------
     AssertionError
-        If a gradient is wrong.
+        If a gradient is wrong, or the class says `recordable = True` and its kernels depend on the data.
     DTypeError
         If the backend has no float64.
     ShapeError, NamespaceError, LabelError
@@ -142,9 +143,7 @@ def check_layer(
     """
     subject = _loss_subject(layer, *inputs) if isinstance(layer, Loss) else _layer_subject(layer, *inputs)
     home = Place("numpy", dtype="float64")
-    shapes: list[tuple[int, ...]] = [
-        part.shape for part in as_tuple(subject.output(_run(home, PORTABLE), subject.arrays))
-    ]
+    shapes: list[Any] = [y.shape for y in as_tuple(subject.output(_run(home, PORTABLE), subject.arrays))]
     dy: list[np.ndarray] = [
         np.asarray(random.generator(0, "check", i).standard_normal(shape)) for i, shape in enumerate(shapes)
     ]
@@ -153,6 +152,8 @@ def check_layer(
         here = {name: place.asarray(array) for name, array in subject.arrays.items()}
         gradients = subject.by_hand(_run(place), here, [place.asarray(part) for part in dy])
         found = {name: np.asarray(to_numpy(gradient)) for name, gradient in gradients.items()}
+        if declares(type(layer), "recordable"):
+            check_recordable(layer, inputs, place, _KEY)
     report = Report(subject.title)
     report.add("central differences", tolerance, found, _differences(subject, home, dy))
     for library, oracle, differentiate in (
@@ -194,7 +195,7 @@ def check_network(
     Raises
     ------
     AssertionError
-        If a gradient is wrong.
+        If a gradient is wrong, or the class says `recordable = True` and its kernels depend on the data.
     ShapeError, DTypeError, LabelError, NamespaceError
         If x or t do not fit the network.
     """

@@ -8,6 +8,7 @@ from portable_nn.arrays import copies, namespace_of
 from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours, kernels_for
 from portable_nn.layers import Run
 from portable_nn.networks import Network
+from portable_nn.networks.opacity import has_known_walk
 from portable_nn.optimizers import Optimizer, Slots
 from portable_nn.random import Key
 from portable_nn.training.base_step import Snapshot, TrainingStep
@@ -102,9 +103,9 @@ class PlannedStep(TrainingStep):
     def _planned(
         self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None
     ) -> tuple[Callable[..., Any], Any]:
-        """Return the function that writes the gradients and returns the loss for batches like this one, and the loss."""
-        given = {"params": params, "x": x, "t": t, "weight": weight, "key": key}
-        for trusting in (True, False) if self.network.has_own_walk else ():
+        """Return the function that writes the gradients and returns the loss for such batches, and the loss."""
+        given: dict[str, Any] = {"params": params, "x": x, "t": t, "weight": weight, "key": key}
+        for trusting in (True, False) if has_known_walk(self.network) else ():
             recorder = Recorder(self._kernels, trusting=trusting)
             inputs = {name: recorder.input(tree) for name, tree in given.items()}
             run = Run(self.network.place, recorder, training=True, key=inputs["key"])

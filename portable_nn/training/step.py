@@ -7,6 +7,7 @@ from typing import Literal
 
 from portable_nn.kernels import PORTABLE, Kernels, is_recordable, kernels_for
 from portable_nn.networks import Network
+from portable_nn.networks.opacity import opaque_parts
 from portable_nn.optimizers import Optimizer
 from portable_nn.training.base_step import TrainingStep, made_for
 from portable_nn.training.compiled_step import CompiledStep
@@ -52,7 +53,9 @@ def _new(network: Network, optimizer: Optimizer, compile: Compile) -> TrainingSt
     if compile is True and not whole and kernels.compiler is None:
         raise ValueError(f"compile=True needs jax, torch or numpy: nothing compiles steps of {network.place.backend}")
     if not kernels.updates or not network.trainable() or (compile is True and whole):
-        return CompiledStep(network, optimizer, compiled=compile is not False and (not whole or _may_compile(network, optimizer)))
+        return CompiledStep(
+            network, optimizer, compiled=compile is not False and (not whole or _may_compile(network, optimizer))
+        )
     if compile is True or (compile == "auto" and _pays(network, kernels)):
         kernels = kernels.compiled()
     return PlannedStep(network, optimizer, kernels)
@@ -60,14 +63,13 @@ def _new(network: Network, optimizer: Optimizer, compile: Compile) -> TrainingSt
 
 def _may_compile(network: Network, optimizer: Optimizer) -> bool:
     """Tell whether all code of a step may be compiled as one, with a warning if not."""
-    parts = [*network.layers, network.criterion, optimizer]
-    names = dict.fromkeys(type(part).__name__ for part in parts if not is_recordable(type(part)))
-    if not network.has_own_walk:
-        names[type(network).__name__] = None
+    names = opaque_parts(network)
+    if not is_recordable(type(optimizer)):
+        names.append(type(optimizer).__name__)
     if names:
         warnings.warn(
-            f"steps with {', '.join(names)} run uncompiled, which is slow: compiling would freeze what their Python code "
-            "computes. A class that computes with kernels and arrays alone may say recordable = True in its body",
+            f"steps with {', '.join(names)} run uncompiled, which is slow: compiling would freeze what their Python "
+            "code computes. A class that computes with kernels and arrays alone may say recordable = True in its body",
             stacklevel=2,
         )
     return not names

@@ -7,6 +7,7 @@ from portable_nn.arrays import to_numpy
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
 from portable_nn.networks import Network
+from portable_nn.networks.opacity import opaque_parts
 from portable_nn.optimizers import SGD
 from portable_nn.training.planned_step import PlannedStep
 
@@ -37,7 +38,7 @@ class VectorLoss:
         def loss_and_gradients(params: Any, slots: Any, *batch: Any) -> Any:
             return params, slots, network.loss_and_gradients(Run(place, kernels, training=True), params, *batch)
 
-        compiles = kernels if network.is_recordable else PORTABLE
+        compiles = kernels if not opaque_parts(network) else PORTABLE
         self._function = compiles.compile_step(loss_and_gradients)
         self.start = self._joined(network.arrays())
 

@@ -12,6 +12,7 @@ import pytest
 import portable_nn as pnn
 from portable_nn.arrays import backend_name, to_numpy
 from portable_nn.kernels import Plan
+from portable_nn.testing import check_layer
 from portable_nn.training.planned_step import PlannedStep
 
 pytestmark = pytest.mark.filterwarnings("ignore:steps with .* run uncompiled")
@@ -285,7 +286,9 @@ class Memory(pnn.Layer):
 
 def test_what_a_users_layer_keeps_stays_as_it_was():
     memory = Memory()
-    net = pnn.Sequential(pnn.Affine(3, 8), pnn.ReLU(), memory, pnn.Sigmoid(), pnn.Affine(8, 2), loss=pnn.SoftmaxWithLoss())
+    net = pnn.Sequential(
+        pnn.Affine(3, 8), pnn.ReLU(), memory, pnn.Sigmoid(), pnn.Affine(8, 2), loss=pnn.SoftmaxWithLoss()
+    )
     fitted(net, pnn.SGD(0.1))
     assert len(memory.seen) == 16
     for array, copied in memory.seen:
@@ -369,9 +372,9 @@ def test_options_that_a_callback_replaces_act_everywhere(xp, change):
         net = network(xp, (pnn.Affine(3, 8), pnn.Dropout(0.5), pnn.Affine(8, 2)))
         return fitted(net, pnn.SGD(0.1), epochs=4, callbacks=[Change(CHANGES[change])])["loss"]
 
-    unchanged = fitted(
-        network(xp, (pnn.Affine(3, 8), pnn.Dropout(0.5), pnn.Affine(8, 2))), pnn.SGD(0.1), epochs=4
-    )["loss"]
+    unchanged = fitted(network(xp, (pnn.Affine(3, 8), pnn.Dropout(0.5), pnn.Affine(8, 2))), pnn.SGD(0.1), epochs=4)[
+        "loss"
+    ]
     changed = run(xp)
     assert changed[:2] == unchanged[:2]
     assert abs(changed[3] - unchanged[3]) > 1e-3 * unchanged[3]
@@ -448,3 +451,23 @@ def test_predict_returns_no_array_of_the_caller(xp):
     x = xp.asarray(data()[0], device=xp.place.device)
     net = network(xp, (pnn.Identity(),))
     assert all(net.predict(x) is not x for _ in range(3))
+
+
+class Branching(pnn.Layer):
+    """Says that it is recordable, and calls other kernels for other data."""
+
+    recordable = True
+
+    def forward_pass(self, run, params, x):
+        k = run.kernels
+        return (k.power(x, 2), x) if float(run.place.xp.max(x)) > 5 else (k.power(x, 3), x)
+
+    def backward_pass(self, run, params, kept, dy):
+        return run.kernels.power_gradient(dy, kept, 2), {}
+
+
+def test_check_layer_finds_what_is_not_recordable():
+    x = 10.0 * np.abs(data()[0][:5]).astype("float64")
+    assert check_layer(Squared(), x).ok
+    with pytest.raises(AssertionError, match="says it is recordable"):
+        check_layer(Branching(), x, raises=False)

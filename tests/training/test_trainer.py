@@ -299,7 +299,7 @@ def test_an_optimizer_of_another_network_is_refused_before_anything_changes(xp):
     opt, other = pnn.Adam(), net(xp=xp)
     fit(pnn.Sequential(pnn.Affine(4, 2), loss=pnn.SoftmaxWithLoss()), opt=opt)
     before = [np.array(to_numpy(a)) for a in other.arrays()]
-    with pytest.raises(pnn.ShapeError, match=r"parameter 0.W of shape \(4, 2\) in numpy.*needs a new optimizer"):
+    with pytest.raises(ValueError, match=r"has made \d+ updates of another network: .*needs a new optimizer"):
         fit(other, opt=opt)
     for a, b in zip(other.arrays(), before, strict=True):
         np.testing.assert_array_equal(to_numpy(a), b)
@@ -309,7 +309,7 @@ def test_an_optimizer_of_another_network_is_refused_before_anything_changes(xp):
 def test_an_optimizer_does_not_carry_another_place_into_a_network(options):
     opt = pnn.Adam()
     fit(net(**options), opt=opt)
-    with pytest.raises(pnn.ShapeError, match="a new network needs a new optimizer"):
+    with pytest.raises(ValueError, match="a new network needs a new optimizer"):
         fit(net(), opt=opt)
 
 

@@ -1,0 +1,29 @@
+"""Which parts of a network are somebody's own code, of which nothing is known."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from portable_nn.kernels import is_recordable
+
+__all__ = ["has_known_walk", "opaque_parts"]
+
+
+class _Network(Protocol):
+    @property
+    def layers(self) -> Sequence[object]: ...
+    @property
+    def criterion(self) -> object: ...
+
+
+def has_known_walk(network: object) -> bool:
+    """Tell whether the walks of a network's layout are this library's, or declared recordable."""
+    kind = type(network)
+    walks = (getattr(kind, name) for name in ("forward_walk", "backward_walk", "loss_and_gradients"))
+    return is_recordable(kind) or all(walk.__module__.partition(".")[0] == "portable_nn" for walk in walks)
+
+
+def opaque_parts(network: _Network) -> list[str]:
+    """Return the names of the classes in a network, its loss and layout among them, that nobody declared recordable."""
+    kinds: list[type] = [type(part) for part in (*network.layers, network.criterion)]
+    names = [kind.__name__ for kind in kinds if not is_recordable(kind)]
+    return list(dict.fromkeys(names if has_known_walk(network) else [*names, type(network).__name__]))
