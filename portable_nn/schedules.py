@@ -141,6 +141,7 @@ class ReduceOnPlateau:
         minimum: float = 0.0,
     ):
         self.lr, self.factor, self.minimum = _positive("lr", lr), _positive("factor", factor), float(minimum)
+        self.initial = self.lr
         self.patience, self.cooldown = _not_negative("patience", patience), _not_negative("cooldown", cooldown)
         self.threshold = _not_negative("threshold", threshold)
         if not (self.factor < 1 and 0 <= minimum <= lr):

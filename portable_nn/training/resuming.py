@@ -1,16 +1,20 @@
 """What of a training run is written to a checkpoint, and how a run goes on from one."""
 
 import copy
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from portable_nn import schedules
 from portable_nn.arrays import PathLike, copies
 from portable_nn.checkpoints import Checkpoints, RunState
+from portable_nn.training import description
+from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.metrics import RunningLoss
 from portable_nn.training.recovery import Recovery
+from portable_nn.training.streams import BatchStream
 
 if TYPE_CHECKING:
     from portable_nn.training.trainer import Trainer
@@ -27,8 +31,8 @@ class Recording:
     watchers : sequence of Callback
     recovery : Recovery
         How often this run has gone back.
-    about : dict
-        Numbers of the run that must be the same to go on with it: batch size, samples, whether to shuffle.
+    data : (batches, batches or None)
+        To train on and to validate with; they must be the same to go on with the run.
     folder : path, optional
     every : int
         Epochs from one checkpoint to the next.
@@ -39,11 +43,11 @@ class Recording:
         trainer: "Trainer",
         watchers: Sequence[Callback],
         recovery: Recovery,
-        about: dict[str, Any],
+        data: tuple[Batches | BatchStream, Batches | BatchStream | None],
         folder: PathLike | None,
         every: int,
     ):
-        self._trainer, self._watchers, self._about, self._every = trainer, watchers, about, every
+        self._trainer, self._watchers, self._data, self._every = trainer, watchers, data, every
         self._recovery = recovery
         self._files = None if folder is None else Checkpoints(folder)
         self._best = float("inf")
@@ -91,7 +95,7 @@ class Recording:
         network.stream.position = numbers["stream"]
         trainer.epochs = numbers["epochs"]
         trainer.history.restore(numbers["history"])
-        for i, (watcher, kept) in enumerate(zip(self._watchers, numbers["callbacks"], strict=True)):
+        for watcher, (_, i, kept) in zip(self._remembering(), _kept(numbers), strict=True):
             arrays = [state.arrays[f"callback {i}/{j}"] for j in range(kept["arrays"])]
             watcher.restore(trainer, kept["numbers"], arrays)
         self._best = numbers["best"]
@@ -133,12 +137,13 @@ class Recording:
         arrays |= {f"network/{name}": array for name, array in network.parameters.items()}
         for name, slots in optimizer.state.items():
             arrays |= {f"{slot}/{name}": array for slot, array in zip(optimizer.slots, slots, strict=True)}
-        for i, watcher in enumerate(self._watchers):
+        for i, watcher in enumerate(self._remembering()):
             numbers, kept = watcher.state()
             callbacks.append({"numbers": copy.deepcopy(numbers), "arrays": len(kept)})
             arrays |= {f"callback {i}/{j}": array for j, array in enumerate(copies(kept))}
         numbers: dict[str, Any] = {
             "about": self._run(),
+            "description": self._description,
             "epochs": begun,
             "optimizer": {"steps": optimizer.steps, "lr_scale": optimizer.lr_scale, "updated": list(optimizer.state)},
             "recoveries": self._recovery.made,
@@ -154,18 +159,61 @@ class Recording:
         """Return what must not change from one part of a run to the next."""
         trainer = self._trainer
         shapes = {name: list(array.shape) for name, array in trainer.network.parameters.items()}
-        return self._about | {
+        return self._data[0].about | {
             "parameters": shapes,
             "seed": trainer.network.seed,
             "optimizer": type(trainer.optimizer).__name__,
-            "callbacks": [type(watcher).__name__ for watcher in self._watchers],
+            "callbacks": [type(watcher).__name__ for watcher in self._remembering()],
         }
 
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        """What the run was when it began, in parts; later a callback may have frozen parameters, say."""
+        network, optimizer = self._trainer.network, self._trainer.optimizer
+        batches, validation = self._data
+        return {
+            "network": description.network(network),
+            "loss": description.loss(network),
+            "optimizer": description.optimizer(optimizer),
+            "schedule": description.schedule(optimizer.schedule),
+            "callbacks": [description.part(watcher) for watcher in self._remembering()],
+            "data": description.data(batches),
+            "validation data": description.data(validation),
+        }
+
+    def _remembering(self) -> list[Callback]:
+        """Return the callbacks that a checkpoint has a part of; the others only watch, and may come and go."""
+        return [watcher for watcher in self._watchers if type(watcher).state is not Callback.state]
+
     def _check(self, state: RunState) -> None:
-        before, now = state.numbers.get("about", {}), self._run()
-        for what, value in now.items():
+        before = dict(state.numbers.get("about", {}))
+        before["callbacks"] = [name for name, _, _ in _kept(state.numbers)]
+        for what, value in self._run().items():
             if before.get(what) != value:
-                raise ValueError(
-                    f"the checkpoint is of another run: its {what} was {before.get(what)}, now it is {value}; "
-                    "go on with the same, or take another folder"
-                )
+                raise _another_run(what, before.get(what), value)
+        for what, described in state.numbers.get("description", {}).items():
+            found = description.difference(described, self._description.get(what))
+            if found is not None:
+                where, was, now = found
+                raise _another_run(f"{what} ({where})" if where else what, was, now)
+        optimizer = state.numbers["optimizer"]
+        new = sorted({*self._trainer.network.trainable()} - {*optimizer["updated"]})
+        if optimizer["steps"] and new and self._trainer.optimizer.slots:
+            raise _another_run("frozen parameters", "with " + ", ".join(new), "without them")
+
+
+def _kept(numbers: Mapping[str, Any]) -> list[tuple[str, int, dict[str, Any]]]:
+    """Return what callbacks have left in a checkpoint: the class of each, the number of its arrays, and its numbers."""
+    names = numbers.get("about", {}).get("callbacks", [])
+    listed = [(name, i, kept) for i, (name, kept) in enumerate(zip(names, numbers["callbacks"], strict=True))]
+    if "description" in numbers:
+        return listed
+    # Older checkpoints list those callbacks, too, that only watch.
+    return [(name, i, kept) for name, i, kept in listed if kept["numbers"] is not None or kept["arrays"]]
+
+
+def _another_run(what: str, before: Any, now: Any) -> ValueError:
+    return ValueError(
+        f"the checkpoint is of another run: its {what} was {before}, now it is {now}; "
+        "go on with the same, or take another folder"
+    )

@@ -167,7 +167,7 @@ class Trainer:
         self.optimizer.belong(self.network.identity)
         self.history, self.validates = History(), validation is not None
         watchers = list(callbacks)
-        recording = Recording(self, watchers, recovery, batches.about, checkpoint, whole("every", every, 1))
+        recording = Recording(self, watchers, recovery, (batches, validation), checkpoint, whole("every", every, 1))
         with recording.locked():
             if not resume:
                 recording.check_new()
