@@ -59,9 +59,10 @@ def schedule(of: Any) -> Any:
 
 def part(of: Any, ignored: Iterable[str] = ()) -> dict[str, Any]:
     """Describe an object by its class and those public attributes that are named as arguments of its constructor."""
-    options = {*_arguments(type(of)), *_DERIVED} - {*ignored}
+    kind = cast("type[Any]", type(of))
+    options = {*_arguments(kind), *_DERIVED} - {*ignored}
     values: Mapping[str, Any] = getattr(of, "__dict__", {})
-    return {"kind": _named(type(of))} | {name: _plain(values[name]) for name in sorted(options & {*values})}
+    return {"kind": _named(kind)} | {name: _plain(values[name]) for name in sorted(options & {*values})}
 
 
 def data(batches: Any) -> Any:
@@ -85,7 +86,7 @@ def difference(before: Any, now: Any, path: str = "") -> tuple[str, Any, Any] | 
         both = zip(cast("list[Any]", before), cast("list[Any]", now), strict=True)
         pairs = [(str(i), *pair) for i, pair in enumerate(both)]
     else:
-        return None if before == now else (path, before, now)
+        return None if before == now else (path, cast("Any", before), cast("Any", now))
     found = (difference(a, b, f"{path}.{name}" if path else name) for name, a, b in pairs)
     return next((where for where in found if where is not None), None)
 
@@ -109,7 +110,7 @@ def _plain(value: Any) -> Any:
         return _array(value, exact=True)
     if hasattr(value, "item"):  # a NumPy scalar
         return _plain(value.item())
-    return f"<uncomparable {_named(type(value))}>"
+    return f"<uncomparable {_named(cast('type[Any]', type(value)))}>"
 
 
 def _named(thing: type | Callable[..., Any]) -> str:

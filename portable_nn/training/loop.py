@@ -53,6 +53,9 @@ class Loop:
         """
         if isinstance(self.batches, BatchStream):
             self.batches.interrupted = self._interrupted
+        if self.recording.ended:
+            self.trainer.stop(self.recording.ended)
+            return
         for epoch in range(state.epoch + 1, epochs + 1):
             samples = self.batches.samples
             self.bar.begin(f"epoch {epoch}/{epochs}", samples and epochs * samples)
@@ -141,6 +144,7 @@ class Loop:
             observe(trainer.optimizer.schedule, record.get("val_loss", record["loss"]))
             for watcher in self.watchers:
                 watcher.on_epoch(trainer, epoch, record)
+                self.recording.watched(watcher)
         trainer.history.append(record)
         self.bar.show(record)
         if self.interruption.asked:

@@ -36,6 +36,11 @@ class Recording:
     folder : path, optional
     every : int
         Epochs from one checkpoint to the next.
+
+    Attributes
+    ----------
+    ended : str
+        Why a callback that remembers has ended the run for good; empty if none has.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Recording:
         self._recovery = recovery
         self._files = None if folder is None else Checkpoints(folder)
         self._best = float("inf")
+        self.ended = self._stopped = ""
 
     @property
     def on(self) -> bool:
@@ -98,8 +104,17 @@ class Recording:
         for watcher, (_, i, kept) in zip(self._remembering(), _kept(numbers), strict=True):
             arrays = [state.arrays[f"callback {i}/{j}"] for j in range(kept["arrays"])]
             watcher.restore(trainer, kept["numbers"], arrays)
-        self._best = numbers["best"]
+        self._best, self.ended = numbers["best"], numbers.get("ended", "")
         return state
+
+    def watched(self, watcher: Callback) -> None:
+        """Note whether it was this callback that has just ended the run.
+
+        One that remembers has ended it for good. One that only watches, a clock, say, may think otherwise next time.
+        """
+        stopped, remembers = self._trainer.history.stopped, watcher in self._remembering()
+        self.ended = self.ended or (stopped if stopped != self._stopped and remembers else "")
+        self._stopped = stopped
 
     def check_new(self) -> None:
         """Raise ValueError if there are checkpoints of an earlier run, which this one would push out."""
@@ -152,6 +167,7 @@ class Recording:
             "history": trainer.history.state(),
             "callbacks": callbacks,
             "best": self._best,
+            "ended": self.ended,
         }
         return RunState(epoch, step, numbers, arrays)
 

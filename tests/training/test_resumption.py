@@ -288,3 +288,30 @@ def test_the_same_trainer_goes_on(tmp_path):
     assert one.optimizer.lr < 0.5
     history = fit(one, tmp_path, epochs=4, resume=True, callbacks=[counting])
     assert (len(history["loss"]), counting.count) == (4, 4)
+
+
+def test_a_run_that_early_stopping_has_ended_stays_ended(tmp_path):
+    def early():
+        return [pnn.EarlyStopping(1, min_delta=10.0)]
+
+    first = trainer()
+    history = fit(first, tmp_path, epochs=9, callbacks=early())
+    assert len(history["loss"]) == 2
+    before = {path.name for path in tmp_path.iterdir()}
+    for _ in range(2):
+        again = trainer()
+        history = fit(again, tmp_path, epochs=9, callbacks=early(), resume=True)
+        assert (len(history["loss"]), history.stopped) == (2, "val_loss has not improved for 1 epochs")
+        assert history.best_epoch == 1
+        assert state_of(again)[0] == state_of(first)[0]
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+class Clock(pnn.Callback):
+    def on_epoch(self, trainer, epoch, record):
+        trainer.stop("time is up")
+
+
+def test_a_run_that_was_stopped_by_a_callback_which_only_watches_goes_on(tmp_path):
+    fit(trainer(), tmp_path, epochs=4, callbacks=[Counting(), Clock()])
+    assert len(fit(trainer(), tmp_path, epochs=4, callbacks=[Counting()], resume=True)["loss"]) == 4
