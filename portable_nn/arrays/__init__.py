@@ -4,7 +4,7 @@ The only importer of array-api-compat.
 """
 
 from portable_nn.arrays.array import Array
-from portable_nn.arrays.files import PathLike, checksum, read_arrays, write_arrays
+from portable_nn.arrays.files import PathLike, checksum, read_arrays, replace, write_arrays
 from portable_nn.arrays.namespaces import (
     BACKENDS,
     Namespace,
@@ -40,6 +40,7 @@ __all__ = [
     "namespace_of",
     "overflow_unreported",
     "read_arrays",
+    "replace",
     "to_numpy",
     "without_graph",
     "write_arrays",

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from portable_nn.arrays.namespaces import numpy, to_numpy
 from portable_nn.errors import CheckpointError
 
-__all__ = ["PathLike", "checksum", "read_arrays", "write_arrays"]
+__all__ = ["PathLike", "checksum", "read_arrays", "replace", "write_arrays"]
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -38,9 +38,9 @@ def write_arrays(path: PathLike, arrays: Mapping[str, Any], description: Mapping
     from safetensors.numpy import save as serialize  # costs a quarter second to import
 
     # safetensors garbles layouts other than this one.
-    host = {name: numpy.ascontiguousarray(to_numpy(array)) for name, array in arrays.items()}
+    host = {name: numpy.asarray(to_numpy(array), order="C") for name, array in arrays.items()}
     text = json.dumps(description, default=_plain)
-    _write(Path(path), serialize(host, metadata={_KEY: text, "sha256": checksum(host, text)}))
+    replace(path, *_ordered(serialize(host, metadata={_KEY: text, "sha256": checksum(host, text)})))
 
 
 def read_arrays(path: PathLike, what: str, newest: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -73,7 +73,8 @@ def read_arrays(path: PathLike, what: str, newest: int) -> tuple[dict[str, Any],
         raise CheckpointError(f"{path} is a safetensors file, but not one of a portable_nn {what}")
     if version > newest:
         raise CheckpointError(f"{path} is of format version {version}; this portable_nn reads up to {newest}")
-    if version > 1 and metadata.get("sha256") != checksum(arrays, text):
+    # Files of version 1 had no checksum: with one, only the number is damaged.
+    if (version > 1 or "sha256" in metadata) and metadata.get("sha256") != checksum(arrays, text):
         raise CheckpointError(f"{path} is damaged: its contents do not have the checksum that it was written with")
     return description, arrays
 
@@ -91,21 +92,50 @@ def _plain(number: Any) -> Any:
     return number.item()  # a NumPy scalar among what is described
 
 
-def _write(path: Path, content: bytes) -> None:
+def replace(path: PathLike, *parts: bytes | memoryview) -> None:
+    """Write a file of these parts, one after the other, whole or not at all.
+
+    A file that is there keeps its mode, and is replaced only when all is written; one that a link points to is, not the
+    link. What is no file, such as /dev/stdout, is written as it stands.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written. What was there is left as it was.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            file.writelines(parts)
+        return
     _sweep(path)
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_UMASK
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_UMASK)  # noqa: PTH101  (a name, as mkstemp gave it)
+        os.chmod(name, mode)  # noqa: PTH101  (a name, as mkstemp gave it)
         os.replace(name, path)  # noqa: PTH105  (likewise)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)  # noqa: PTH108  (likewise)
         raise
     _sync_folder(path.parent)
+
+
+def _ordered(content: bytes) -> tuple[bytes, memoryview]:
+    """Return a safetensors file as header and data, with the metadata, which come in any order, in that of their names.
+
+    The header is a length of 8 bytes and a text in JSON, padded to a multiple of 8.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8:end])
+    first = {"__metadata__": dict(sorted(header.pop("__metadata__").items()))}
+    text = json.dumps(first | header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, memoryview(content)[end:]
 
 
 def _sweep(path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import portable_nn as pnn
-from portable_nn.arrays import to_numpy, write_arrays
+from portable_nn.arrays import namespace_of, to_numpy, write_arrays
 
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
 
@@ -169,3 +169,89 @@ def test_a_saved_file_has_the_usual_permissions(path):
     net().save(path)
     (path.parent / "usual").touch()
     assert path.stat().st_mode == (path.parent / "usual").stat().st_mode
+
+
+class Gain(pnn.Layer):
+    """y = scale x, with a parameter of no axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.parameters["scale"] = pnn.Parameter((), lambda rng, shape: np.asarray(1.5, dtype="float32"))
+
+    def forward_pass(self, run, params, x):
+        return x * params["scale"], (x, params["scale"])
+
+    def backward_pass(self, run, params, kept, dy):
+        x, scale = kept
+        return dy * scale, {"scale": namespace_of(x).sum(x * dy)}
+
+
+def test_a_parameter_without_axes_is_saved_loaded_and_resumed(xp, path):
+    def made():
+        return pnn.Sequential(pnn.Affine(6, 3), Gain(), loss=pnn.SoftmaxWithLoss(), seed=0, xp=xp)
+
+    network = made()
+    network.save(path)
+    loaded = pnn.load(path, classes=[Gain])
+    assert loaded.parameters["1.scale"].shape == ()
+    assert loaded.parameters["1.scale"] == 1.5
+    options = {"progress": False, "checkpoint": path.parent / "run"}
+    x, t = network.place.asarray(X), network.place.asarray(np.arange(4) % 3, network.place.index_dtype)
+    pnn.Trainer(network).fit(x, t, epochs=1, **options)
+    again = made()
+    pnn.Trainer(again).fit(x, t, epochs=1, resume=True, **options)
+    assert to_numpy(again.parameters["1.scale"]) == to_numpy(network.parameters["1.scale"]) != 1.5
+
+
+def test_saving_writes_through_a_link(path, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "target"
+    path.symlink_to(target)
+    for _ in range(2):
+        net().save(path)
+        assert path.is_symlink()
+        assert target.is_file()
+        assert list(target.parent.iterdir()) == [target]
+    pnn.load(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_file_that_is_there_keeps_its_mode(path):
+    path.touch(0o600)
+    net().save(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names are POSIX's")
+def test_what_is_no_file_is_not_replaced(path):
+    import threading
+
+    os.mkfifo(path)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
+    reader.start()
+    net().save(path)
+    reader.join()
+    assert path.is_fifo()
+    path.unlink()
+    path.write_bytes(read[0])
+    pnn.load(path)
+
+
+def test_a_network_is_the_same_bytes_each_time_that_it_is_saved(path):
+    contents = set()
+    for _ in range(8):
+        net().save(path)
+        contents.add(path.read_bytes())
+        pnn.load(path).save(path)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+
+
+def test_a_changed_version_does_not_turn_the_checksum_off(path):
+    net().save(path)
+    content = path.read_bytes().replace(rb"\"version\": 2", rb"\"version\": 1")
+    assert content != path.read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(pnn.CheckpointError, match="damaged"):
+        pnn.load(path)
