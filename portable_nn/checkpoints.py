@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from portable_nn.errors import CheckpointError
 __all__ = ["Checkpoints", "RunState"]
 
 FORMAT_VERSION = 2
+
+_BEST = "best.safetensors"
 
 _NAME = re.compile(r"epoch-(\d{6})-step-(\d{9})\.safetensors")
 
@@ -75,7 +78,11 @@ class Checkpoints:
                 raise CheckpointError(
                     f"another process trains in {self.folder}: wait for it, or take another folder"
                 ) from None
-            yield
+            _held.add(file)
+            try:
+                yield
+            finally:
+                _held.discard(file)
 
     def write(self, state: RunState, *, best: bool = False) -> Path:
         """Write a checkpoint, and delete those that are older than is kept.
@@ -110,17 +117,19 @@ class Checkpoints:
             second.hardlink_to(path)
         except OSError:  # not every file system has such links
             shutil.copyfile(path, second)
-        second.replace(self.folder / "best.safetensors")
+        second.replace(self.folder / _BEST)
 
     def newest(self) -> RunState | None:
         """Return the newest checkpoint that is whole, warning of those that are not; None if there is none at all.
+
+        If only that of the best epoch is left, it is that one.
 
         Raises
         ------
         CheckpointError
             If there are checkpoints, but none can be used.
         """
-        paths = self.paths()
+        paths = self.paths() or self.best()
         for path in reversed(paths):
             try:
                 return read(path)
@@ -129,6 +138,10 @@ class Checkpoints:
         if paths:
             raise CheckpointError(f"none of the {len(paths)} checkpoints in {self.folder} can be read")
         return None
+
+    def best(self) -> list[Path]:
+        """Return the file of the checkpoint of the best epoch, if there is one."""
+        return [path for path in (self.folder / _BEST,) if path.exists()]
 
     def paths(self) -> list[Path]:
         """Return the files of the checkpoints, the newest last."""
@@ -151,6 +164,21 @@ def read(path: PathLike) -> RunState:
         return RunState(int(description["epoch"]), int(description["step"]), dict(numbers), arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} does not describe a run: {error}") from error
+
+
+_held: set[BufferedRandom] = set()
+"""The files by which this process keeps others out of folders."""
+
+
+def _let_go() -> None:
+    """Close them in a process that was forked off: a lock lasts as long as anybody has its file open."""
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _lock(descriptor: int) -> None:

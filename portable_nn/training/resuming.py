@@ -118,7 +118,7 @@ class Recording:
 
     def check_new(self) -> None:
         """Raise ValueError if there are checkpoints of an earlier run, which this one would push out."""
-        if self._files is not None and self._files.paths():
+        if self._files is not None and (self._files.paths() or self._files.best()):
             raise ValueError(
                 f"{self._files.folder} has checkpoints of a run: go on with it (resume=True, or --resume), "
                 "or take another folder"

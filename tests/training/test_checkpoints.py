@@ -364,3 +364,43 @@ def test_what_a_dead_process_left_is_cleaned_up(tmp_path):
     (tmp_path / ".epoch-000001-step-000000000.safetensors.abc.part").write_bytes(b"torn")
     Checkpoints(tmp_path).write(RunState(1, 0, {}, {"a": np.ones(3)}))
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-000001-step-000000000.safetensors"]
+
+
+def test_the_best_checkpoint_alone_is_not_pushed_out_and_can_be_gone_on_with(tmp_path):
+    fit(trainer(), tmp_path, epochs=3)
+    for path in Checkpoints(tmp_path).paths():
+        path.unlink()
+    before = (tmp_path / "best.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="has checkpoints of a run"):
+        fit(trainer(), tmp_path, epochs=1)
+    assert (tmp_path / "best.safetensors").read_bytes() == before
+    assert len(fit(trainer(), tmp_path, epochs=4, resume=True)["loss"]) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX's")
+def test_a_forked_child_keeps_nobody_out_and_lets_nobody_in(tmp_path):
+    script = textwrap.dedent(
+        """
+        import os, sys, time
+        from portable_nn.checkpoints import Checkpoints
+        with Checkpoints(sys.argv[1]).locked():
+            if not os.fork():
+                print("child", os.getpid(), flush=True)
+                time.sleep(60)
+                os._exit(0)
+            time.sleep(60)
+        """
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        child = int(running.stdout.readline().split()[1])
+        try:
+            with pytest.raises(pnn.CheckpointError, match="another process"), Checkpoints(tmp_path).locked():
+                pass  # the child has let go, its parent has not
+            running.kill()
+            running.wait()
+            os.kill(child, 0)  # still alive
+            with Checkpoints(tmp_path).locked():
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
