@@ -39,12 +39,15 @@ class RunState:
         What JSON can say: counters, history, schedule, callbacks.
     arrays : dict
         Parameters, optimizer slots and what callbacks keep, by name: "network/0.W", "mean/0.W", ...
+    network : dict, optional
+        What a file of the network says besides its arrays; with it, a checkpoint can be loaded as a network.
     """
 
     epoch: int
     step: int
     numbers: dict[str, Any] = field(default_factory=dict[str, Any])
     arrays: dict[str, Any] = field(default_factory=dict[str, Any])
+    network: dict[str, Any] | None = None
 
 
 class Checkpoints:
@@ -99,7 +102,8 @@ class Checkpoints:
             If it cannot be written. The older ones are then still there.
         """
         path = self.folder / f"epoch-{state.epoch:06}-step-{state.step:09}.safetensors"
-        description = {"version": FORMAT_VERSION, "epoch": state.epoch, "step": state.step, "numbers": state.numbers}
+        place = {"epoch": state.epoch, "step": state.step}
+        description = {"version": FORMAT_VERSION, **place, "numbers": state.numbers, "network": state.network}
         write_arrays(path, state.arrays, description)
         if best:
             self._name_best(path)
@@ -161,7 +165,8 @@ def read(path: PathLike) -> RunState:
     description, arrays = read_arrays(path, "run", FORMAT_VERSION)
     try:
         numbers: Mapping[str, Any] = dict(description["numbers"])
-        return RunState(int(description["epoch"]), int(description["step"]), dict(numbers), arrays)
+        epoch, step, network = int(description["epoch"]), int(description["step"]), description.get("network")
+        return RunState(epoch, step, dict(numbers), arrays, network)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} does not describe a run: {error}") from error
 

@@ -1,16 +1,24 @@
 """Networks as files: their arrays, and their structure as the description beside them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from portable_nn.arrays import PathLike, read_arrays, write_arrays
+from portable_nn.errors import CheckpointError
+from portable_nn.networks.kinds import LAYERS
 
 if TYPE_CHECKING:
     from portable_nn.networks.network import Network
 
-__all__ = ["FORMAT_VERSION", "PathLike", "describe", "read", "save"]
+__all__ = ["FORMAT_VERSION", "OURS", "PathLike", "describe", "read", "save"]
 
 FORMAT_VERSION = 2
 """1 had no checksum."""
+
+OURS = "portable_nn"
+"""The module of this library's classes; those of others are only found among the classes that a caller passes."""
+
+_IN_RUN = "network/"
+"""How the names of a network's arrays begin in a checkpoint."""
 
 
 def save(network: "Network", path: PathLike) -> None:
@@ -19,8 +27,18 @@ def save(network: "Network", path: PathLike) -> None:
 
 
 def read(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the description and the NumPy arrays in a file; raises as `read_arrays` does."""
-    return read_arrays(path, "network", FORMAT_VERSION)
+    """Return the description and the NumPy arrays of a network, in a file of its own or in a checkpoint of a run.
+
+    Raises as `read_arrays` does, and CheckpointError for a checkpoint that has only the arrays, of an earlier version.
+    """
+    description, arrays = read_arrays(path, "network", FORMAT_VERSION)
+    if "numbers" not in description:
+        return description, arrays
+    network = description.get("network")
+    if not isinstance(network, dict):
+        raise CheckpointError(f"{path} is a checkpoint of an earlier version, which has arrays, but not the layout")
+    own = {name.removeprefix(_IN_RUN): array for name, array in arrays.items() if name.startswith(_IN_RUN)}
+    return cast("dict[str, Any]", network), own
 
 
 def describe(network: "Network") -> dict[str, Any]:
@@ -40,4 +58,6 @@ def describe(network: "Network") -> dict[str, Any]:
 
 
 def _kind(part: Any) -> dict[str, Any]:
-    return {"kind": type(part).__name__, "options": part.config()}
+    kind = type(part)
+    module = OURS if LAYERS.get(kind.__name__) is kind else kind.__module__
+    return {"kind": kind.__name__, "module": module, "options": part.config()}

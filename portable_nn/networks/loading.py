@@ -11,7 +11,7 @@ from portable_nn.errors import CheckpointError
 from portable_nn.layers import Layer, Parameter
 from portable_nn.layers.layer import as_tuple
 from portable_nn.losses import Loss
-from portable_nn.networks.files import PathLike, read
+from portable_nn.networks.files import OURS, PathLike, read
 from portable_nn.networks.graph import Graph
 from portable_nn.networks.kinds import LAYERS, tie
 from portable_nn.networks.network import Network
@@ -53,13 +53,13 @@ def load(
     if own_dtype not in FLOATING_DTYPES:
         raise CheckpointError(f"{path} needed a network of {' or '.join(FLOATING_DTYPES)}, got {own_dtype!r}")
     place = Place(xp, device, dtype or own_dtype)
-    table = LAYERS | {kind.__name__: kind for kind in classes}
+    own = {kind.__name__: kind for kind in classes}
     try:
-        distinct = {name: _build(kind, table) for name, kind in description["layers"].items()}
+        distinct = {name: _build(kind, own) for name, kind in description["layers"].items()}
         for name, tied in description["ties"].items():
             tie(distinct, name, tied["to"], transposed=tied["transposed"])
         _fill(Wiring(distinct).parameters, arrays, place)
-        loss = None if description["loss"] is None else _build(description["loss"], table)
+        loss = None if description["loss"] is None else _build(description["loss"], own)
         if not isinstance(loss, Loss | None):
             raise CheckpointError(f"{loss!r} is no loss")
         options = {"loss": loss, "seed": description["seed"], "xp": place.xp, "device": place.device}
@@ -74,10 +74,15 @@ def load(
     return network
 
 
-def _build(part: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
-    name = part["kind"]
+def _build(part: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
+    """Return a layer or loss. Earlier versions did not say whose: the caller's, if he has one so named."""
+    name, module = part["kind"], part.get("module")
+    table = LAYERS | own if module is None else LAYERS if module == OURS else own
     if name not in table:
-        raise CheckpointError(f"the class {name} is not one of portable_nn: pass it to load(..., classes=[{name}])")
+        whose = "" if module in (None, OURS) else f" but of {module}"
+        raise CheckpointError(
+            f"the class {name} is not one of portable_nn{whose}: pass it to load(..., classes=[{name}])"
+        )
     return table[name](**part["options"])
 
 
@@ -97,7 +102,10 @@ def _laid_out(layout: Mapping[str, Any], layers: Mapping[str, Layer], options: d
     graph = Graph(**options)
     nodes = {name: graph.input(name) for name in layout["inputs"]}
     for step in layout["steps"]:
-        made = as_tuple(graph.apply(layers[step["layer"]], [nodes[name] for name in step["inputs"]], step["name"]))
+        layer = layers[step["layer"]]
+        if layer.output_count != len(step["outputs"]):  # before names for more than the file has are made
+            raise CheckpointError(f"{layer!r} has {layer.output_count} outputs, the file names {len(step['outputs'])}")
+        made = as_tuple(graph.apply(layer, [nodes[name] for name in step["inputs"]], step["name"]))
         nodes.update(zip(step["outputs"], made, strict=True))
     graph.output(*(nodes[name] for name in layout["outputs"]))
     return graph

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from portable_nn import schedules
 from portable_nn.arrays import PathLike, copies
 from portable_nn.checkpoints import Checkpoints, RunState
+from portable_nn.networks.files import describe
 from portable_nn.training import description
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
@@ -169,7 +170,7 @@ class Recording:
             "best": self._best,
             "ended": self.ended,
         }
-        return RunState(epoch, step, numbers, arrays)
+        return RunState(epoch, step, numbers, arrays, describe(network))
 
     def _run(self) -> dict[str, Any]:
         """Return what must not change from one part of a run to the next."""

@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -255,3 +256,61 @@ def test_a_changed_version_does_not_turn_the_checksum_off(path):
     path.write_bytes(content)
     with pytest.raises(pnn.CheckpointError, match="damaged"):
         pnn.load(path)
+
+
+def test_a_class_of_ones_own_with_a_name_of_the_librarys_is_not_taken_for_it(path):
+    class ReLU(pnn.Layer):
+        def forward_pass(self, run, params, x):
+            return -x, None
+
+    class Huber(pnn.Huber):
+        pass
+
+    network = pnn.Sequential(pnn.Affine(6, 3), pnn.ReLU(), ReLU(), seed=0, loss=Huber())
+    network.save(path)
+    with pytest.raises(
+        pnn.CheckpointError, match=rf"the class ReLU is not one of portable_nn but of {ReLU.__module__}"
+    ):
+        pnn.load(path)
+    loaded = pnn.load(path, classes=[ReLU, Huber])
+    assert [type(layer) for layer in loaded.layers] == [pnn.Affine, pnn.ReLU, ReLU]
+    assert type(loaded.loss_function) is Huber
+    np.testing.assert_array_equal(loaded.predict(X), network.predict(X))
+
+
+def test_a_checkpoint_of_a_run_is_loaded_like_a_network(xp, path):
+    folder = path.parent / "run"
+    network = net(xp=xp)
+    network.notes["target"] = "y"
+    x, t = network.place.asarray(X), network.place.asarray(X[:, :3])
+    pnn.Trainer(network).fit(x, t, epochs=2, progress=False, checkpoint=folder)
+    network.save(path)
+    files = sorted(folder.glob("*.safetensors"))
+    assert len(files) == 3
+    for file in files:
+        loaded = pnn.load(file)
+        assert repr(loaded) == repr(pnn.load(path))
+        assert loaded.notes == {"target": "y"}
+    newest = pnn.load(files[-1])
+    for name, value in network.parameters.items():
+        np.testing.assert_array_equal(newest.parameters[name], to_numpy(value))
+
+
+def test_a_checkpoint_of_an_earlier_version_says_what_is_missing(path):
+    write_arrays(path, {"network/0.W": np.ones(3)}, {"version": 2, "epoch": 1, "step": 0, "numbers": {}})
+    with pytest.raises(pnn.CheckpointError, match="a checkpoint of an earlier version"):
+        pnn.load(path)
+
+
+@pytest.mark.parametrize("options", [("Branch", {"n": 4_000_000}), ("Split", {"sections": 4_000_000})])
+def test_outputs_that_a_file_merely_claims_are_not_made(options, path):
+    graph = pnn.Graph()
+    one, other = pnn.Branch()(graph.input("x"))
+    graph.output(one, other)
+    graph.save(path)
+    kind, claimed = options
+    change(path, lambda d: d["layers"]["branch1"].update(kind=kind, options=claimed))
+    started = time.perf_counter()
+    with pytest.raises(pnn.CheckpointError, match="has 4000000 outputs, the file names 2"):
+        pnn.load(path)
+    assert time.perf_counter() - started < 1.0
