@@ -17,7 +17,7 @@ import ast
 import inspect
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 from portable_nn.layers import Layer
@@ -58,12 +58,14 @@ def write(graph: "Graph", *, prefix: bool) -> str:
     written = Steps()
     begun: set[str] = set()
 
-    def value(name: str) -> str:
+    def value(name: str) -> Generator[str, str, str]:
         step = makers.get(name)
         if step is None or step.name in begun:
             return _word(name)
         begun.add(step.name)
-        operands = [value(operand) for operand in step.inputs]
+        operands = list[str]()
+        for operand in step.inputs:
+            operands.append((yield operand))
         head = heads.get(id(step.layer)) or _head(step.layer, len(operands))
         heads[id(step.layer)] = f"@{_word(step.name)}" if calls[id(step.layer)] > 1 else head
         used_again = sum(uses[output] for output in step.outputs) > 1 or calls[id(step.layer)] > 1
@@ -73,12 +75,28 @@ def write(graph: "Graph", *, prefix: bool) -> str:
         which = f".{step.outputs.index(name) + 1}" if len(step.outputs) > 1 else ""
         return f"({inside}){which}" + (f"={_word(step.name)}" if named else "")
 
-    outputs = [value(name) for name in graph.order.outputs]
+    outputs = [_nested(value, name) for name in graph.order.outputs]
     ties = [
         f"{_word(name)}={_word(tied['to'])}{'^T' if tied['transposed'] else ''}"
         for name, tied in graph.wiring.ties().items()
     ]
     return " ".join(outputs + ties)
+
+
+def _nested(value: Callable[[str], Generator[str, str, str]], name: str) -> str:
+    """Return the text of a value, from a generator that asks for those of others; a stack of any depth will do."""
+    stack, text = [value(name)], ""
+    while stack:
+        try:
+            # What was asked for is sent; a generator that has just begun takes nothing.
+            asked = stack[-1].send(text) if text else next(stack[-1])
+        except StopIteration as end:
+            stack.pop()
+            text = str(end.value)
+        else:
+            stack.append(value(asked))
+            text = ""
+    return text
 
 
 def read(graph: "Graph", text: str, classes: Iterable[type[Layer]], *, prefix: bool) -> "Graph":

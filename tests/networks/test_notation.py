@@ -198,3 +198,16 @@ def graphs(draw):
 @given(graph=graphs())
 def test_random_graphs_come_back(write, read, graph):
     assert structure(read(write(graph))) == structure(graph)
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_a_graph_of_any_depth_is_written_and_read(prefix):
+    graph = pnn.Graph()
+    node = graph.input("x")
+    for _ in range(1200):
+        node = pnn.Neg()(node)
+    graph.output(node)
+    text = graph.to_prefix() if prefix else graph.to_postfix()
+    again = (pnn.Graph.from_prefix if prefix else pnn.Graph.from_postfix)(text)
+    assert len(again.order.steps) == 1200
+    assert (again.to_prefix() if prefix else again.to_postfix()) == text
