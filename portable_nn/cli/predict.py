@@ -1,19 +1,21 @@
 """`portable-nn predict`: what a saved network says about new samples. N = samples, O = outputs."""
 
 import csv
+import io
 import math
 import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any, TextIO
 
-from portable_nn.arrays import BACKENDS, namespace, to_numpy
+from portable_nn.arrays import BACKENDS, namespace, replace, to_numpy
 from portable_nn.cli.arguments import output_file
 from portable_nn.cli.console import Commands, say
 from portable_nn.cli.samples import SETS, load_inputs
+from portable_nn.cli.scaling import fold_remembered
 from portable_nn.errors import CheckpointError
 from portable_nn.losses import SigmoidWithLoss, SoftmaxWithLoss
-from portable_nn.networks import Network, load
+from portable_nn.networks import Network, Sequential, load
 from portable_nn.testing import float64_enabled
 from portable_nn.training import Trainer
 
@@ -42,15 +44,26 @@ def predict(options: Namespace) -> int:
         raise ValueError(f"--output {options.output} would overwrite what is read")
     with float64_enabled(namespace(options.backend)):
         network = load(options.network, options.backend)
+        _unscale(network, options.network)
         x = load_inputs(options.data, _width(network, options.network), _target(network))
         header, rows = _answers(network, Trainer(network).predict(x), options)
     if options.output is None:
         _write(sys.stdout, [header, *rows] if options.probabilities else rows)
         return 0
-    with options.output.open("w", newline="", encoding="utf-8") as file:
-        _write(file, [header, *rows])
+    text = io.StringIO(newline="")
+    _write(text, [header, *rows])
+    replace(options.output, text.getvalue().encode())
     say(f"{len(rows):,} predictions written to {options.output}")
     return 0
+
+
+def _unscale(network: Network, path: str) -> None:
+    """Undo the scaling of a table in the network, if that is of a checkpoint of `train`, which has it before that."""
+    try:
+        if isinstance(network, Sequential):
+            fold_remembered(network)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise CheckpointError(f"{path}: its scaling does not fit its network: {error}") from error
 
 
 def _is_same(output: Path, source: str) -> bool:

@@ -5,10 +5,10 @@ N = rows, F = features, O = outputs. All arrays but the network's are NumPy's.
 
 from typing import Any
 
-from portable_nn.arrays import namespace_of, to_numpy
+from portable_nn.arrays import Place, namespace_of, to_numpy
 from portable_nn.networks import Sequential
 
-__all__ = ["Scaling", "fold_inputs", "fold_outputs"]
+__all__ = ["Scaling", "fold_inputs", "fold_outputs", "fold_remembered", "remember_scaling"]
 
 _LEAST_DEVIATION = 1e-30
 """A column that varies less counts as constant: dividing by so little leaves float32."""
@@ -57,6 +57,23 @@ def fold_outputs(network: Sequential, scaling: Scaling) -> None:
     xp = namespace_of(scaling.deviation)
     deviation = xp.where(xp.isfinite(scaling.deviation), scaling.deviation, 0.0)
     _replace(network, last, W * deviation, b * deviation + scaling.mean)
+
+
+def remember_scaling(network: Sequential, inputs: Scaling | None, outputs: Scaling | None) -> None:
+    """Note how features and targets are scaled: a checkpoint of the run has the network before that is undone."""
+    kept = {"inputs": inputs, "outputs": outputs}
+    numbers = {name: [s.mean.tolist(), s.deviation.tolist()] for name, s in kept.items() if s is not None}
+    if numbers:
+        network.notes["scaling"] = numbers
+
+
+def fold_remembered(network: Sequential) -> None:
+    """Undo in the network what `remember_scaling` noted, and forget it."""
+    for name, (mean, deviation) in network.notes.pop("scaling", {}).items():
+        place = Place(dtype="float64")
+        scaling = Scaling.__new__(Scaling)
+        scaling.mean, scaling.deviation = place.asarray(mean), place.asarray(deviation)
+        (fold_inputs if name == "inputs" else fold_outputs)(network, scaling)
 
 
 def _affine(network: Sequential, layer: int) -> tuple[Any, Any]:

@@ -5,13 +5,14 @@ import importlib.util
 import math
 import time
 from argparse import Namespace
+from pathlib import Path
 
 from portable_nn import layers, optimizers
 from portable_nn.arrays import BACKENDS, FLOATING_DTYPES, Place, move, namespace, to_numpy
 from portable_nn.cli.arguments import column, count, fraction, natural, output_file, positive, share, size
 from portable_nn.cli.console import Commands, Parser, say
 from portable_nn.cli.samples import SETS, Samples, load_samples
-from portable_nn.cli.scaling import Scaling, fold_inputs, fold_outputs
+from portable_nn.cli.scaling import Scaling, fold_remembered, remember_scaling
 from portable_nn.cli.scores import confusions, r_squared
 from portable_nn.errors import DivergenceError, MissingExtraError
 from portable_nn.losses import MeanSquaredError, SoftmaxWithLoss
@@ -115,12 +116,13 @@ def train(options: Namespace) -> int:
             say(f"{options.data}: {samples}; {place}")
             say(_description(options, network))
         trainer, seconds = _trained(options, samples, network)
-        if options.save:
-            network.save(options.save)
+        unsaved = _saved(network, options.save)
         history = trainer.history
         _report(options, samples, trainer, f"{_epochs(len(history.get('loss', [])))} in {seconds:.1f} s")
     if history.stopped:
         say(history.stopped)
+    if unsaved is not None:
+        raise OSError(f"the network could not be saved in {options.save}: {unsaved.strerror or unsaved}")
     if options.save:
         say(f"network saved in {options.save}")
     if options.plot and len(history):
@@ -129,6 +131,16 @@ def train(options: Namespace) -> int:
     elif options.plot:
         say("no curves drawn: no epoch was finished")
     return 130 if history.stopped else 0
+
+
+def _saved(network: Sequential, path: Path | None) -> OSError | None:
+    """Save the network, if there is a path; return why that failed, if it did: the score is to be told all the same."""
+    try:
+        if path is not None:
+            network.save(path)
+    except OSError as error:
+        return error
+    return None
 
 
 def _complete(options: Namespace, samples: Samples) -> None:
@@ -181,6 +193,7 @@ def _trained(options: Namespace, samples: Samples, network: Sequential) -> tuple
     x, x_test = (x if inputs is None else inputs(x) for x in (samples.x, samples.x_test))
     t, t_test = (t if outputs is None else outputs(t) for t in (samples.t, samples.t_test))
     optimizer = _OPTIMIZERS[options.optimizer][0](Cosine(options.lr, steps=options.epochs * options.batches))
+    remember_scaling(network, inputs, outputs)
     trainer = Trainer(network, optimizer)
     started = time.perf_counter()
     try:
@@ -200,10 +213,7 @@ def _trained(options: Namespace, samples: Samples, network: Sequential) -> tuple
         what = str(error).partition(";")[0]
         raise DivergenceError(f"{what}: try --lr lower than {options.lr:g}") from None
     seconds = time.perf_counter() - started
-    if inputs is not None:
-        fold_inputs(network, inputs)
-    if outputs is not None:
-        fold_outputs(network, outputs)
+    fold_remembered(network)
     return trainer, seconds
 
 

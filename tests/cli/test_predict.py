@@ -104,3 +104,30 @@ def test_notes_of_another_hand_are_not_trusted(run: Run, tmp_path: Path, notes: 
     network.save(tmp_path / "net.safetensors")
     (tmp_path / "new.csv").write_text("0,1\n1,0\n")
     assert run("predict net.safetensors new.csv").out == "1\n0\n"
+
+
+def test_a_file_of_predictions_is_written_whole_or_not_at_all(
+    run: Run, net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "new.npy", X)
+    (tmp_path / "out.csv").write_text("old")
+    monkeypatch.setattr("portable_nn.arrays.files.os.fsync", full_disk)
+    result = run("predict net.safetensors new.npy --output out.csv")
+    assert result.status == 2
+    assert "No space left" in result.err
+    assert (tmp_path / "out.csv").read_text() == "old"
+
+
+def full_disk(descriptor: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_checkpoint_of_train_predicts_as_the_network_does(run: Run, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(100.0, 20.0, (60, 2))
+    rows = [f"{a},{b},{3 * a - b + 1000}" for a, b in x.tolist()]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,y", *rows]))
+    result = run("train t.csv --target y --epochs 3 --quiet --regression --save net.safetensors --checkpoint run")
+    assert result.status == 0, result.err
+    newest = sorted(path.name for path in (tmp_path / "run").glob("epoch-*"))[-1]
+    saved, kept = (run(f"predict {name} t.csv").out for name in ("net.safetensors", f"run/{newest}"))
+    np.testing.assert_allclose([*map(float, saved.split())], [*map(float, kept.split())], rtol=1e-5)

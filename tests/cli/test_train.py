@@ -216,3 +216,16 @@ def test_recoveries_lower_the_rate_until_training_works(run: Run) -> None:
     lines = result.err.splitlines()
     assert lines
     assert all(re.fullmatch(r"portable-nn: the loss became .* going on from step \d+ .*", line) for line in lines)
+
+
+def test_a_network_that_cannot_be_saved_is_an_error_beside_its_score(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("portable_nn.arrays.files.os.fsync", full)
+    result = run("train digits --epochs 1 --quiet --save net.safetensors")
+    assert result.status == 2
+    assert result.out.startswith("test accuracy 0.")
+    assert result.err == "portable-nn: the network could not be saved in net.safetensors: No space left on device\n"
