@@ -36,7 +36,10 @@ def read(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
         return description, arrays
     network = description.get("network")
     if not isinstance(network, dict):
-        raise CheckpointError(f"{path} is a checkpoint of an earlier version, which has arrays, but not the layout")
+        raise CheckpointError(
+            f"{path} is a checkpoint of an earlier version, or of a network that no file can hold: "
+            "it has arrays, but not the layout"
+        )
     own = {name.removeprefix(_IN_RUN): array for name, array in arrays.items() if name.startswith(_IN_RUN)}
     return cast("dict[str, Any]", network), own
 
@@ -58,6 +61,6 @@ def describe(network: "Network") -> dict[str, Any]:
 
 
 def _kind(part: Any) -> dict[str, Any]:
-    kind = type(part)
+    kind = cast("type[Any]", type(part))
     module = OURS if LAYERS.get(kind.__name__) is kind else kind.__module__
     return {"kind": kind.__name__, "module": module, "options": part.config()}

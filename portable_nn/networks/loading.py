@@ -77,7 +77,8 @@ def load(
 def _build(part: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
     """Return a layer or loss. Earlier versions did not say whose: the caller's, if he has one so named."""
     name, module = part["kind"], part.get("module")
-    table = LAYERS | own if module is None else LAYERS if module == OURS else own
+    ours: dict[str, Any] = {**LAYERS}
+    table = {**ours, **own} if module is None else ours if module == OURS else own
     if name not in table:
         whose = "" if module in (None, OURS) else f" but of {module}"
         raise CheckpointError(

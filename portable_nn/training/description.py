@@ -5,6 +5,7 @@ and a checksum. What cannot be compared says so, and counts as equal.
 """
 
 import inspect
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -17,7 +18,7 @@ from portable_nn.optimizers import Optimizer
 from portable_nn.schedules import ReduceOnPlateau
 from portable_nn.training.batches import Batches
 
-__all__ = ["data", "difference", "loss", "network", "optimizer", "part", "schedule"]
+__all__ = ["can_be_said", "data", "difference", "loss", "network", "optimizer", "part", "schedule"]
 
 _DERIVED = {"sign", "start", "final", "initial"}
 """Attributes of the library's own that stand for options which are not kept as they came."""
@@ -33,13 +34,23 @@ _MISSING = "nothing"
 
 def network(of: Network) -> dict[str, Any]:
     """Describe layers, layout, ties, frozen parameters and data type; the backend does not count."""
-    said = describe_network(of)
+    try:
+        said = describe_network(of)
+    except NotImplementedError:  # a network of one's own that cannot be saved
+        return {"kind": _named(type(of))}
     return {name: _plain(said[name]) for name in ("layout", "layers", "ties", "frozen", "dtype")}
 
 
 def loss(of: Network) -> Any:
     """Describe the loss."""
-    return _plain(describe_network(of)["loss"])
+    return (
+        None
+        if of.loss_function is None
+        else {
+            "kind": _named(type(of.loss_function)),
+            "options": _plain(of.loss_function.config()),
+        }
+    )
 
 
 def optimizer(of: Optimizer) -> dict[str, Any]:
@@ -89,6 +100,15 @@ def difference(before: Any, now: Any, path: str = "") -> tuple[str, Any, Any] | 
         return None if before == now else (path, cast("Any", before), cast("Any", now))
     found = (difference(a, b, f"{path}.{name}" if path else name) for name, a, b in pairs)
     return next((where for where in found if where is not None), None)
+
+
+def can_be_said(value: Any) -> bool:
+    """Tell whether JSON can say a value, NumPy scalars in it as numbers."""
+    try:
+        json.dumps(value, default=lambda number: number.item())
+    except (TypeError, ValueError, AttributeError):
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:

@@ -170,7 +170,15 @@ class Recording:
             "best": self._best,
             "ended": self.ended,
         }
-        return RunState(epoch, step, numbers, arrays, describe(network))
+        return RunState(epoch, step, numbers, arrays, self._loadable())
+
+    def _loadable(self) -> dict[str, Any] | None:
+        """Return what a file of the network says; nothing if it has options that no file can say."""
+        try:
+            said = describe(self._trainer.network)
+            return said if description.can_be_said(said) else None
+        except NotImplementedError:
+            return None
 
     def _run(self) -> dict[str, Any]:
         """Return what must not change from one part of a run to the next."""

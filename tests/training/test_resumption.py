@@ -315,3 +315,28 @@ class Clock(pnn.Callback):
 def test_a_run_that_was_stopped_by_a_callback_which_only_watches_goes_on(tmp_path):
     fit(trainer(), tmp_path, epochs=4, callbacks=[Counting(), Clock()])
     assert len(fit(trainer(), tmp_path, epochs=4, callbacks=[Counting()], resume=True)["loss"]) == 4
+
+
+class Applied(pnn.Layer):
+    """A layer with an option that no file can hold: such a network cannot be saved, but trained and resumed."""
+
+    options = ("function",)
+
+    def __init__(self, function=slow):
+        super().__init__()
+        self.function = function
+
+    def forward_pass(self, run, params, x):
+        return x, None
+
+    def backward_pass(self, run, params, kept, dy):
+        return dy, {}
+
+
+def test_a_network_that_no_file_can_hold_is_resumed(tmp_path):
+    fit(trainer(stack=lambda: (*layers(), Applied())), tmp_path)
+    assert len(fit(trainer(stack=lambda: (*layers(), Applied())), tmp_path, epochs=3, resume=True)["loss"]) == 3
+    with pytest.raises(ValueError, match=r"network \(layers.4.options.function\)"):
+        fit(trainer(stack=lambda: (*layers(), Applied(slower))), tmp_path, epochs=4, resume=True)
+    with pytest.raises(pnn.CheckpointError, match="not the layout"):
+        pnn.load(tmp_path / "best.safetensors")
