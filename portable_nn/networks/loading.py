@@ -29,7 +29,7 @@ def load(
     dtype: str | None = None,
     classes: Iterable[type[Layer]] = (),
 ) -> Network:
-    """Return the network that `Network.save` wrote to a file.
+    """Return the network that `Network.save` wrote to a file, or that is in a checkpoint of a training run.
 
     Parameters
     ----------
