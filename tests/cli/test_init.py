@@ -178,7 +178,8 @@ def test_an_error_of_the_system_names_the_file(run: Run, files: None, monkeypatc
 
     monkeypatch.setattr(pnn.Network, "save", fail)
     result = run("train letters.csv --epochs 1 --quiet --save full.safetensors")
-    assert (result.status, result.err) == (2, "portable-nn: full.safetensors: No space left on device\n")
+    message = "portable-nn: the network could not be saved in full.safetensors: No space left on device\n"
+    assert (result.status, result.err) == (2, message)
 
 
 def test_ctrl_c_before_training_ends_the_command_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
