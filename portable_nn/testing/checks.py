@@ -143,7 +143,7 @@ def check_layer(
     """
     subject = _loss_subject(layer, *inputs) if isinstance(layer, Loss) else _layer_subject(layer, *inputs)
     home = Place("numpy", dtype="float64")
-    shapes: list[Any] = [y.shape for y in as_tuple(subject.output(_run(home, PORTABLE), subject.arrays))]
+    shapes: list[tuple[int, ...]] = [y.shape for y in as_tuple(subject.output(_run(home, PORTABLE), subject.arrays))]
     dy: list[np.ndarray] = [
         np.asarray(random.generator(0, "check", i).standard_normal(shape)) for i, shape in enumerate(shapes)
     ]
