@@ -70,8 +70,10 @@ def solver_of(estimator: Any) -> Solver:
     Raises
     ------
     ValueError
-        If it names an optimizer that there is not.
+        If it names an optimizer that there is not, or asks L-BFGS for what only the other solvers do.
     """
+    if estimator.solver == "lbfgs":
+        _check_unused(estimator)
     options = {"clip_norm": estimator.clip_norm}
     rate = Rate(float(estimator.learning_rate_init))
     if isinstance(estimator.optimizer, Optimizer):
@@ -97,3 +99,18 @@ def solver_of(estimator: Any) -> Solver:
         optimizer = kind(rate, **options)
         optimizer.momentum = float(estimator.momentum)  # 1 is allowed there
     return Solver(optimizer, rate, estimator.learning_rate, estimator.power_t)
+
+
+def _check_unused(estimator: Any) -> None:
+    """Raise ValueError for parameters that L-BFGS would ignore: it has no epochs, and its own updates."""
+    given = {
+        "optimizer": estimator.optimizer is not None,
+        "callbacks": bool(estimator.callbacks),
+        "clip_norm": estimator.clip_norm is not None,
+    }
+    unused = [name for name, is_given in given.items() if is_given]
+    if unused:
+        raise ValueError(
+            f"solver='lbfgs' has no use for {', '.join(unused)}: optimizer, callbacks and clip_norm need solver 'sgd' "
+            "or 'adam'"
+        )
