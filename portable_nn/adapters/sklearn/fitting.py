@@ -31,6 +31,14 @@ _validated: Any = validate_data  # declared to take strings
 _ROWS = 4096
 """Rows of a sparse matrix that are made dense at a time."""
 
+_UNBALANCED = (
+    "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, use "
+    "compute_class_weight('balanced', classes=classes, y=y). In place of y you can use a large enough sample of the "
+    "full training set target to properly estimate the class frequency distributions. Pass the resulting weights as "
+    "the class_weight parameter."
+)
+"""scikit-learn's words, of other estimators that learn in parts."""
+
 
 class Fitting(Descent):
     """What takes the place of scikit-learn's `_fit` and `_forward_pass_fast`.
@@ -45,6 +53,8 @@ class Fitting(Descent):
         for check in (self._activations, self._rates):
             check(len(hidden))
         solver_of(self)
+        if incremental and self.__dict__.get("class_weight") == "balanced":
+            raise ValueError(_UNBALANCED)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
