@@ -23,6 +23,7 @@ from portable_nn.adapters.sklearn.solvers import solver_of
 from portable_nn.arrays import Place, backend_name, device_of, namespace_of, overflow_unreported, to_numpy
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Layer
+from portable_nn.losses import PoissonLoss
 
 __all__ = ["Fitting", "check_place"]
 
@@ -66,7 +67,8 @@ class Fitting(Descent):
         place = self._place_for(X)
         if first:
             self._initialize(y, [X.shape[1], *hidden, self.n_outputs_], place.dtype_name)
-            self.__dict__.pop("_best", None)
+            if isinstance(self.loss, PoissonLoss):
+                self.out_activation_ = "exp"
             self._step = None
         network = self._synced(place)
         if network.alpha != float(self.alpha):

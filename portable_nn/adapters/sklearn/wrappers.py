@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from portable_nn.adapters.sklearn.fitting import check_place
 from portable_nn.arrays import backend_name, device_of, indices_beside, namespace_of, to_numpy
 from portable_nn.kernels import PORTABLE
-from portable_nn.losses import MeanSquaredError, SigmoidWithLoss, SoftmaxWithLoss
+from portable_nn.losses import MeanSquaredError, PoissonLoss, SigmoidWithLoss, SoftmaxWithLoss
 from portable_nn.networks import Network
 from portable_nn.optimizers import Adam, Optimizer
 from portable_nn.training.callbacks import Callback
@@ -242,6 +242,7 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         return self
 
     def predict(self, X: Any) -> Any:
-        """Return the predictions for X (N, I): (N,) or (N, K), as y was."""
+        """Return the predictions for X (N, I): (N,) or (N, K), as y was; of a `PoissonLoss` the rates."""
         y = self._outputs(X, "predict")
+        y = PORTABLE.exp(y) if isinstance(self.network_.criterion, PoissonLoss) else y
         return y[:, 0] if self._is_flat else y
