@@ -83,7 +83,12 @@ class Descent:
             raise ValueError("partial_fit does not support early_stopping=True")
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer, self._step = solver_of(self), None
-        X, y, weight, held_out = self._split(X, y, weight) if self.early_stopping else (X, y, weight, None)
+        if self.early_stopping:
+            X, y, weight, held_out = self._split(X, y, weight)
+            self.best_validation_score_ = -np.inf  # of this fit, warm or not
+            self.__dict__.pop("_best", None)
+        else:
+            held_out = None
         samples = X.shape[0]
         if self.batch_size != "auto" and self.batch_size > samples:
             warnings.warn(
@@ -152,7 +157,8 @@ class Descent:
 
     def _split(self: Any, X: Any, y: Any, weight: Any) -> tuple[Any, Any, Any, Any]:
         """Return X, y and weight of the samples to train on, and the three of those held out."""
-        stratify = y if is_classifier(self) and self.n_outputs_ == 1 else None
+        labels = self._label_binarizer.inverse_transform(y) if is_classifier(self) else y
+        stratify = labels if is_classifier(self) and self.n_outputs_ == 1 else None
         train, test = _split_in_two(
             np.arange(X.shape[0]),
             random_state=self._random_state,
@@ -164,10 +170,7 @@ class Descent:
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
         part = _rows
-        y_test = y[test]
-        if is_classifier(self):
-            y_test = self._label_binarizer.inverse_transform(y_test)
-        held_out = part(X, test), y_test, None if weight is None else weight[test]
+        held_out = part(X, test), labels[test], None if weight is None else weight[test]
         return part(X, train), y[train], None if weight is None else weight[train], held_out
 
     def _score(self: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
