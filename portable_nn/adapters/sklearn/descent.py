@@ -7,6 +7,7 @@ N = samples, K = outputs.
 # pyright: basic
 
 import math
+import time
 import warnings
 from typing import Any
 
@@ -21,10 +22,12 @@ from sklearn.utils import shuffle
 from portable_nn.adapters.sklearn.batches import OrderedBatches, SparseBatches
 from portable_nn.adapters.sklearn.problem import PenalizedNetwork
 from portable_nn.adapters.sklearn.solvers import Solver, solver_of
+from portable_nn.adapters.sklearn.watching import HeldOut, Watched
 from portable_nn.arrays import copies, to_numpy
+from portable_nn.schedules import observe
 from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.batches import take
-from portable_nn.training.metrics import RunningLoss
+from portable_nn.training.metrics import RunningLoss, evaluate
 from portable_nn.training.progress import Progress
 from portable_nn.training.step import training_step
 from portable_nn.training.vector import vector_loss
@@ -83,60 +86,41 @@ class Descent:
             raise ValueError("partial_fit does not support early_stopping=True")
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer, self._step = solver_of(self), None
-        if self.early_stopping:
-            X, y, weight, held_out = self._split(X, y, weight)
-            self.best_validation_score_ = -np.inf  # of this fit, warm or not
-            self.__dict__.pop("_best", None)
-        else:
-            held_out = None
+        X, y, weight, held_out = self._held_out(network, X, y, weight)
         samples = X.shape[0]
         if self.batch_size != "auto" and self.batch_size > samples:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=4
             )
         size = min(200 if self.batch_size == "auto" else self.batch_size, samples)
-        kind = SparseBatches if sparse.issparse(X) else OrderedBatches
-        batches = kind(self._data(network, X, y, weight), size, shuffle=self.shuffle, place=network.place)
+        batches = self._batches(network, X, y, weight, size)
         step = self._step = training_step(network, self._optimizer.optimizer, self._step, self.compile)
         self._take_over()
+        watched = Watched(self, network, self._optimizer.optimizer, validates=held_out is not None)
         for callback in self.callbacks:
-            callback.on_start(self)
+            callback.on_start(watched)
         try:
-            self._run(step, batches, held_out, 1 if incremental else self.max_iter, incremental)
+            self._run(step, batches, held_out, watched, 1 if incremental else self.max_iter, incremental)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         finally:
+            if self.early_stopping and "_best" in self.__dict__:
+                network.set_arrays(self._best)
             for callback in self.callbacks:
-                callback.on_end(self)
-        if self.early_stopping:
-            network.set_arrays(self._best)
+                callback.on_end(watched)
             self._take_over()
 
-    def _run(self: Any, step: TrainingStep, batches: Any, held_out: Any, epochs: int, incremental: bool) -> None:
-        samples, solver = batches.samples, self._optimizer
+    def _run(
+        self: Any, step: Any, batches: Any, held_out: Any, watched: Watched, epochs: int, incremental: bool
+    ) -> None:
+        solver = self._optimizer
         what = "Validation score" if self.early_stopping else "Training loss"
-        self.n_iter_, self._stop_reason = 0, ""
-        with Progress(epochs * samples, shown=bool(self.progress)) as bar:
+        self.n_iter_ = 0
+        with Progress(epochs * batches.samples, shown=bool(self.progress)) as bar:
             for epoch in range(1, epochs + 1):
-                if self.shuffle:
-                    batches.current = shuffle(batches.current, random_state=self._random_state)
                 bar.begin(f"epoch {epoch}/{epochs}")
-                running = RunningLoss(step.network.criterion)
-                for done in step.over(batches, epoch):
-                    running.add(done.losses, done.rows)  # scikit-learn weighs losses by rows
-                    bar.advance(sum(done.rows))
-                self._take_over()
-                self.n_iter_, self.loss_ = epoch, running.read()
-                self.t_ += samples
-                self.loss_curve_.append(self.loss_)
-                bar.show({"loss": self.loss_})
-                if self.verbose:
-                    print(f"Iteration {epoch}, loss = {self.loss_:.8f}")  # noqa: T201  (asked for)
-                self._count_improvements(held_out)
-                solver.end_epoch(self.t_)
-                for callback in self.callbacks:
-                    callback.on_epoch(self, epoch, {"loss": self.loss_})
-                if self._stop_reason:
+                self._epoch(step, batches, held_out, watched, bar)
+                if watched.history.stopped:
                     return
                 if self._no_improvement_count > self.n_iter_no_change:
                     patience = f"tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs."
@@ -151,13 +135,74 @@ class Descent:
                 stacklevel=5,
             )
 
-    def stop(self: Any, reason: str) -> None:
-        """End the running fit after its epoch; for callbacks."""
-        self._stop_reason = reason
+    def _epoch(self: Any, step: TrainingStep, batches: Any, held_out: Any, watched: Watched, bar: Progress) -> None:
+        """Train on every sample once; tell the attributes, the schedule and the callbacks."""
+        started, rate = time.perf_counter(), self._optimizer.learning_rate
+        watched.epochs += 1
+        if self.shuffle:
+            batches.current = shuffle(batches.current, random_state=self._random_state)
+        running = RunningLoss(step.network.criterion)
+        for done in step.over(batches, watched.epochs):
+            running.add(done.losses, done.rows)  # scikit-learn weighs losses by rows
+            bar.advance(sum(done.rows))
+        self._take_over()
+        self.n_iter_, self.loss_ = watched.epochs, running.read()
+        self.t_ += batches.samples
+        self.loss_curve_.append(self.loss_)
+        if self.verbose:
+            print(f"Iteration {watched.epochs}, loss = {self.loss_:.8f}")  # noqa: T201  (asked for)
+        record = {"loss": self.loss_} | self._validated_on(held_out)
+        bar.show(record)
+        self._count_improvements(held_out)
+        self._optimizer.end_epoch(self.t_)
+        observe(self._optimizer.optimizer.schedule, record.get("val_loss", self.loss_))
+        record |= {"lr": rate, "seconds": time.perf_counter() - started}
+        for callback in self.callbacks:
+            callback.on_epoch(watched, watched.epochs, record)
+        watched.history.append(record)
+        self._take_over()
+
+    def _batches(self: Any, network: PenalizedNetwork, X: Any, y: Any, weight: Any, size: int) -> Any:
+        kind = SparseBatches if sparse.issparse(X) else OrderedBatches
+        data = self._data(network, X, y, weight)
+        return kind(data, size, shuffle=self.shuffle, place=network.place)
+
+    def _held_out(self: Any, network: PenalizedNetwork, X: Any, y: Any, weight: Any) -> tuple[Any, Any, Any, Any]:
+        """Return X, y and weight of the samples to train on, and those to validate with, if there are any."""
+        given = self.__dict__.get("_given")
+        if given is None and not self.early_stopping:
+            return X, y, weight, None
+        if given is None:
+            X, y, weight, parts = self._split(X, y, weight)
+        else:
+            parts = *given, None
+        X_test, y_test, weight_test = parts
+        labels = self._label_binarizer.inverse_transform(y_test) if is_classifier(self) else y_test
+        batches = self._batches(network, X_test, y_test, weight_test, 1024)
+        self.__dict__.setdefault("validation_loss_curve_", [])
+        if self.__dict__.get("validation_scores_") is None:
+            self.validation_scores_ = []
+        self.best_validation_score_ = -np.inf  # of this fit, warm or not
+        self.__dict__.pop("_best", None)
+        return X, y, weight, HeldOut(X_test, labels, weight_test, batches)
+
+    def _validated_on(self: Any, held_out: HeldOut | None) -> dict[str, float]:
+        """Return what to record of the samples to validate with, after the attributes have got it."""
+        if held_out is None:
+            return {}
+        score = self._score(held_out.X, held_out.y, sample_weight=held_out.weight)
+        self.validation_scores_.append(score)
+        loss = evaluate(self._network, held_out.batches)["loss"]
+        self.validation_loss_curve_.append(loss)
+        if self.verbose:
+            print(f"Validation score: {score:f}")  # noqa: T201  (asked for)
+        return {"val_loss": loss, "val_accuracy" if is_classifier(self) else "val_score": score}
 
     def _split(self: Any, X: Any, y: Any, weight: Any) -> tuple[Any, Any, Any, Any]:
         """Return X, y and weight of the samples to train on, and the three of those held out."""
         labels = self._label_binarizer.inverse_transform(y) if is_classifier(self) else y
+        if labels.dtype.kind in "biuf":
+            labels = y  # as in scikit-learn's messages; names speak for themselves
         stratify = labels if is_classifier(self) and self.n_outputs_ == 1 else None
         train, test = _split_in_two(
             np.arange(X.shape[0]),
@@ -170,7 +215,7 @@ class Descent:
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
         part = _rows
-        held_out = part(X, test), labels[test], None if weight is None else weight[test]
+        held_out = part(X, test), y[test], None if weight is None else weight[test]
         return part(X, train), y[train], None if weight is None else weight[train], held_out
 
     def _score(self: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -180,18 +225,17 @@ class Descent:
         measure = accuracy_score if is_classifier(self) else r2_score
         return measure(y, predicted, sample_weight=sample_weight)
 
-    def _count_improvements(self: Any, held_out: Any) -> None:
+    def _count_improvements(self: Any, held_out: HeldOut | None) -> None:
         """Count the epochs in a row without an improvement of more than `tol`, and keep the best weights."""
-        if held_out is None:
+        if not self.early_stopping:
             self._no_improvement_count = (
                 self._no_improvement_count + 1 if self.loss_ > self.best_loss_ - self.tol else 0
             )
             self.best_loss_ = min(self.best_loss_, self.loss_) if self.loss_ == self.loss_ else self.best_loss_
+            if held_out is not None:
+                self.best_validation_score_ = max(self.best_validation_score_, self.validation_scores_[-1])
             return
-        score = self._score(held_out[0], held_out[1], sample_weight=held_out[2])
-        self.validation_scores_.append(score)
-        if self.verbose:
-            print(f"Validation score: {score:f}")  # noqa: T201  (asked for)
+        score = self.validation_scores_[-1]
         missed = score < self.best_validation_score_ + self.tol
         self._no_improvement_count = self._no_improvement_count + 1 if missed else 0
         if score > self.best_validation_score_ or "_best" not in self.__dict__:

@@ -70,6 +70,7 @@ class Fitting(Descent):
             if isinstance(self.loss, PoissonLoss):
                 self.out_activation_ = "exp"
             self._step = None
+            self.validation_loss_curve_ = []
         network = self._synced(place)
         if network.alpha != float(self.alpha):
             network.alpha, self._step = float(self.alpha), None  # a plan has the penalty written into it

@@ -57,7 +57,7 @@ class MLPClassifier(Fitting, neural_network.MLPClassifier):
     progress : bool
         Whether to show a bar.
     callbacks : sequence of Callback
-        They get the estimator in the place of the trainer: it has `stop(reason)`. The record has the loss.
+        As in `Trainer`; see `Watched` for what they get in its place. Held out samples give `val_loss`.
     device, dtype : optional
         Where to train, and in which precision; that of X by default.
     compile : "auto", True or False
