@@ -18,6 +18,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from portable_nn.adapters.sklearn.descent import Descent
+from portable_nn.adapters.sklearn.params import NestedParams
 from portable_nn.adapters.sklearn.problem import ACTIVATIONS, PenalizedNetwork, criterion, stack
 from portable_nn.adapters.sklearn.solvers import solver_of
 from portable_nn.arrays import Place, backend_name, device_of, namespace_of, overflow_unreported, to_numpy
@@ -41,7 +42,7 @@ _UNBALANCED = (
 """scikit-learn's words, of other estimators that learn in parts."""
 
 
-class Fitting(Descent):
+class Fitting(NestedParams, Descent):
     """What takes the place of scikit-learn's `_fit` and `_forward_pass_fast`.
 
     `coefs_` and `intercepts_` are the arrays of the network, W (I, O) and b (O,) of each layer.

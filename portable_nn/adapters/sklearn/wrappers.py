@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from portable_nn.adapters.sklearn.fitting import check_place
+from portable_nn.adapters.sklearn.params import NestedParams
 from portable_nn.arrays import backend_name, device_of, indices_beside, namespace_of, to_numpy
 from portable_nn.kernels import PORTABLE
 from portable_nn.losses import MeanSquaredError, PoissonLoss, SigmoidWithLoss, SoftmaxWithLoss
@@ -28,7 +29,7 @@ from portable_nn.training.trainer import Trainer
 __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 
-class _NetworkEstimator(BaseEstimator):
+class _NetworkEstimator(NestedParams, BaseEstimator):
     """What both have in common."""
 
     def __init__(
@@ -70,6 +71,7 @@ class _NetworkEstimator(BaseEstimator):
         dtype = self.dtype or str(X.dtype).rpartition(".")[2]
         network = network.to(xp, device=device_of(X) if self.device is None else self.device, dtype=dtype)
         network.initialize(seed)
+        self._check_outputs(network, X.shape, outputs)
         trainer = Trainer(
             network, Adam() if self.optimizer is None else copy.deepcopy(self.optimizer), compile=self.compile
         )
@@ -85,6 +87,21 @@ class _NetworkEstimator(BaseEstimator):
             callbacks=copy.deepcopy(list(self.callbacks)),
         )
         self.network_ = network
+
+    def _check_outputs(self, network: Network, shape: tuple[int, ...], outputs: int) -> None:
+        """Raise ValueError if the network has not as many outputs as it needs for `outputs` classes or columns."""
+        got = math.prod(network.output_shape(shape)[1:])
+        what = ("column" if outputs == 1 else "columns") + " of y"
+        if isinstance(self, NetworkClassifier):
+            what = "labels" if self._is_multilabel else "class" if outputs == 1 else "classes"
+            if isinstance(network.criterion, SigmoidWithLoss) and not self._is_multilabel and (got, outputs) == (1, 2):
+                return
+            if isinstance(network.criterion, SigmoidWithLoss) and not self._is_multilabel:
+                what += ", of which a SigmoidWithLoss tells two apart by one output"
+                outputs = -outputs
+        if got != outputs:
+            plural = "output" if got == 1 else "outputs"
+            raise ValueError(f"the network has {got} {plural}, but y has {abs(outputs)} {what}")
 
     def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool, **options: Any) -> Any:
         """Return X, and y on the host, checked by scikit-learn's rules."""
@@ -130,7 +147,9 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         A network is copied and drawn anew by each `fit`, and given a loss if it has none; a function is asked for one
         that suits the data.
     optimizer : Optimizer, optional
-        Copied by each `fit`; Adam by default.
+        Copied by each `fit`; Adam by default. `get_params` and `set_params` reach into it, on a copy: `optimizer__lr`,
+        `optimizer__weight_decay`, ...; likewise `network__hidden` is the parameter `hidden` of a function or class that
+        was given as network.
     epochs, batch_size : int
     validation_split : float
         The share of the samples that is held out and evaluated after every epoch.
@@ -207,7 +226,9 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         A network is copied and drawn anew by each `fit`, and given a loss if it has none; a function is asked for one
         that suits the data.
     optimizer : Optimizer, optional
-        Copied by each `fit`; Adam by default.
+        Copied by each `fit`; Adam by default. `get_params` and `set_params` reach into it, on a copy: `optimizer__lr`,
+        `optimizer__weight_decay`, ...; likewise `network__hidden` is the parameter `hidden` of a function or class that
+        was given as network.
     epochs, batch_size : int
     validation_split : float
         The share of the samples that is held out and evaluated after every epoch.
