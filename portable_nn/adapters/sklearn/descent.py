@@ -71,6 +71,10 @@ class Descent:
         self.loss_ = float(result.fun)
         function.put(result.x)
         self._take_over()
+        if self.__dict__.get("_given") is not None:
+            held_out = self._held_out(network, x, y, weight)[3]
+            self._validated_on(held_out)
+            self.best_validation_score_ = max(self.validation_scores_)
         if result.status != 0:
             warnings.warn(
                 f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): {result.message}. "

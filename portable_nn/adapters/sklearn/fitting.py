@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_random_state
+from sklearn.base import is_classifier
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._array_api import get_namespace, supported_float_dtypes
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -50,6 +51,32 @@ class Fitting(NestedParams, Descent):
 
     # scikit-learn's interface to what follows.
 
+    def fit(self: Any, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Any:
+        """Fit the estimator to X (N, I) and y.
+
+        Parameters
+        ----------
+        X, y : arrays
+            As in scikit-learn.
+        sample_weight : array of shape (N,), optional
+        X_val, y_val : arrays, optional
+            Samples to measure the estimator on after every epoch (L-BFGS: at the end), in `validation_scores_` and
+            `validation_loss_curve_`. With `early_stopping` they take the place of a share of X.
+
+        Raises
+        ------
+        ValueError
+            If an argument does not fit.
+        """
+        if (X_val is None) != (y_val is None):
+            raise ValueError("fit needs both of X_val and y_val, or neither")
+        self._own = None if X_val is None else (X_val, y_val)
+        try:
+            return super().fit(X, y, sample_weight)  # type: ignore[misc]  (of the other base)
+        finally:
+            self.__dict__.pop("_own", None)
+            self.__dict__.pop("_given", None)
+
     def _fit(self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
         hidden = _sizes(self.hidden_layer_sizes)
         for check in (self._activations, self._rates):
@@ -66,6 +93,8 @@ class Fitting(NestedParams, Descent):
         self.n_outputs_ = y.shape[1]
         self._random_state = check_random_state(self.random_state)
         place = self._place_for(X)
+        if self.__dict__.get("_own") is not None:
+            self._given = self._encoded(*self._own, place)
         if first:
             self._initialize(y, [X.shape[1], *hidden, self.n_outputs_], place.dtype_name)
             if isinstance(self.loss, PoissonLoss):
@@ -111,6 +140,19 @@ class Fitting(NestedParams, Descent):
         X = _validated(self, X, dtype=supported_float_dtypes(xp), reset=reset)
         # The labels are encoded on the host, beside a matrix of the same shape.
         _, y = super()._validate_input(_stand_in(X), _on_host(y), incremental, False)  # type: ignore[misc]
+        return X, y
+
+    def _encoded(self: Any, X: Any, y: Any, place: Place) -> tuple[Any, Any]:
+        """Return samples to validate with as `_fit` has those to train on."""
+        X, y = self._checked(X, place, "fit"), np.asarray(_on_host(y))
+        check_consistent_length(X, y)
+        if is_classifier(self):
+            if y.ndim == 1 and len(np.setdiff1d(y, self.classes_)):
+                raise ValueError(f"y_val has classes that y has not: {np.setdiff1d(y, self.classes_)}")
+            y = self._label_binarizer.transform(y).astype(bool)
+        y = y.reshape((-1, 1)) if y.ndim == 1 else y
+        if y.shape[1] != self.n_outputs_:
+            raise ValueError(f"y_val needs as many columns as y, got {y.shape[1]}, not {self.n_outputs_}")
         return X, y
 
     def _checked(self: Any, X: Any, place: Place, method: str) -> Any:
