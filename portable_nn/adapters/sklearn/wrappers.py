@@ -3,142 +3,24 @@
 # scikit-learn declares no types, hence:
 # pyright: basic
 
-import copy
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._array_api import get_namespace, supported_float_dtypes
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight
 
-from portable_nn.adapters.sklearn.fitting import check_place
-from portable_nn.adapters.sklearn.params import NestedParams
-from portable_nn.arrays import backend_name, device_of, indices_beside, namespace_of, to_numpy
+from portable_nn.adapters.sklearn.network_estimator import NetworkEstimator
+from portable_nn.arrays import backend_name, indices_beside, namespace_of, to_numpy
 from portable_nn.kernels import PORTABLE
 from portable_nn.losses import MeanSquaredError, PoissonLoss, SigmoidWithLoss, SoftmaxWithLoss
-from portable_nn.networks import Network
-from portable_nn.optimizers import Adam, Optimizer
-from portable_nn.training.callbacks import Callback
-from portable_nn.training.metrics import predict
-from portable_nn.training.trainer import Trainer
 
 __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 
-class _NetworkEstimator(NestedParams, BaseEstimator):
-    """What both have in common."""
-
-    def __init__(
-        self,
-        network: Network | Callable[[int, int], Network],
-        *,
-        optimizer: Optimizer | None = None,
-        epochs: int = 10,
-        batch_size: int = 32,
-        validation_split: float = 0.0,
-        shuffle: bool = True,
-        random_state: Any = None,
-        progress: bool = False,
-        callbacks: Sequence[Callback] = (),
-        device: Any = None,
-        dtype: str | None = None,
-        compile: Any = "auto",
-    ):
-        self.network = network
-        self.optimizer = optimizer
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.validation_split = validation_split
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.progress = progress
-        self.callbacks = callbacks
-        self.device = device
-        self.dtype = dtype
-        self.compile = compile
-
-    def _train(self, X: Any, t: Any, outputs: int, loss: Any, sample_weight: Any) -> None:
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        network = self.network
-        network = copy.deepcopy(network) if isinstance(network, Network) else network(X.shape[1], outputs)
-        if network.loss_function is None:
-            network.loss_function = loss
-        xp = namespace_of(X)
-        dtype = self.dtype or str(X.dtype).rpartition(".")[2]
-        network = network.to(xp, device=device_of(X) if self.device is None else self.device, dtype=dtype)
-        network.initialize(seed)
-        self._check_outputs(network, X.shape, outputs)
-        trainer = Trainer(
-            network, Adam() if self.optimizer is None else copy.deepcopy(self.optimizer), compile=self.compile
-        )
-        self.history_ = trainer.fit(
-            X,
-            t,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            validation_split=self.validation_split,
-            sample_weight=sample_weight,
-            shuffle=self.shuffle,
-            progress=self.progress,
-            callbacks=copy.deepcopy(list(self.callbacks)),
-        )
-        self.network_ = network
-
-    def _check_outputs(self, network: Network, shape: tuple[int, ...], outputs: int) -> None:
-        """Raise ValueError if the network has not as many outputs as it needs for `outputs` classes or columns."""
-        got = math.prod(network.output_shape(shape)[1:])
-        what = ("column" if outputs == 1 else "columns") + " of y"
-        if isinstance(self, NetworkClassifier):
-            what = "labels" if self._is_multilabel else "class" if outputs == 1 else "classes"
-            if isinstance(network.criterion, SigmoidWithLoss) and not self._is_multilabel and (got, outputs) == (1, 2):
-                return
-            if isinstance(network.criterion, SigmoidWithLoss) and not self._is_multilabel:
-                what += ", of which a SigmoidWithLoss tells two apart by one output"
-                outputs = -outputs
-        if got != outputs:
-            plural = "output" if got == 1 else "outputs"
-            raise ValueError(f"the network has {got} {plural}, but y has {abs(outputs)} {what}")
-
-    def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool, **options: Any) -> Any:
-        """Return X, and y on the host, checked by scikit-learn's rules."""
-        xp, is_array_api = get_namespace(X)
-        options["dtype"] = supported_float_dtypes(xp) if is_array_api else (np.float64, np.float32)
-        if isinstance(y, str):
-            return validate_data(self, X, reset=reset, **options)
-        if not is_array_api or backend_name(xp) == "numpy":
-            _, y_is_array_api = get_namespace(y)
-            return validate_data(self, X, to_numpy(y) if y_is_array_api else y, reset=reset, **options)
-        X = validate_data(self, X, reset=reset, dtype=options["dtype"])
-        zeros = np.broadcast_to(np.zeros(()), X.shape)
-        del options["dtype"]
-        checked: Any = validate_data  # declared to take strings
-        return X, checked(self, zeros, to_numpy(y), reset=False, **options)[1]
-
-    def _outputs(self, X: Any, method: str) -> Any:
-        """Return the network's outputs for X, which `method` wants."""
-        check_is_fitted(self)
-        X = self._checked(X, reset=False)
-        check_place(X, self.network_.place, f"{type(self).__name__}.{method}()")
-        return predict(self.network_, X)
-
-    def to(self, xp: Any = None, *, device: Any = None, dtype: str | None = None) -> Any:
-        """Return a copy of the fitted estimator whose network is elsewhere; see `Network.to`."""
-        check_is_fitted(self)
-        moved = copy.copy(self)
-        moved.network_ = self.network_.to(xp, device=device, dtype=dtype)
-        return moved
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.array_api_support = True
-        return tags
-
-
-class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
+class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     """A network that classifies: one output a class, or one an answer if its loss is a `SigmoidWithLoss`.
 
     Parameters
@@ -152,7 +34,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         was given as network.
     epochs, batch_size : int
     validation_split : float
-        The share of the samples that is held out and evaluated after every epoch.
+        The share of the samples that is held out and evaluated after every epoch, with their weights; of each class
+        alike. Not by `partial_fit`.
     shuffle : bool
     random_state : int, RandomState or None
         Decides weights, order and dropout masks.
@@ -164,6 +47,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         Where to train, and in which precision; that of X by default.
     compile : "auto", True or False
         As in `Trainer`.
+    warm_start : bool
+        Whether `fit` goes on with the network that there is.
 
     Attributes
     ----------
@@ -171,23 +56,53 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
     network_ : Network
     history_ : History
         Of the last `fit`; `history_.plot()` draws it.
+    validation_loss_curve_ : list of float
+        After each epoch, of the samples held out or given to the last `fit`, if there were any.
     n_features_in_ : int
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Train on X (N, I) and labels y: (N,), or (N, K) of zeros and ones for several labels."""
-        X, y = self._checked(X, y, reset=True, multi_output=True)
-        check_classification_targets(y)
-        weight = None if sample_weight is None else _check_sample_weight(to_numpy(sample_weight), np.empty((len(y), 0)))
-        self._is_multilabel = type_of_target(y).startswith("multilabel")
-        if self._is_multilabel:
-            self.classes_, t, outputs = np.arange(y.shape[1]), y.astype(float), y.shape[1]
-        else:
-            y = column_or_1d(y, warn=True)
-            self.classes_, t = np.unique(y, return_inverse=True)
-            outputs = len(self.classes_)
-        self._train(X, t, outputs, SigmoidWithLoss() if self._is_multilabel else SoftmaxWithLoss(), weight)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Any:
+        """Train on X (N, I) and labels y: (N,), or (N, K) of zeros and ones for several labels.
+
+        X_val and y_val are samples to evaluate after every epoch, in the place of a `validation_split`.
+        """
+        first = self._first()
+        X, t, weight = self._encoded(X, y, sample_weight, reset=first, classes=None)
+        held_out = None
+        if _both(X_val, y_val):
+            held_out = self._encoded(X_val, y_val, None, reset=False, classes=self.classes_)[:2]
+        self._train(X, t, len(self.classes_), self._loss(), weight, held_out, first)
         return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Train for one epoch; the first call needs all `classes`."""
+        first = _check_partial_fit_first_call(self, classes)
+        X, t, weight = self._encoded(X, y, sample_weight, reset=first, classes=self.classes_)
+        self._train_in_part(X, t, len(self.classes_), self._loss(), weight)
+        return self
+
+    def _loss(self) -> Any:
+        return SigmoidWithLoss() if self._is_multilabel else SoftmaxWithLoss()
+
+    def _encoded(self, X: Any, y: Any, weight: Any, *, reset: bool, classes: Any) -> tuple[Any, Any, Any]:
+        """Return X, targets and weights, checked; without `classes`, these are those of y."""
+        X, y = self._checked(X, y, reset=reset, multi_output=True)
+        check_classification_targets(y)
+        weight = None if weight is None else _check_sample_weight(to_numpy(weight), np.empty((len(y), 0)))
+        is_multilabel = type_of_target(y).startswith("multilabel")
+        y = y if is_multilabel else column_or_1d(y, warn=True)
+        found = np.arange(y.shape[1]) if is_multilabel else np.unique(y)
+        if classes is None and not reset:
+            classes = self.classes_
+            if set(found) != set(classes):
+                raise ValueError(f"warm_start needs y of the same classes as before: {classes}, got {found}")
+        if classes is None:
+            self.classes_ = classes = found
+        unknown = np.setdiff1d(found, classes)
+        if len(unknown):
+            raise ValueError(f"y has classes that are not in classes_: {unknown}")
+        self._is_multilabel = is_multilabel
+        return X, y.astype(float) if is_multilabel else np.searchsorted(classes, y), weight
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probabilities of the classes, in the order of `classes_`: (N, K)."""
@@ -217,7 +132,7 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         return tags
 
 
-class NetworkRegressor(RegressorMixin, _NetworkEstimator):
+class NetworkRegressor(RegressorMixin, NetworkEstimator):
     """A network that predicts numbers: one output for each column of y.
 
     Parameters
@@ -231,7 +146,8 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         was given as network.
     epochs, batch_size : int
     validation_split : float
-        The share of the samples that is held out and evaluated after every epoch.
+        The share of the samples that is held out and evaluated after every epoch, with their weights; of each class
+        alike. Not by `partial_fit`.
     shuffle : bool
     random_state : int, RandomState or None
         Decides weights, order and dropout masks.
@@ -243,27 +159,53 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         Where to train, and in which precision; that of X by default.
     compile : "auto", True or False
         As in `Trainer`.
+    warm_start : bool
+        Whether `fit` goes on with the network that there is.
 
     Attributes
     ----------
     network_ : Network
     history_ : History
         Of the last `fit`; `history_.plot()` draws it.
+    validation_loss_curve_ : list of float
+        After each epoch, of the samples held out or given to the last `fit`, if there were any.
     n_features_in_ : int
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Train on X (N, I) and numbers y: (N,) or (N, K)."""
-        X, y = self._checked(X, y, reset=True, multi_output=True, y_numeric=True)
-        weight = None if sample_weight is None else _check_sample_weight(to_numpy(sample_weight), np.empty((len(y), 0)))
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Any:
+        """Train on X (N, I) and numbers y: (N,) or (N, K).
+
+        X_val and y_val are samples to evaluate after every epoch, in the place of a `validation_split`.
+        """
+        first = self._first()
+        X, t, weight = self._encoded(X, y, sample_weight, reset=first)
+        held_out = self._encoded(X_val, y_val, None, reset=False)[:2] if _both(X_val, y_val) else None
+        self._train(X, t, t.shape[1], MeanSquaredError(), weight, held_out, first)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train for one epoch."""
+        X, t, weight = self._encoded(X, y, sample_weight, reset=not hasattr(self, "network_"))
+        self._train_in_part(X, t, t.shape[1], MeanSquaredError(), weight)
+        return self
+
+    def _encoded(self, X: Any, y: Any, weight: Any, *, reset: bool) -> tuple[Any, Any, Any]:
+        """Return X, targets and weights, checked."""
+        X, y = self._checked(X, y, reset=reset, multi_output=True, y_numeric=True)
+        weight = None if weight is None else _check_sample_weight(to_numpy(weight), np.empty((len(y), 0)))
         y = column_or_1d(y, warn=True) if y.shape[1:] == (1,) else y
         self._is_flat = y.ndim == 1
-        t = y.astype(float).reshape(len(y), math.prod(y.shape[1:]))
-        self._train(X, t, t.shape[1], MeanSquaredError(), weight)
-        return self
+        return X, y.astype(float).reshape(len(y), math.prod(y.shape[1:])), weight
 
     def predict(self, X: Any) -> Any:
         """Return the predictions for X (N, I): (N,) or (N, K), as y was; of a `PoissonLoss` the rates."""
         y = self._outputs(X, "predict")
         y = PORTABLE.exp(y) if isinstance(self.network_.criterion, PoissonLoss) else y
         return y[:, 0] if self._is_flat else y
+
+
+def _both(X: Any, y: Any) -> bool:
+    """Return whether both are given; ValueError if only one is."""
+    if (X is None) != (y is None):
+        raise ValueError("fit needs both of X_val and y_val, or neither")
+    return X is not None
