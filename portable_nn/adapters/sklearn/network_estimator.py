@@ -35,6 +35,9 @@ __all__ = ["NetworkEstimator"]
 class NetworkEstimator(NestedParams, BaseEstimator):
     """What both have in common."""
 
+    classes_: Any
+    _is_multilabel: bool
+
     def __init__(
         self,
         network: Network | Callable[[int, int], Network],
@@ -91,12 +94,10 @@ class NetworkEstimator(NestedParams, BaseEstimator):
 
     def _train_in_part(self, X: Any, t: Any, outputs: int, loss: Any, sample_weight: Any) -> None:
         """Train for an epoch, on from where the last training ended, with the moments of its optimizer."""
-        if not hasattr(self, "network_"):
-            network = self._new_network(X, outputs, loss)
+        if not hasattr(self, "network_") or self.__dict__.get("_trainer") is None:
+            network = self.network_ if hasattr(self, "network_") else self._new_network(X, outputs, loss)
             optimizer = Adam() if self.optimizer is None else copy.deepcopy(self.optimizer)
             self._trainer = Trainer(network, optimizer, compile=self.compile)
-        elif self.__dict__.get("_trainer") is None:
-            self._trainer = Trainer(self.network_, Adam() if self.optimizer is None else copy.deepcopy(self.optimizer))
         self.history_ = self._trainer.fit(
             X,
             t,
