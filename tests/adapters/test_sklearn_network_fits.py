@@ -29,6 +29,8 @@ def test_the_part_held_out_is_stratified_and_weighed():
     _, test = train_test_split(np.arange(120), test_size=0.25, random_state=0, stratify=NAMES)
     expected = log_loss(NAMES[test], estimator.predict_proba(X[test]), sample_weight=weight[test])
     np.testing.assert_allclose(estimator.history_["val_loss"][-1], expected, rtol=1e-6)
+    score = estimator.score(X[test], NAMES[test], weight[test])
+    np.testing.assert_allclose(estimator.validation_scores_[-1], score)
     assert estimator.validation_loss_curve_ == estimator.history_["val_loss"]
 
 
@@ -39,6 +41,7 @@ def test_samples_of_ones_own_are_validated_with():
     regressor = NetworkRegressor(small, epochs=2).fit(X[:80], X[:80, 0], X_val=X[80:], y_val=X[80:, 0])
     expected = ((regressor.predict(X[80:]) - X[80:, 0]) ** 2).mean()
     np.testing.assert_allclose(regressor.validation_loss_curve_[-1], expected, rtol=1e-6)
+    np.testing.assert_allclose(regressor.validation_scores_[-1], regressor.score(X[80:], X[80:, 0]))
     for one in (estimator, regressor):
         with pytest.raises(ValueError, match="X_val and y_val"):
             one.fit(X, Y, X_val=X)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._array_api import get_namespace, supported_float_dtypes
@@ -18,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from portable_nn.adapters.sklearn.fitting import check_place
 from portable_nn.adapters.sklearn.params import NestedParams
 from portable_nn.arrays import backend_name, device_of, namespace_of, to_numpy
-from portable_nn.losses import SigmoidWithLoss
+from portable_nn.losses import PoissonLoss, SigmoidWithLoss
 from portable_nn.networks import Network
 from portable_nn.optimizers import Adam, Optimizer
 from portable_nn.training.batches import take
@@ -75,6 +76,7 @@ class NetworkEstimator(NestedParams, BaseEstimator):
         X, t, sample_weight, validation = self._parts(X, t, sample_weight, held_out)
         optimizer = Adam() if self.optimizer is None else copy.deepcopy(self.optimizer)
         trainer = Trainer(network, optimizer, compile=self.compile)
+        scores = _Scores(validation, classifies=is_classifier(self))
         self.history_ = trainer.fit(
             X,
             t,
@@ -84,9 +86,9 @@ class NetworkEstimator(NestedParams, BaseEstimator):
             sample_weight=sample_weight,
             shuffle=self.shuffle,
             progress=self.progress,
-            callbacks=copy.deepcopy(list(self.callbacks)),
+            callbacks=[scores, *copy.deepcopy(list(self.callbacks))],
         )
-        self.network_, self._trainer = network, trainer
+        self.network_, self._trainer, self.validation_scores_ = network, trainer, scores.values
         self.validation_loss_curve_ = list(self.history_.get("val_loss", []))
 
     def _first(self) -> bool:
@@ -197,3 +199,27 @@ class NetworkEstimator(NestedParams, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         return tags
+
+
+class _Scores(Callback):
+    """Keeps the accuracy, or R2, of every epoch, on (x, t) or a list of (x, t, weight)."""
+
+    def __init__(self, validation: Any, *, classifies: bool):
+        self.parts = validation if isinstance(validation, list) else [] if validation is None else [(*validation, None)]
+        self.classifies = classifies
+        self.values: list[float] = []
+
+    def on_epoch(self, trainer: Trainer, epoch: int, record: dict[str, float]) -> None:
+        """Measure the network as it is."""
+        if not self.parts:
+            return
+        x, t, weight = zip(*self.parts, strict=True)
+        y = np.concatenate([to_numpy(predict(trainer.network, each)) for each in x])
+        t, w = np.concatenate(t), None if weight[0] is None else np.concatenate(weight)
+        if self.classifies:
+            single = t.ndim == 1 and y.shape[1] > 1
+            found = y.argmax(axis=1) if single else (y > 0).reshape(t.shape)
+            self.values.append(float(accuracy_score(t, found.astype(int), sample_weight=w)))
+        else:
+            y = np.exp(y) if isinstance(trainer.network.criterion, PoissonLoss) else y
+            self.values.append(float(r2_score(t, y, sample_weight=w)))

@@ -56,7 +56,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     network_ : Network
     history_ : History
         Of the last `fit`; `history_.plot()` draws it.
-    validation_loss_curve_ : list of float
+    validation_scores_, validation_loss_curve_ : lists of float
         After each epoch, of the samples held out or given to the last `fit`, if there were any.
     n_features_in_ : int
     """
@@ -167,7 +167,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
     network_ : Network
     history_ : History
         Of the last `fit`; `history_.plot()` draws it.
-    validation_loss_curve_ : list of float
+    validation_scores_, validation_loss_curve_ : lists of float
         After each epoch, of the samples held out or given to the last `fit`, if there were any.
     n_features_in_ : int
     """
