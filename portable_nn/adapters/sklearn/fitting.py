@@ -222,7 +222,12 @@ class Fitting(NestedParams, Descent):
         state = getattr(self, "_random_state", None)
         seed = 0 if state is None or not any(dropout) else int(state.randint(2**31 - 1))
         layers = stack(pairs, self._activations(count), dropout)
-        network = PenalizedNetwork(*layers, loss=criterion(self.loss, self.out_activation_), seed=seed)
+        replaced, network = (
+            network,
+            PenalizedNetwork(*layers, loss=criterion(self.loss, self.out_activation_), seed=seed),
+        )
+        if replaced is not None:
+            network.identity = replaced.identity  # for the optimizer it is the same
         self._network, self._step = network, None
         self._take_over()
         return network

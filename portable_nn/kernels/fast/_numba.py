@@ -175,7 +175,7 @@ def softmax_loss(
     """Return the cross-entropy of plain labels, and dy; all else is left to NumPy."""
     if t.ndim == 2 or class_weight is not None or smoothing or not isinstance(scale, float) or not y.size:
         return numpy.softmax_loss(y, t, scale, class_weight, smoothing)
-    dy = np.empty_like(y) if out is None else out[1]
+    dy = np.empty_like(y) if out is None or out[1] is None else out[1]
     return y.dtype.type(_softmax_loss(y, t, y.dtype.type(scale), dy)), dy
 
 

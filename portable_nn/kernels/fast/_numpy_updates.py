@@ -9,11 +9,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from portable_nn.kernels.portable import updates
+
 __all__ = ["IN_PLACE"]
 
 _Arrays: TypeAlias = Any
 _BLOCK = 32_768
 """Elements: four arrays of such blocks and a temporary one fit in a level-2 cache of 1 MiB."""
+_SQUARES = 1e30
+"""A sum of squares up to which none of float32 has overflowed."""
 
 
 def _blocks(*lists: _Arrays) -> Iterator[Sequence[np.ndarray]]:
@@ -136,8 +140,10 @@ def clip_by_global_norm(grads: _Arrays, limit: float) -> _Arrays:
     total = 0.0
     for g in grads:
         total += float(np.vdot(g, g))  # pyright: ignore[reportUnknownArgumentType]  (so NumPy declares it)
-    norm = math.sqrt(total)
-    if norm > limit:
+    if not total < _SQUARES:
+        for g, scaled in zip(grads, updates.clip_by_global_norm(grads, limit), strict=True):
+            g[...] = scaled
+    elif (norm := math.sqrt(total)) > limit:
         for g in grads:
             g *= limit / norm
     return grads

@@ -105,11 +105,14 @@ def clip_by_value(grads: Tensors, limit: float) -> list[Tensor]:
 
 def clip_by_global_norm(grads: Tensors, limit: float) -> list[Tensor]:
     """Scale all g by one factor, so that the norm of all of them together is at most limit."""
-    if not grads:
-        return []
-    flat = [g.reshape(-1) for g in grads]
-    norm = torch.sqrt(sum(torch.dot(g, g) for g in flat))
-    factor = limit / torch.where(norm > limit, norm, limit)
+    flat = [g.reshape(-1) for g in grads if g.numel()]
+    if not flat:
+        return list(grads)
+    largest = torch.stack([torch.linalg.vector_norm(g, math.inf) for g in flat]).max().clamp_min(limit)
+    largest = torch.where(torch.isfinite(largest), largest, 1.0)
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g / largest) for g in flat]))
+    reach = limit / largest
+    factor = reach / torch.where(norm > reach, norm, reach)
     return [g.mul_(factor) for g in grads]
 
 

@@ -111,12 +111,12 @@ def relu_gradient(dy: _Array, y: _Array, out: _Out = None) -> _Array:
 
 
 def sigmoid(x: _Array, out: _Out = None) -> _Array:
-    """Return (tanh(x / 2) + 1) / 2, which does not overflow either."""
-    y = np.multiply(x, 0.5, out=np.empty_like(x) if out is None else out)
-    np.tanh(y, out=y)
+    """Return 1 / (1 + exp(-x)): where exp overflows to infinity, 0 is right."""
+    y = np.negative(x, out=np.empty_like(x) if out is None else out)
+    with np.errstate(over="ignore"):
+        np.exp(y, out=y)
     y += 1.0
-    y *= 0.5
-    return y
+    return np.reciprocal(y, out=y)
 
 
 def sigmoid_gradient(dy: _Array, y: _Array, out: _Out = None) -> _Array:

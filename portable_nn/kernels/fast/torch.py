@@ -208,9 +208,7 @@ def softmax_loss_gradient(dout: float | Tensor, kept: tuple[Any, ...], out: Tens
 
 def sigmoid_loss(y: Tensor, t: Tensor, scale: float | Tensor) -> Tensor:
     """Return the cross-entropy of sigmoid(y), one question an output: l = log(1 + exp(y)) - t y. y, t (N, ...)."""
-    if not isinstance(scale, float):
-        return portable.sigmoid_loss(y, t, scale)
-    return softplus(y).addcmul_(t, y, value=-1).sum().mul_(scale)
+    return portable.sigmoid_loss(y, t, scale)
 
 
 def sigmoid_loss_gradient(

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from portable_nn.arrays import Array, device_of, namespace_of
-from portable_nn.kernels.portable.activations import sigmoid, softplus
+from portable_nn.kernels.portable.activations import sigmoid
 from portable_nn.kernels.portable.softmax import log_softmax
 
 __all__ = [
@@ -92,8 +92,14 @@ def mean_scale(weight: Array, total: Array) -> Array:
 
 
 def sigmoid_loss(y: Array, t: Array, scale: Scale) -> Array:
-    """Return the cross-entropy of sigmoid(y), one question an output: l = log(1 + exp(y)) - t y. y, t (N, ...)."""
-    return _scaled_sum(softplus(y) - t * y, scale)
+    """Return the cross-entropy of sigmoid(y), one question an output: l = log(1 + exp(y)) - t y. y, t (N, ...).
+
+    Written as log(1 + exp(-|y|)) + |y| (1 - t if y > 0 else t), in which nothing cancels in either tail.
+    """
+    xp = namespace_of(y)
+    size, wrong = xp.abs(y), xp.where(y > 0, 1.0 - t, t)
+    # What is 0 stays 0 beside an infinite y.
+    return _scaled_sum(xp.log1p(xp.exp(-size)) + xp.where(wrong == 0, 0.0 * wrong, size * wrong), scale)
 
 
 def sigmoid_loss_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:

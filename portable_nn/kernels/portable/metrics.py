@@ -12,13 +12,20 @@ def all_finite(x: Array) -> Array:
 
 
 def count_correct(y: Array, t: Array) -> Array:
-    """Return how many rows of y (N, C) are largest at their class: t labels (N,) or one-hot (N, C); 0-d integer."""
+    """Return how many rows of y (N, C) are largest at their class: t labels (N,) or one-hot (N, C); 0-d integer.
+
+    A row with NaN counts as wrong.
+    """
     xp = namespace_of(y)
     labels = t if t.ndim == 1 else xp.argmax(t, axis=-1)
-    return xp.sum(xp.astype(xp.argmax(y, axis=-1) == labels, xp.int32))
+    right = (xp.argmax(y, axis=-1) == labels) & ~xp.any(xp.isnan(y), axis=-1)
+    return xp.sum(xp.astype(right, xp.int32))
 
 
 def count_correct_signs(y: Array, t: Array) -> Array:
-    """Return how many elements of y (N, ...) are positive where t (N, ...) is above 1/2 and only there; 0-d integer."""
+    """Return how many elements of y (N, ...) are positive where t (N, ...) is above 1/2 and only there; 0-d integer.
+
+    NaN counts as wrong.
+    """
     xp = namespace_of(y)
-    return xp.sum(xp.astype((y > 0) == (t > 0.5), xp.int32))
+    return xp.sum(xp.astype(((y > 0) == (t > 0.5)) & ~xp.isnan(y), xp.int32))

@@ -4,6 +4,7 @@ p = parameter, g = its gradient, lr = learning rate. The lists run in parallel. 
 while a step is being traced.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -113,11 +114,17 @@ def clip_by_value(grads: Arrays, limit: float) -> list[Array]:
 def clip_by_global_norm(grads: Arrays, limit: float) -> list[Array]:
     """Return all g scaled by one factor, so that the norm of all of them together is at most limit.
 
+    They are divided by their largest element first, if it is above limit: no square overflows.
     Source: Pascanu, Mikolov, Bengio (ICML 2013), algorithm 1.
     """
-    if not grads:
-        return []
-    xp: Any = namespace_of(grads[0])
-    norm = xp.sqrt(sum((xp.sum(g * g) for g in grads[1:]), xp.sum(grads[0] * grads[0])))
-    factor = limit / xp.where(norm > limit, norm, limit)
+    sized = [g for g in grads if math.prod(g.shape)]
+    if not sized:
+        return list(grads)
+    xp: Any = namespace_of(sized[0])
+    largest = xp.max(xp.abs(sized[0]))
+    for g in sized[1:]:
+        largest = xp.maximum(largest, xp.max(xp.abs(g)))
+    largest = xp.where(xp.isfinite(largest), xp.maximum(largest, limit), 1.0)
+    norm, reach = xp.sqrt(sum(xp.sum((g / largest) ** 2) for g in sized)), limit / largest
+    factor = reach / xp.where(norm > reach, norm, reach)
     return [g * factor for g in grads]

@@ -92,7 +92,7 @@ def _error_kernels(name: str, error: str, slope: str) -> dict[str, str]:
 
 LOSSES = {
     "softmax_loss": _TARGET + _SOFTMAX_LOSS,
-    **_error_kernels("sigmoid_loss", "softplus_of(y) - t * y", "sigmoid_of(y) - t"),
+    **_error_kernels("sigmoid_loss", "cross_entropy_of(y, t)", "sigmoid_of(y) - t"),
     **_error_kernels("squared_error", "(y - t) * (y - t)", "2 * (y - t)"),
 }
 """The text of each kernel by its name."""

@@ -88,6 +88,13 @@ __device__ real sigmoid_of(real x)
     return (x >= 0 ? real(1) : e) / (1 + e);
 }
 
+// log(1 + exp(y)) - t y, in which nothing cancels in either tail.
+__device__ real cross_entropy_of(real y, real t)
+{
+    real wrong = y > 0 ? 1 - t : t;
+    return log1p(exp(-fabs(y))) + (wrong == 0 ? wrong : fabs(y) * wrong);
+}
+
 __device__ real softplus_of(real x) { return (x > 0 || x != x ? x : real(0)) + log1p(exp(-fabs(x))); }
 
 __device__ real normal_distribution(real x) { return real(0.5) * (1 + erf(x * real(0.70710678118654752440))); }
