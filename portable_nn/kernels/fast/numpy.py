@@ -116,7 +116,7 @@ def sigmoid(x: _Array, out: _Out = None) -> _Array:
     with np.errstate(over="ignore"):
         np.exp(y, out=y)
     y += 1.0
-    return np.reciprocal(y, out=y)
+    return np.divide(1.0, y, out=y)  # the reciprocal takes twice as long
 
 
 def sigmoid_gradient(dy: _Array, y: _Array, out: _Out = None) -> _Array:
