@@ -21,6 +21,7 @@ class Swish(pnn.Layer):
     """y = x sigmoid(beta x): x and y (N, features), beta (features,)."""
 
     options = ("features",)  # what a file has to remember to make the layer again
+    recordable = True  # computes with arrays and kernels alone, the same for all data: JAX may compile it
 
     def __init__(self, features):
         super().__init__()
@@ -42,9 +43,8 @@ class Swish(pnn.Layer):
 # Checked: by central differences, and by torch and JAX where they are installed. A wrong sign would raise here.
 print(check_layer(Swish(4), np.random.default_rng(0).standard_normal((5, 4)), xp=backend))
 
-# Trained, between layers of the library.
 (x, t), (x_test, t_test) = pnn.datasets.load_digits()
-layers = pnn.Affine(64, 50), Swish(50), pnn.Affine(50, 10)
+layers = pnn.Affine(64, 50), Swish(50), pnn.Affine(50, 10)  # trained between layers of the library
 network = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp=backend)
 pnn.Trainer(network, pnn.Adam(lr=3e-3)).fit(x, t, epochs=15, progress=False)
 beta = pnn.to_numpy(network.parameters["1.beta"])

@@ -175,6 +175,8 @@ def test_a_saved_file_has_the_usual_permissions(path):
 class Gain(pnn.Layer):
     """y = scale x, with a parameter of no axes."""
 
+    recordable = True
+
     def __init__(self):
         super().__init__()
         self.parameters["scale"] = pnn.Parameter((), lambda rng, shape: np.asarray(1.5, dtype="float32"))
