@@ -98,8 +98,8 @@ def sigmoid_loss(y: Array, t: Array, scale: Scale) -> Array:
     """
     xp = namespace_of(y)
     size, wrong = xp.abs(y), xp.where(y > 0, 1.0 - t, t)
-    # What is 0 stays 0 beside an infinite y.
-    return _scaled_sum(xp.log1p(xp.exp(-size)) + xp.where(wrong == 0, 0.0 * wrong, size * wrong), scale)
+    product = xp.where((wrong == 0) & xp.isinf(size), 0.0, size) * wrong  # 0 stays 0 beside an infinite y
+    return _scaled_sum(xp.log1p(xp.exp(-size)) + product, scale)
 
 
 def sigmoid_loss_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
