@@ -2,15 +2,17 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from portable_nn.arrays import copies
+from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
 from portable_nn.networks import Network
 from portable_nn.optimizers import Optimizer, Slots
 from portable_nn.random import Key
 from portable_nn.training.batches import Batches
+from portable_nn.training.callbacks import overrides
 from portable_nn.training.streams import BatchStream
 
 __all__ = ["LOOK_EVERY", "Done", "Snapshot", "TrainingStep", "made_for", "versions"]
@@ -65,6 +67,38 @@ class TrainingStep(ABC):
         self.made_for = made_for(network, optimizer)
         self._names, self._positions = list(network.trainable()), list(network.trainable().values())
         self._slots: Slots = []
+        self.after_batch: Callable[[int, dict[str, Any]], None] | None = None
+        """What is told of each update; see `Callback.on_batch`."""
+        self.on_gradients: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
+        """What may replace gradients by name; see `Callback.on_gradients`."""
+
+    def watch(self, trainer: Any, watchers: Iterable[Any]) -> None:
+        """Tell these callbacks of updates and gradients, as far as they override what is told."""
+        batches = [watcher.on_batch for watcher in watchers if overrides(watcher, "on_batch")]
+        changes = [watcher.on_gradients for watcher in watchers if overrides(watcher, "on_gradients")]
+
+        def after_batch(step: int, record: dict[str, Any]) -> None:
+            for tell in batches:
+                tell(trainer, step, record)
+
+        def on_gradients(gradients: dict[str, Any]) -> Mapping[str, Any]:
+            changed: dict[str, Any] = {}
+            for change in changes:
+                new: Mapping[str, Any] | None = change(trainer, gradients | changed)
+                changed |= {} if new is None else self._checked(new, gradients)
+            return changed
+
+        self.after_batch = after_batch if batches else None
+        self.on_gradients = on_gradients if changes else None
+
+    def _checked(self, changed: Mapping[str, Any], gradients: dict[str, Any]) -> dict[str, Any]:
+        for name, array in changed.items():
+            if name not in gradients:
+                raise KeyError(f"on_gradients returned {name!r}; there are gradients of {', '.join(gradients)}")
+            if getattr(array, "shape", None) != gradients[name].shape:
+                needed, got = gradients[name].shape, getattr(array, "shape", type(array).__name__)
+                raise ShapeError(f"on_gradients needs to return an array of shape {needed} for {name}, got {got}")
+        return dict(changed)
 
     def begin(self) -> None:
         """Take over the network and the optimizer as they are now."""
@@ -97,6 +131,8 @@ class TrainingStep(ABC):
         done, since = Done([], [], []), time.perf_counter()
         for number, (x, t, weight) in enumerate(batches.epoch(epoch, skip), skip + 1):
             done.losses.append(self(self.network.inputs(x), t, weight))
+            if self.after_batch is not None:
+                self.after_batch(number, {"loss": done.losses[-1]})
             done.weights.append(criterion.total_weight(run, t, weight))
             done.rows.append(x.shape[0])
             del x, t, weight  # the next batch may get their memory, still warm

@@ -1,6 +1,7 @@
 """What can watch a training run, and end it."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from portable_nn.arrays import copies
@@ -8,7 +9,7 @@ from portable_nn.arrays import copies
 if TYPE_CHECKING:
     from portable_nn.training.trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping"]
+__all__ = ["Callback", "EarlyStopping", "overrides"]
 
 
 class Callback:
@@ -19,6 +20,15 @@ class Callback:
 
     def on_start(self, trainer: "Trainer") -> None:
         """Act before the first epoch."""
+
+    def on_batch(self, trainer: "Trainer", step: int, record: dict[str, Any]) -> None:
+        """Act after an update, numbered from 1 in its epoch; `record` has the "loss", a 0-d array on its device."""
+
+    def on_gradients(self, trainer: "Trainer", gradients: dict[str, Any]) -> Mapping[str, Any] | None:
+        """Return other gradients for some of the parameters, by name, before they are clipped and applied, or None.
+
+        The arrays are the step's: what is to be kept is copied. On JAX the step is compiled in two parts then.
+        """
 
     def on_epoch(self, trainer: "Trainer", epoch: int, record: dict[str, float]) -> None:
         """Act after an epoch, numbered from 1; `record` holds its values and may be added to."""
@@ -32,6 +42,12 @@ class Callback:
 
     def restore(self, trainer: "Trainer", numbers: Any, arrays: list[Any]) -> None:
         """Take up again what `state` returned, after `on_start`; the arrays are NumPy's."""
+
+
+def overrides(watcher: object, name: str) -> bool:
+    """Tell whether a callback does something of its own when it is told of `name`."""
+    method = getattr(type(watcher), name, None)
+    return method is not None and method is not getattr(Callback, name)
 
 
 class EarlyStopping(Callback):

@@ -1,7 +1,7 @@
 """Training steps as one pure function, which the backend may compile."""
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from portable_nn.kernels import PORTABLE, kernels_for
@@ -22,24 +22,51 @@ _WORK = 2_500_000_000
 """Multiplications in one call, about: some 50 ms on one core."""
 
 
+def pure_gradient(network: Network) -> Callable[..., tuple[list[Any], Slots, Any]]:
+    """Return the first half of `pure_step`: its result is (loss, gradients of what is trained)."""
+    place, kernels = network.place, kernels_for(network.place.xp)
+    trained = list(network.trainable().values())
+
+    def gradient(
+        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
+    ) -> tuple[list[Any], Slots, Any]:
+        run = Run(place, kernels, training=True, key=key if network.is_random else None)
+        loss, grads = network.loss_and_gradients(run, params, x, t, weight)
+        return params, slots, (loss, [grads[i] for i in trained])
+
+    return gradient
+
+
+def pure_update(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
+    """Return the second half of `pure_step`, the function (params, slots, gradients, key, numbers)."""
+    kernels, trained = kernels_for(network.place.xp), list(network.trainable().values())
+
+    def update(
+        params: list[Any], slots: Slots, grads: list[Any], key: Key | None, numbers: Numbers
+    ) -> tuple[list[Any], Slots, Any]:
+        updated, slots = optimizer.apply(kernels, [params[i] for i in trained], grads, slots, numbers)
+        params = list(params)
+        for i, array in zip(trained, updated, strict=True):
+            params[i] = array
+        return params, slots, None
+
+    return update
+
+
 def pure_step(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the function (params, slots, x, t, weight, key, numbers) -> (params, slots, (loss, weight of the batch)).
 
     It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
     """
+    gradient, update = pure_gradient(network), pure_update(network, optimizer)
     place, kernels = network.place, kernels_for(network.place.xp)
-    trained = list(network.trainable().values())
 
     def step(
-        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key, numbers: Numbers
+        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
-        run = Run(place, kernels, training=True, key=key if network.is_random else None)
-        loss, grads = network.loss_and_gradients(run, params, x, t, weight)
-        old, grads = [params[i] for i in trained], [grads[i] for i in trained]
-        updated, slots = optimizer.apply(kernels, old, grads, slots, numbers)
-        params = list(params)
-        for i, array in zip(trained, updated, strict=True):
-            params[i] = array
+        params, slots, (loss, grads) = gradient(params, slots, x, t, weight, key, numbers)
+        params, slots, _ = update(params, slots, grads, key, numbers)
+        run = Run(place, kernels, training=True)
         return params, slots, (loss, network.criterion.total_weight(run, t, weight))
 
     return step
@@ -62,6 +89,7 @@ class CompiledStep(TrainingStep):
         self._versions = versions(self.network, self.optimizer)
         step = pure_step(self.network, self.optimizer)
         self._step, self._steps = self._kernels.compile_step(step), self._kernels.compile_steps(step)
+        self._halves: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
     def _next_key(self) -> Key:
         # No None: a compiled function would have to be another one. Without a random layer nothing asks for the key.
@@ -82,7 +110,8 @@ class CompiledStep(TrainingStep):
         interrupted: Callable[[], bool] = lambda: False,
     ) -> Generator[Done]:
         """Take the steps of an epoch after the first `skip`: as many in each call as suits, the rest one by one."""
-        if not isinstance(batches, Batches) or (count := self._steps_in_a_call_for(batches)) == 1:
+        told = self.after_batch is not None or self.on_gradients is not None
+        if told or not isinstance(batches, Batches) or (count := self._steps_in_a_call_for(batches)) == 1:
             yield from super().over(batches, epoch, skip, interrupted)
             return
         order, size, alone = batches.order(epoch), count * batches.batch_size, batches.batch_size
@@ -120,8 +149,26 @@ class CompiledStep(TrainingStep):
         return Done(losses, weights, [orders.shape[1]] * orders.shape[0])
 
     def _advance(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        if self.on_gradients is not None:
+            return self._advance_in_two(x, t, weight, key, self.on_gradients)
         params, slots, (loss, _) = self._step(
             self.network.arrays(), self._slots, x, t, weight, key, self.optimizer.numbers()
         )
+        self._take(params, slots)
+        return loss
+
+    def _advance_in_two(
+        self, x: Any, t: Any, weight: Any, key: Key | None, change: Callable[[dict[str, Any]], Mapping[str, Any]]
+    ) -> Any:
+        if self._halves is None:
+            halves = pure_gradient(self.network), pure_update(self.network, self.optimizer)
+            self._halves = self._kernels.compile_step(halves[0]), self._kernels.compile_step(halves[1])
+        gradient, update = self._halves
+        numbers = self.optimizer.numbers()
+        params, slots, (loss, grads) = gradient(self.network.arrays(), self._slots, x, t, weight, key, numbers)
+        self._take(params, slots)  # those before were given away
+        by_name = dict(zip(self._names, grads, strict=True))
+        by_name |= change(by_name)
+        params, slots, _ = update(params, slots, list(by_name.values()), key, numbers)
         self._take(params, slots)
         return loss

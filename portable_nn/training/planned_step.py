@@ -87,6 +87,10 @@ class PlannedStep(TrainingStep):
     def _advance(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
         loss = self.differentiate(x, t, weight, key)
         params, grads = self._flat.views, self._grads.views
+        if self.on_gradients is not None:
+            by_name = dict(zip(self._names, grads, strict=True))
+            for name, gradient in self.on_gradients(by_name).items():
+                by_name[name][...] = gradient
         if self._elementwise:
             params, grads = [self._flat.whole], [self._grads.whole]
         numbers = self.optimizer.numbers()

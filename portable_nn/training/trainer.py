@@ -175,6 +175,7 @@ class Trainer:
                 watcher.on_start(self)
             state = recording.resumed() if resume else RunState(0, 0)
             step = self._step = training_step(self.network, self.optimizer, self._step, self.compile)
+            step.watch(self, watchers)
             bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
             with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported():
                 loop = Loop(self, step, batches, validation, watchers, recording, recovery, bar, interruption)

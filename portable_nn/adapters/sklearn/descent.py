@@ -101,6 +101,7 @@ class Descent:
         step = self._step = training_step(network, self._optimizer.optimizer, self._step, self.compile)
         self._take_over()
         watched = Watched(self, network, self._optimizer.optimizer, validates=held_out is not None)
+        step.watch(watched, self.callbacks)
         for callback in self.callbacks:
             callback.on_start(watched)
         try:
