@@ -81,6 +81,8 @@ def _width(network: Network, path: str) -> int:
 def _answers(network: Network, y: Any, options: Namespace) -> tuple[list[str], list[list[str]]]:
     """Return the names of the columns, and for each sample its row: class or outputs, probabilities behind."""
     kernels, rows = network.run().kernels, list[list[str]]()
+    if wrong := sum(any(map(math.isnan, row)) for row in _as_lists(y)):
+        raise ValueError(f"{options.network} gives NaN for {wrong} of {y.shape[0]} samples: it has no answer for them")
     if isinstance(network.loss_function, SoftmaxWithLoss):
         names = _class_names(network, y.shape[1], options.network)
         rows = [[names[label]] for label in _labels(y)]

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from portable_nn.errors import ShapeError
 from portable_nn.layers.layer import Arrays, Layer, Run
 
 __all__ = ["Flatten"]
@@ -13,6 +14,8 @@ class Flatten(Layer):
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, I) for (N, ...)."""
+        if not shape:
+            raise ShapeError("Flatten needs x of shape (N, ...), got ()")
         return shape[0], math.prod(shape[1:])
 
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:

@@ -10,13 +10,13 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from portable_nn import random
-from portable_nn.arrays import Array, Namespace, Place, device_of, move, namespace_of
+from portable_nn.arrays import FLOATING_DTYPES, Array, Namespace, Place, device_of, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
 from portable_nn.layers.parameter import Parameter, Transposed
 from portable_nn.layers.run import Run
 
-__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "as_tuple", "checked_input", "describe"]
+__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "as_tuple", "checked_input", "describe", "place_of", "takes"]
 
 Arrays: TypeAlias = dict[str, Any]
 """The arrays of a layer's parameters, or their gradients, by name."""
@@ -141,10 +141,12 @@ class Layer:
 
         Raises
         ------
-        ShapeError, DTypeError, NamespaceError
-            If the inputs do not fit the layer; nothing is changed then.
+        ShapeError, DTypeError, NamespaceError, TypeError
+            If the inputs, or their number, do not fit the layer; nothing is changed then.
         """
-        place = self._placed() if self.parameters else _place_of(inputs[0])
+        if not takes(self, len(inputs)):
+            raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
+        place = self._placed() if self.parameters else place_of(inputs[0])
         arrays = [checked_input(x, place, self) for x in inputs]
         self.output_shape(*(x.shape for x in arrays))
         key = self._stream.next() if training and self.is_random else None
@@ -177,7 +179,7 @@ class Layer:
         if self.place is None:
             shared = [p.parameter if isinstance(p, Transposed) else p for p in self.parameters.values()]
             values = [parameter.value for parameter in shared if parameter.value is not None]
-            self.initialize(_place_of(values[0]) if values else Place(), random.fresh_seed())
+            self.initialize(place_of(values[0]) if values else Place(), random.fresh_seed())
         assert self.place is not None
         return self.place
 
@@ -255,7 +257,20 @@ def checked_input(x: Any, place: Place, owner: object) -> Any:
     return move(x, place)
 
 
-def _place_of(x: Array) -> Place:
+def takes(layer: Layer, count: int) -> bool:
+    """Tell whether a layer takes `count` inputs."""
+    try:
+        inspect.signature(layer.forward_pass).bind(None, None, *range(count))
+    except TypeError:
+        return False
+    return count > 0
+
+
+def place_of(x: Array) -> Place:
+    """Return where x lies, with its data type, or the one to which a network would cast it."""
     xp = namespace_of(x)
-    floating = xp.isdtype(x.dtype, "real floating")
-    return Place(xp, device_of(x), str(x.dtype).rpartition(".")[2] if floating else "float32")
+    name = str(x.dtype).rpartition(".")[2]
+    if name not in FLOATING_DTYPES:
+        wide = xp.isdtype(x.dtype, "real floating") and x.dtype.itemsize >= 8  # such as big-endian numbers
+        name = "float64" if wide else "float32"
+    return Place(xp, device_of(x), name)

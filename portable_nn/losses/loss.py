@@ -6,9 +6,9 @@ A loss is a layer that takes y, t and perhaps sample weights. As a network's cri
 
 from typing import Any, ClassVar, Literal
 
-from portable_nn.arrays import Array, Place, device_of, move, namespace_of
+from portable_nn.arrays import Array, Place, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
-from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.layer import Arrays, Layer, Run, place_of
 
 __all__ = ["Loss"]
 
@@ -59,6 +59,8 @@ class Loss(Layer):
         self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None
     ) -> tuple[int, ...]:
         """Return (), the shape of the loss: t needs the shape of y, the weights (N,)."""
+        if not y:
+            raise ShapeError(f"{type(self).__name__} needs y of shape (N, ...), got ()")
         if t != y:
             raise ShapeError(f"{type(self).__name__} needs t of shape {y}, as y has, got {t}")
         self._check_weight(y, weight)
@@ -110,7 +112,8 @@ class Loss(Layer):
         """
         if not namespace_of(y).isdtype(y.dtype, "real floating"):
             raise DTypeError(f"{type(self).__name__} needs y of a floating dtype, got {y.dtype}")
-        place = Place(namespace_of(y), device_of(y), str(y.dtype).rpartition(".")[2])
+        place = place_of(y)
+        y = move(y, place, name="y")
         run = Run(place, training=True)
         loss, kept = self.forward_pass(run, {}, y, *self.targets(y.shape, t, place, sample_weight))
         self._kept = (run, kept)
@@ -125,10 +128,14 @@ class Loss(Layer):
         ------
         RuntimeError
             If there was no `forward`.
+        ShapeError
+            If dout is no single number.
         """
         if self._kept is None:
             raise RuntimeError(f"{type(self).__name__} needs a forward pass before backward")
         run, kept = self._kept
         # An array even for 1, for which a kernel may return what it kept: that is not the caller's to change.
-        dout = run.place.asarray(dout) if isinstance(dout, float | int) else move(dout, run.place, name="dout")
-        return self.gradient(run, kept, dout)
+        one: Any = run.place.asarray(dout) if isinstance(dout, float | int) else move(dout, run.place, name="dout")
+        if one.shape != ():
+            raise ShapeError(f"{type(self).__name__} needs dout of shape (), as the loss has, got {one.shape}")
+        return self.gradient(run, kept, one)

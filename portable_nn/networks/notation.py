@@ -21,9 +21,9 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 from portable_nn.layers import Layer
-from portable_nn.layers.layer import as_tuple, describe
+from portable_nn.layers.layer import as_tuple, describe, takes
 from portable_nn.networks.kinds import LAYERS, tie
-from portable_nn.networks.steps import Node, Steps, takes
+from portable_nn.networks.steps import Node, Steps
 
 if TYPE_CHECKING:
     from portable_nn.networks.graph import Graph

@@ -1,6 +1,5 @@
 """The order of a graph: which layer takes which values, and gives which."""
 
-import inspect
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +7,9 @@ from typing import Any
 
 from portable_nn.errors import ShapeError
 from portable_nn.layers import Layer
+from portable_nn.layers.layer import takes
 
-__all__ = ["Node", "Step", "Steps", "output_box", "takes"]
+__all__ = ["Node", "Step", "Steps", "output_box"]
 
 
 @dataclass(frozen=True)
@@ -150,15 +150,6 @@ class Steps:
 
     def _taken(self) -> set[str]:
         return {*self.values(), *(step.name for step in self.steps)}
-
-
-def takes(layer: Layer, count: int) -> bool:
-    """Tell whether a layer takes `count` inputs."""
-    try:
-        inspect.signature(layer.forward_pass).bind(None, None, *range(count))
-    except TypeError:
-        return False
-    return True
 
 
 def output_box(name: str) -> str:

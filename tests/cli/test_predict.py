@@ -131,3 +131,14 @@ def test_a_checkpoint_of_train_predicts_as_the_network_does(run: Run, tmp_path: 
     newest = sorted(path.name for path in (tmp_path / "run").glob("epoch-*"))[-1]
     saved, kept = (run(f"predict {name} t.csv").out for name in ("net.safetensors", f"run/{newest}"))
     np.testing.assert_allclose([*map(float, saved.split())], [*map(float, kept.split())], rtol=1e-5)
+
+
+def test_nan_is_no_answer(run: Run, tmp_path: Path) -> None:
+    layer = pnn.Affine.from_arrays(np.eye(2), np.full(2, np.nan))
+    pnn.Sequential(layer, loss=pnn.SoftmaxWithLoss()).save(tmp_path / "net.safetensors")
+    np.save(tmp_path / "new.npy", np.array([[0.0, 1.0]]))
+    failed = run("predict net.safetensors new.npy --output out.csv")
+    assert failed.status != 0
+    assert "gives NaN for 1 of 1 samples" in failed.err
+    assert len(failed.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out.csv").exists()
