@@ -148,7 +148,68 @@ CALLS = {
         ValueError,
         "Affine(2, 3) shares W with a layer that is not initialized yet: put both in a network",
     ),
-    "not a layer": (lambda n: pnn.Sequential(pnn.ReLU), TypeError, "needs layers, got"),
+    "the class of a layer": (
+        lambda n: pnn.Sequential(pnn.Affine(3, 2), pnn.ReLU),
+        TypeError,
+        "Sequential needs layer 1 to be a Layer, got the class ReLU: write ReLU(...)",
+    ),
+    "the name of a layer": (
+        lambda n: pnn.Sequential("relu"),
+        TypeError,
+        "Sequential needs layer 0 to be a Layer, got 'relu': write pnn.ReLU(...)",
+    ),
+    "a list of layers": (lambda n: pnn.Sequential([pnn.ReLU()]), TypeError, "layer 0 to be a Layer, got list [ReLU()]"),
+    "the name of a loss": (
+        lambda n: pnn.Sequential(pnn.ReLU(), loss="softmax"),
+        TypeError,
+        "Sequential needs loss to be a Loss, got 'softmax': write pnn.SoftmaxWithLoss(...)",
+    ),
+    "the class of a loss": (
+        lambda n: pnn.Sequential(pnn.ReLU(), loss=pnn.SoftmaxWithLoss),
+        TypeError,
+        "got the class SoftmaxWithLoss: write SoftmaxWithLoss(...)",
+    ),
+    "a graph's loss": (lambda n: pnn.Graph(loss=pnn.ReLU()), TypeError, "Graph needs loss to be a Loss, got ReLU"),
+    "a graph's layer": (
+        lambda n: (g := pnn.Graph()).apply(pnn.ReLU, [g.input("x")]),
+        TypeError,
+        "Graph.apply needs layer to be a Layer, got the class ReLU",
+    ),
+    "the class of an optimizer": (
+        lambda n: pnn.Trainer(n, pnn.Adam),
+        TypeError,
+        "Trainer needs optimizer to be an Optimizer, got the class Adam: write Adam(...)",
+    ),
+    "the name of an optimizer": (
+        lambda n: pnn.Trainer(n, "sgd"),
+        TypeError,
+        "Trainer needs optimizer to be an Optimizer, got 'sgd': write pnn.SGD(...)",
+    ),
+    "no network": (
+        lambda n: pnn.Trainer("net"),
+        TypeError,
+        "Trainer needs network to be a Network, got 'net': write pnn.Sequential(pnn.Affine(64, 10), ...), say",
+    ),
+    "another compiler": (
+        lambda n: pnn.Trainer(n, compile="yes"),
+        ValueError,
+        "compile needs to be \"auto\", True or False, got 'yes'",
+    ),
+    "the class of a callback": (
+        lambda n: fit(n, X, T, callbacks=[pnn.EarlyStopping]),
+        TypeError,
+        "fit needs callbacks[0] to be a Callback, got the class EarlyStopping: write EarlyStopping(...)",
+    ),
+    "a callback that is none": (
+        lambda n: fit(n, X, T, callbacks=[print]),
+        TypeError,
+        "fit needs callbacks[0] to be a Callback, got builtin_function_or_method",
+    ),
+    "one callback alone": (
+        lambda n: fit(n, X, T, callbacks=pnn.Callback()),
+        TypeError,
+        "fit needs callbacks to be a list of Callbacks, got Callback",
+    ),
     "no layers": (lambda n: pnn.Sequential(), ValueError, "at least one layer"),
     "size zero": (lambda n: pnn.Affine(0, 3), pnn.ShapeError, "Affine needs inputs to be a positive integer, got 0"),
     "size of a float": (

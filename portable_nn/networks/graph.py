@@ -10,6 +10,7 @@ from portable_nn.layers.weights import draw
 from portable_nn.losses import Loss
 from portable_nn.networks import drawing, explanation, feeds, notation, pictures
 from portable_nn.networks.network import Network, Tape
+from portable_nn.networks.parts import check_instance
 from portable_nn.networks.steps import Node, Step, Steps, output_box
 
 __all__ = ["Graph"]
@@ -25,6 +26,11 @@ class Graph(Network):
     ----------
     loss, seed, xp, device, dtype : optional
         As in `Network`.
+
+    Raises
+    ------
+    TypeError
+        If the loss is no Loss.
 
     Attributes
     ----------
@@ -55,6 +61,8 @@ class Graph(Network):
         device: Any = None,
         dtype: str | None = None,
     ):
+        if loss is not None:
+            check_instance(type(self).__name__, "loss", loss, Loss, "pnn.SoftmaxWithLoss(), say")
         self._options: dict[str, Any] = {"loss": loss, "seed": seed, "xp": xp, "device": device, "dtype": dtype}
         self.order = Steps()
         self.values: dict[str, Any] = {}
@@ -82,9 +90,12 @@ class Graph(Network):
 
         Raises
         ------
+        TypeError
+            If `layer` is no Layer.
         ValueError
             If a node is of another graph, the name is taken, or the graph has its output already.
         """
+        check_instance(f"{type(self).__name__}.apply", "layer", layer, Layer, "pnn.Affine(64, 10), say")
         for node in nodes:
             if node.graph is not self:
                 raise ValueError(f"the node {node.name} is of another graph")

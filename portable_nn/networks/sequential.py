@@ -6,6 +6,7 @@ from portable_nn.arrays import Namespace
 from portable_nn.layers import Layer
 from portable_nn.losses import Loss
 from portable_nn.networks.graph import Graph
+from portable_nn.networks.parts import check_instance
 
 __all__ = ["Sequential"]
 
@@ -21,6 +22,13 @@ class Sequential(Graph):
         At least one.
     loss, seed, xp, device, dtype : optional
         As in `Network`.
+
+    Raises
+    ------
+    TypeError
+        If a layer is no Layer, or the loss no Loss, but a class or a name, say.
+    ValueError
+        If there is no layer, or one has several outputs.
 
     Examples
     --------
@@ -46,8 +54,7 @@ class Sequential(Graph):
             raise ValueError("Sequential needs at least one layer")
         node = self.input("x")
         for i, layer in enumerate(layers):
-            if not isinstance(layer, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not typed)
-                raise TypeError(f"Sequential needs layers, got {layer!r}")
+            check_instance("Sequential", f"layer {i}", layer, Layer, "pnn.Affine(64, 10), say")
             if layer.output_count > 1:
                 raise ValueError(f"layer {i}: {layer!r} has {layer.output_count} outputs; use a Graph")
             node = self.apply(layer, [node], str(i))

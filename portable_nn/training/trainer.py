@@ -7,6 +7,7 @@ from typing import Any
 from portable_nn.arrays import Array, PathLike, overflow_unreported
 from portable_nn.checkpoints import RunState
 from portable_nn.networks import Network
+from portable_nn.networks.parts import check_instance, instances
 from portable_nn.optimizers import Adam, Optimizer
 from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.callbacks import Callback
@@ -38,6 +39,11 @@ class Trainer:
         several passes over memory by numba (extra "numba"). "auto" compiles on JAX, and on NumPy if numba is installed
         and the network has 50,000 parameters. With False JAX runs operation by operation, which is slow, but can be
         debugged.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is something else, a class or a name, say; also where the attribute is replaced later.
 
     Attributes
     ----------
@@ -71,6 +77,12 @@ class Trainer:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("network", "optimizer", "compile") and self._running:
             raise RuntimeError(f"{name} cannot be replaced while fit runs: change its options, or call fit again")
+        if name == "network":
+            check_instance("Trainer", name, value, Network, "pnn.Sequential(pnn.Affine(64, 10), ...), say")
+        elif name == "optimizer":
+            check_instance("Trainer", name, value, Optimizer, "pnn.Adam(), say")
+        elif name == "compile" and not isinstance(value, bool) and not (isinstance(value, str) and value == "auto"):
+            raise ValueError(f'compile needs to be "auto", True or False, got {value!r}')
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -157,6 +169,7 @@ class Trainer:
             no recovery is left. The network then has its weights from the start of an earlier epoch or from the last
             recovery, or the best ones if EarlyStopping keeps them.
         """
+        watchers: list[Callback] = instances("fit", "callbacks", callbacks, Callback, "pnn.EarlyStopping(), say")
         epochs, batch_size = whole("epochs", epochs, 0), whole("batch_size", batch_size, 1)
         recovery = Recovery(whole("recoveries", recoveries, 0), loss_limit)
         data, split = (x, t, sample_weight), (validation_data, validation_split)
@@ -166,7 +179,6 @@ class Trainer:
             raise ValueError("fit needs a checkpoint folder to resume from")
         self.optimizer.belong(self.network.identity)
         self.history, self.validates = History(), validation is not None
-        watchers = list(callbacks)
         recording = Recording(self, watchers, recovery, (batches, validation), checkpoint, whole("every", every, 1))
         with recording.locked():
             if not resume:

@@ -1,0 +1,64 @@
+"""Checks of what networks and trainers are made of: instances, neither classes nor names of them."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+__all__ = ["check_instance", "instances"]
+
+
+def check_instance(owner: str, name: str, part: object, kind: type[Any], example: str) -> None:
+    """Check that the argument `name` of `owner` is a `kind`.
+
+    Parameters
+    ----------
+    owner, name : str
+        As errors call them.
+    part : object
+    kind : class
+    example : str
+        What to write if nothing nearer to `part` is known.
+
+    Raises
+    ------
+    TypeError
+        If it is something else, such as the class of one. The message says what works.
+    """
+    if isinstance(part, kind):
+        return
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    came, nearest = f"{type(part).__name__} {part!r}", example
+    if isinstance(part, type):
+        came = f"the class {part.__name__}"
+        nearest = f"{part.__name__}(...)" if issubclass(part, kind) else example
+    elif isinstance(part, str):
+        came, nearest = repr(part), _named_like(part, kind) or example
+    raise TypeError(f"{owner} needs {name} to be {article} {kind.__name__}, got {came}: write {nearest}")
+
+
+def instances(owner: str, name: str, parts: Iterable[Any], kind: type[Any], example: str) -> list[Any]:
+    """Return an argument that is an iterable of `kind` as a list; raises as `check_instance` does."""
+    if not isinstance(parts, Iterable) or isinstance(parts, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        came = f"the class {parts.__name__}" if isinstance(parts, type) else f"{type(parts).__name__} {parts!r}"
+        raise TypeError(f"{owner} needs {name} to be a list of {kind.__name__}s, got {came}: write [{example}]")
+    listed = list(parts)
+    for i, part in enumerate(listed):
+        check_instance(owner, f"{name}[{i}]", part, kind, example)
+    return listed
+
+
+def _named_like(text: str, kind: type[Any]) -> str | None:
+    """Return the call of this library's class of that kind whose name is like a text; None if there is none."""
+    names = {
+        sub.__name__.lower(): sub.__name__ for sub in _subclasses(kind) if sub.__module__.startswith("portable_nn")
+    }
+    wanted = text.lower().replace("_", "").replace(" ", "")
+    begin = [name for name in names if wanted and name.startswith(wanted)]
+    near = sorted(begin, key=len) or difflib.get_close_matches(wanted, names, 1, 0.7)
+    return f"pnn.{names[near[0]]}(...)" if near else None
+
+
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
+    for sub in kind.__subclasses__():
+        yield sub
+        yield from _subclasses(sub)
