@@ -18,6 +18,7 @@ from portable_nn.training.loop import Loop
 from portable_nn.training.metrics import evaluate, predict
 from portable_nn.training.progress import Progress
 from portable_nn.training.recovery import Recovery
+from portable_nn.training.refusal import end, unchanged_if_refused
 from portable_nn.training.resuming import Recording
 from portable_nn.training.samples import whole
 from portable_nn.training.step import Compile, training_step
@@ -171,6 +172,7 @@ class Trainer:
         """
         watchers: list[Callback] = instances("fit", "callbacks", callbacks, Callback, "pnn.EarlyStopping(), say")
         epochs, batch_size = whole("epochs", epochs, 0), whole("batch_size", batch_size, 1)
+        every = whole("every", every, 1)
         recovery = Recovery(whole("recoveries", recoveries, 0), loss_limit)
         data, split = (x, t, sample_weight), (validation_data, validation_split)
         options = {"again": epochs > 1 or recoveries > 0, "shuffle": shuffle}
@@ -178,16 +180,18 @@ class Trainer:
         if resume and checkpoint is None:
             raise ValueError("fit needs a checkpoint folder to resume from")
         self.optimizer.belong(self.network.identity)
-        self.history, self.validates = History(), validation is not None
-        recording = Recording(self, watchers, recovery, (batches, validation), checkpoint, whole("every", every, 1))
+        recording = Recording(self, watchers, recovery, (batches, validation), checkpoint, every)
         with recording.locked():
-            if not resume:
-                recording.check_new()
-            for watcher in watchers:
-                watcher.on_start(self)
-            state = recording.resumed() if resume else RunState(0, 0)
-            step = self._step = training_step(self.network, self.optimizer, self._step, self.compile)
-            step.watch(self, watchers)
+            with unchanged_if_refused(self) as started:
+                if not resume:
+                    recording.check_new()
+                self.history, self.validates = History(), validation is not None
+                for watcher in watchers:
+                    watcher.on_start(self)
+                    started.append(watcher)
+                state = recording.resumed() if resume else RunState(0, 0)
+                step = self._step = training_step(self.network, self.optimizer, self._step, self.compile)
+                step.watch(self, watchers)
             bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
             with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported():
                 loop = Loop(self, step, batches, validation, watchers, recording, recovery, bar, interruption)
@@ -196,8 +200,7 @@ class Trainer:
                     loop.run(state, epochs)
                 finally:
                     self._running = False
-                    for watcher in watchers:
-                        watcher.on_end(self)
+                    end(watchers, self)
         return self.history
 
     def stop(self, reason: str) -> None:
