@@ -5,7 +5,7 @@ import glob
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +22,6 @@ _KEY = "portable_nn"
 
 _DEAD = 600.0
 """Seconds after which nobody is still writing to a temporary file."""
-
-_UMASK = os.umask(0)  # can only be read by setting it, which is not for several threads
-os.umask(_UMASK)
 
 
 def write_arrays(path: PathLike, arrays: Mapping[str, Any], description: Mapping[str, Any]) -> None:
@@ -109,14 +106,18 @@ def replace(path: PathLike, *parts: bytes | memoryview) -> None:
             file.writelines(parts)
         return
     _sweep(path)
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_UMASK
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    mode = path.stat().st_mode & 0o777 if path.exists() else None
+    # Made by the mode of the file it replaces, or as every new file is: the system takes the umask of the moment off.
+    name = str(path.parent / f".{path.name}.{secrets.token_hex(4)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(name, flags, 0o666 if mode is None else mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, mode)  # noqa: PTH101  (a name, as mkstemp gave it)
+        if mode is not None:
+            os.chmod(name, mode)  # noqa: PTH101  (a name, as it was opened)
         os.replace(name, path)  # noqa: PTH105  (likewise)
     except BaseException:
         with contextlib.suppress(OSError):
