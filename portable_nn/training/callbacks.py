@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from portable_nn.arrays import copies
+from portable_nn.training.samples import whole
 
 if TYPE_CHECKING:
     from portable_nn.training.trainer import Trainer
@@ -50,6 +51,10 @@ def overrides(watcher: object, name: str) -> bool:
     return method is not None and method is not getattr(Callback, name)
 
 
+_SMALLER, _LARGER = ("loss", "error", "mse", "mae"), ("accuracy", "score")
+"""How names of values end that are better if they are smaller, or larger."""
+
+
 class EarlyStopping(Callback):
     """Ends training when `monitor` has not improved for `patience` epochs, and restores the weights of the best epoch.
 
@@ -64,8 +69,14 @@ class EarlyStopping(Callback):
     min_delta : float
         A change of no more than this is no improvement.
     mode : "min" or "max", optional
-        Whether smaller or larger is better; by default larger for names that end in "accuracy".
+        Whether smaller or larger is better. By default smaller for names that end in "loss", "error", "mse" or "mae",
+        and larger for those in "accuracy" or "score"; needed for all others.
     restore_best : bool
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another kind, or the mode is needed.
     """
 
     def __init__(
@@ -79,8 +90,11 @@ class EarlyStopping(Callback):
     ):
         if mode not in ("min", "max", None):
             raise ValueError(f'EarlyStopping needs mode "min" or "max", got {mode!r}')
+        if not isinstance(monitor, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not typed)
+            raise TypeError(f'EarlyStopping needs monitor to be a name in the history, such as "loss", got {monitor!r}')
+        patience = whole("patience", patience, 0, "EarlyStopping")
         self.patience, self.monitor, self.min_delta, self.restore_best = patience, monitor, min_delta, restore_best
-        self.sign = -1.0 if (mode or ("max" if monitor.endswith("accuracy") else "min")) == "max" else 1.0
+        self.sign = -1.0 if (mode or _better(monitor)) == "max" else 1.0
 
     def on_start(self, trainer: "Trainer") -> None:
         """Forget the last run; ValueError if this one has nothing to monitor."""
@@ -117,3 +131,17 @@ class EarlyStopping(Callback):
         if self.restore_best and self.best_epoch:
             trainer.network.set_arrays(self._weights)
             trainer.history.best_epoch = self.best_epoch
+
+
+def _better(monitor: str) -> str:
+    """Return the mode that a name in the history tells; ValueError if it tells none."""
+    name = monitor.lower()
+    if "neg_" not in name:  # which turns a loss around, as scikit-learn does
+        if name.endswith(_SMALLER):
+            return "min"
+        if name.endswith(_LARGER):
+            return "max"
+    raise ValueError(
+        f"EarlyStopping cannot tell from the name {monitor!r} whether smaller or larger is better: "
+        'say mode="min" or mode="max"'
+    )

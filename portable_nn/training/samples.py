@@ -19,14 +19,14 @@ _BLOCK = 2**22
 """Elements that are looked at in one go: few enough for the memory of what is larger than memory."""
 
 
-def whole(name: str, number: int, least: int) -> int:
-    """Return `number` as a Python int; ValueError if it is not whole, or less than `least`."""
+def whole(name: str, number: int, least: int, owner: str = "fit") -> int:
+    """Return `number`, given to `owner`, as a Python int; ValueError if it is not whole, or less than `least`."""
     try:
         whole = operator.index(number)
     except TypeError:
         whole = least - 1
     if whole < least:
-        raise ValueError(f"fit needs {name} to be a whole number of at least {least}, got {number!r}")
+        raise ValueError(f"{owner} needs {name} to be a whole number of at least {least}, got {number!r}")
     return whole
 
 

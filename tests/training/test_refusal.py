@@ -100,3 +100,25 @@ def test_what_was_taken_from_a_checkpoint_is_undone_with_what_early_stopping_put
         fit(trainer, epochs=4, resume=True, callbacks=[watcher], **options)
     assert state_of(trainer) == before
     assert not list(trainer.history)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "sign"),
+    [("val_loss", 1), ("mse", 1), ("mean_absolute_error", 1), ("val_accuracy", -1), ("f1_score", -1)],
+)
+def test_early_stopping_knows_the_better_way_from_the_name(monitor, sign):
+    assert pnn.EarlyStopping(monitor=monitor).sign == sign
+
+
+@pytest.mark.parametrize("monitor", ["val_auc", "lr", "neg_log_loss"])
+def test_early_stopping_asks_for_the_mode_where_the_name_does_not_tell(monitor):
+    with pytest.raises(ValueError, match=f'from the name \'{monitor}\' whether .* say mode="min" or mode="max"'):
+        pnn.EarlyStopping(monitor=monitor)
+    assert pnn.EarlyStopping(monitor=monitor, mode="max").sign == -1
+
+
+def test_early_stopping_needs_a_name_and_whole_epochs():
+    with pytest.raises(TypeError, match="monitor to be a name in the history"):
+        pnn.EarlyStopping(monitor=3)
+    with pytest.raises(ValueError, match=r"EarlyStopping needs patience to be a whole number of at least 0, got 2\.5"):
+        pnn.EarlyStopping(2.5)

@@ -167,7 +167,7 @@ def test_early_stopping_restores_the_weights_of_the_best_epoch(xp):
             record["made_up"] = [5.0, 3.0, 4.0, 3.5, 3.0][epoch - 1]
 
     network = net(xp=xp)
-    history = fit(network, epochs=50, callbacks=[Keep(), pnn.EarlyStopping(3, monitor="made_up")])
+    history = fit(network, epochs=50, callbacks=[Keep(), pnn.EarlyStopping(3, monitor="made_up", mode="min")])
     assert history["made_up"] == [5.0, 3.0, 4.0, 3.5, 3.0]
     assert history.best_epoch == 2
     assert "made_up has not improved for 3 epochs" in history.stopped
