@@ -1,12 +1,12 @@
 """Cross-entropy of a softmax. N = batch, C = classes."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from portable_nn.arrays import Place, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.layers.layer import Arrays, Run
+from portable_nn.losses.class_weights import ClassWeights, checked_class_weight, of_classes
 from portable_nn.losses.loss import Loss
 from portable_nn.losses.targets import between, check_values, checked_weight, is_distribution
 
@@ -21,14 +21,14 @@ class SoftmaxWithLoss(Loss):
     reduction : "mean" or "sum"
     label_smoothing : float
         In [0, 1): this share of each target is spread evenly over the classes. Szegedy et al. (CVPR 2016), section 7.
-    class_weight : sequence of C numbers, optional
-        What an error in each class counts; "mean" then divides by the sum of the weights of the targets, as torch does
-        for integer labels.
+    class_weight : sequence of C numbers, or mapping of labels to numbers, optional
+        What an error in each class counts, 1 for labels that a mapping leaves out; "mean" then divides by the sum
+        of the weights of the targets, as torch does for integer labels.
 
     Raises
     ------
-    ValueError
-        If an argument is out of its range.
+    TypeError, ValueError
+        If an argument is of another kind, or out of its range.
     """
 
     options = ("reduction", "label_smoothing", "class_weight")
@@ -39,19 +39,18 @@ class SoftmaxWithLoss(Loss):
         reduction: Literal["mean", "sum"] = "mean",
         *,
         label_smoothing: float = 0.0,
-        class_weight: Sequence[float] | None = None,
+        class_weight: Sequence[float] | Mapping[int, float] | None = None,
     ):
         super().__init__(reduction)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"SoftmaxWithLoss needs label_smoothing in [0, 1), got {label_smoothing}")
         self.label_smoothing = float(label_smoothing)
-        self.class_weight = None if class_weight is None else [float(weight) for weight in class_weight]
-        if not all(0 <= weight < math.inf for weight in self.class_weight or ()):
-            raise ValueError(f"SoftmaxWithLoss needs finite class weights of at least 0, got {self.class_weight}")
+        self.class_weight: ClassWeights | None = None if class_weight is None else checked_class_weight(class_weight)
+        self._classes = 0  # the most there were; labels alone do not tell
 
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps what the kernel says."""
-        class_weight = self._class_weight(run)
+        class_weight = self._class_weight(run, y.shape[1])
         scale = self._scale(run, y, t, weight, class_weight)
         return run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
 
@@ -74,11 +73,19 @@ class SoftmaxWithLoss(Loss):
         """Return the number of samples, or the sum of their weights times those of their classes."""
         if self.class_weight is None:
             return super().total_weight(run, t, weight)
-        share = run.kernels.class_share(t, self._class_weight(run))
+        classes = self._classes if t.ndim == 1 else t.shape[1]
+        share = run.kernels.class_share(t, self._class_weight(run, classes))
         return run.kernels.total(share if weight is None else run.kernels.multiply(share, weight))
 
-    def _class_weight(self, run: Run) -> Any:
-        return None if self.class_weight is None else run.constant(self.class_weight)
+    def config(self) -> dict[str, Any]:
+        """Return the constructor arguments; labels as strings, as in files."""
+        config = super().config()
+        if isinstance(self.class_weight, dict):
+            config["class_weight"] = {str(label): weight for label, weight in self.class_weight.items()}
+        return config
+
+    def _class_weight(self, run: Run, classes: int) -> Any:
+        return None if self.class_weight is None else run.constant(of_classes(self.class_weight, classes))
 
     def _scale(self, run: Run, y: Any, t: Any, weight: Any, class_weight: Any) -> Any:
         if weight is None and class_weight is None:
@@ -96,8 +103,9 @@ class SoftmaxWithLoss(Loss):
         """Return t as integers (N,) or as a distribution (N, C), and the sample weights (N,) or None."""
         self.output_shape(shape, t.shape)
         samples, classes = shape
-        if self.class_weight is not None and len(self.class_weight) != classes:
-            raise ShapeError(f"SoftmaxWithLoss has {len(self.class_weight)} class weights, but y has {classes} classes")
+        if self.class_weight is not None:
+            of_classes(self.class_weight, classes)
+        self._classes = max(self._classes, classes)
         xp = namespace_of(t)
         if t.shape == shape:
             check_values(t, "t to be distributions, rows of at least 0 that sum to 1", is_distribution)
