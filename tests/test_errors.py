@@ -38,7 +38,52 @@ CALLS = {
     ),
     "no batch axis": (lambda n: n.predict(np.ones(3, F32)), pnn.ShapeError, "Affine needs x of shape (N, 3), got (3,)"),
     "a number": (lambda n: n.predict(np.float32(1)), pnn.ShapeError, "needs x of shape (N, ...), got ()"),
-    "a list": (lambda n: n.predict([[1, 2, 3]]), pnn.NamespaceError, "got list: wrap it in numpy.asarray(...)"),
+    "a ragged list": (
+        lambda n: n.predict([[1, 2, 3], [4]]),
+        pnn.ShapeError,
+        "x needs lists of equal lengths, got ragged",
+    ),
+    "a list of text": (
+        lambda n: n.predict([["a", "b", "c"]]),
+        pnn.DTypeError,
+        "x needs lists of real numbers, got str 'a'",
+    ),
+    "ragged labels": (
+        lambda n: fit(n, X, [0, 1, [1], 0]),
+        pnn.ShapeError,
+        "t needs lists of equal lengths, got ragged",
+    ),
+    "ragged weights": (
+        lambda n: n.loss(X, T, sample_weight=[1.0, [2.0]]),
+        pnn.ShapeError,
+        "sample_weight needs lists of equal lengths",
+    ),
+    "a layer called on an array": (
+        lambda n: n[0](X),
+        TypeError,
+        "is called on the nodes of a graph, got ndarray: use .forward(x) for an array, or a network",
+    ),
+    "a masked array": (
+        lambda n: n.predict(np.ma.masked_less(X, 0)),
+        TypeError,
+        "x needs to be an array without a mask",
+    ),
+    "masked labels": (lambda n: fit(n, X, np.ma.array(T)), TypeError, "t needs to be an array without a mask"),
+    "masked weights": (
+        lambda n: fit(n, X, T, sample_weight=np.ma.array(T)),
+        TypeError,
+        "sample_weight needs to be an array without a mask",
+    ),
+    "predicting in no batches": (
+        lambda n: pnn.Trainer(n).predict(X, batch_size=0),
+        ValueError,
+        "predict needs batch_size to be a whole number of at least 1, got 0",
+    ),
+    "evaluating in no batches": (
+        lambda n: pnn.Trainer(n).evaluate(X, T, batch_size=0),
+        ValueError,
+        "evaluate needs batch_size to be a whole number of at least 1, got 0",
+    ),
     "complex input": (lambda n: n.predict(X + 1j), pnn.DTypeError, "needs x of real numbers, got dtype complex64"),
     "text": (lambda n: n.predict(np.array([["a", "b", "c"]])), pnn.DTypeError, "needs x of real numbers"),
     "another library": (
@@ -123,13 +168,14 @@ CALLS = {
     "bad label in fit": (lambda n: fit(n, X, T + 5), pnn.LabelError, "labels from 0 to 1, got 5"),
     "bad validation label": (lambda n: fit(n, X, T, validation_data=(X, T + 5)), pnn.LabelError, "got 5"),
     "a batch size that is not whole": (lambda n: fit(n, X, T, batch_size=2.5), ValueError, "at least 1, got 2.5"),
-    "a list to fit": (lambda n: fit(n, [[1, 2, 3]], T), pnn.NamespaceError, "got list: wrap it in numpy.asarray(...)"),
-    "a number to fit": (lambda n: fit(n, np.asarray(1.0), T), pnn.ShapeError, "needs x of shape (N, 3), got ()"),
-    "a list to predict": (
-        lambda n: pnn.Trainer(n).predict([[1, 2, 3]]),
-        pnn.NamespaceError,
-        "got list: wrap it in numpy.asarray(...)",
+    "a short list to fit": (
+        lambda n: fit(n, [[1, 2, 3]], T),
+        pnn.ShapeError,
+        "needs t of shape (1,) or (1, 2), got (4,)",
     ),
+    "a set to fit": (lambda n: fit(n, {1}, T), pnn.NamespaceError, "got set: wrap it in numpy.asarray(...)"),
+    "a number to fit": (lambda n: fit(n, np.asarray(1.0), T), pnn.ShapeError, "needs x of shape (N, 3), got ()"),
+    "a short list to predict": (lambda n: pnn.Trainer(n).predict([[1, 2]]), pnn.ShapeError, "(N, 3), got (1, 2)"),
     "validation data with weights": (
         lambda n: fit(n, X, T, validation_data=(X, T, T)),
         ValueError,

@@ -5,6 +5,7 @@ The only importer of array-api-compat.
 
 from portable_nn.arrays.array import Array
 from portable_nn.arrays.files import PathLike, checksum, read_arrays, replace, write_arrays
+from portable_nn.arrays.intake import as_array, is_nested_list
 from portable_nn.arrays.namespaces import (
     BACKENDS,
     Namespace,
@@ -28,12 +29,14 @@ __all__ = [
     "Namespace",
     "PathLike",
     "Place",
+    "as_array",
     "backend_name",
     "checksum",
     "copies",
     "device_of",
     "indices_beside",
     "is_array",
+    "is_nested_list",
     "is_on_cpu",
     "move",
     "namespace",

@@ -52,6 +52,7 @@ class Place:
             probe = self.xp.zeros((1,), dtype=self.xp.float32, device=device)
             self.device = device_of(probe)
             self._kind: type[Any] = type(probe)
+            self._layout: Any = probe.layout if self.backend == "torch" else None  # sparse tensors have another
         except Exception as error:  # each library raises its own
             raise BackendError(f"{self.backend} cannot make an array on the device {device!r}: {error}") from error
         if self.dtype_name not in self.xp.__array_namespace_info__().dtypes(device=self.device):
@@ -75,6 +76,7 @@ class Place:
             type(array) is self._kind
             and array.dtype == self.dtype
             and array.device == self.device
+            and (self._layout is None or array.layout == self._layout)
             and not getattr(array, "requires_grad", False)
         )
 

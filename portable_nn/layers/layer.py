@@ -10,7 +10,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from portable_nn import random
-from portable_nn.arrays import FLOATING_DTYPES, Array, Namespace, Place, device_of, move, namespace_of
+from portable_nn.arrays import FLOATING_DTYPES, Array, Namespace, Place, as_array, device_of, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
 from portable_nn.layers.parameter import Parameter, Transposed
@@ -97,7 +97,11 @@ class Layer:
             If there is no node, or something else than a node.
         """
         if not nodes or not all(hasattr(node, "graph") for node in nodes):
-            raise TypeError(f"{self} is called on the nodes of a graph, got {nodes}; arrays go to forward")
+            got = ", ".join(type(node).__name__ for node in nodes) or "nothing"
+            raise TypeError(
+                f"{self} is called on the nodes of a graph, got {got}: "
+                "use .forward(x) for an array, or a network, pnn.Sequential(...).predict(x)"
+            )
         return nodes[0].graph.apply(self, nodes, name)
 
     # A layer that stands alone.
@@ -146,6 +150,7 @@ class Layer:
         """
         if not takes(self, len(inputs)):
             raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
+        inputs = tuple(as_array(x, "x") for x in inputs)
         place = self._placed() if self.parameters else place_of(inputs[0])
         arrays = [checked_input(x, place, self) for x in inputs]
         self.output_shape(*(x.shape for x in arrays))

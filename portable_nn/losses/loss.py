@@ -6,7 +6,7 @@ A loss is a layer that takes y, t and perhaps sample weights. As a network's cri
 
 from typing import Any, ClassVar, Literal
 
-from portable_nn.arrays import Array, Place, move, namespace_of
+from portable_nn.arrays import Array, Place, as_array, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.layers.layer import Arrays, Layer, Run, place_of
 
@@ -110,6 +110,7 @@ class Loss(Layer):
         ShapeError, DTypeError, LabelError, NamespaceError
             If the arguments do not fit together.
         """
+        y, t, sample_weight = as_array(y, "y"), as_array(t, "t"), as_array(sample_weight, "sample_weight")
         if not namespace_of(y).isdtype(y.dtype, "real floating"):
             raise DTypeError(f"{type(self).__name__} needs y of a floating dtype, got {y.dtype}")
         place = place_of(y)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from portable_nn import random
-from portable_nn.arrays import Array, Namespace, Place, copies
+from portable_nn.arrays import Array, Namespace, Place, as_array, copies
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
 from portable_nn.layers import Layer, Run
@@ -110,7 +110,7 @@ class Network:
         Parameters
         ----------
         x : array of shape (N, ...)
-            Of the network's namespace and device, or NumPy's.
+            Of the network's namespace and device, or NumPy's, or a nested list of numbers.
 
         Raises
         ------
@@ -267,7 +267,7 @@ class Network:
     def inputs(self, x: Array) -> Any:
         """Return x at the network's place and of its data type, its shape checked."""
         if not self._place.is_ready(x):
-            x = checked_input(x, self._place, type(self).__name__)
+            x = checked_input(as_array(x, "x"), self._place, type(self).__name__)
         if x.shape[1:] not in self._fitting:
             if x.ndim == 0:
                 raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
@@ -283,8 +283,8 @@ class Network:
         ShapeError, DTypeError, LabelError, NamespaceError
             If one of them does not fit the network, its loss or the others.
         """
-        x = self.inputs(x)
-        return x, *self.criterion.targets(self.output_shape(x.shape), t, self._place, sample_weight)
+        x, t, weight = self.inputs(x), as_array(t, "t"), as_array(sample_weight, "sample_weight")
+        return x, *self.criterion.targets(self.output_shape(x.shape), t, self._place, weight)
 
     def loss_and_gradients(
         self, run: Run, params: Sequence[Any], x: Any, t: Any, weight: Any = None

@@ -3,10 +3,10 @@
 import warnings
 from typing import Any
 
-from portable_nn.arrays import is_array, is_on_cpu, namespace_of, to_numpy
+from portable_nn.arrays import is_array, is_nested_list, is_on_cpu, namespace_of, to_numpy
 from portable_nn.networks import Network
 from portable_nn.training.batches import Batches
-from portable_nn.training.samples import check_finite, checked, parts, split
+from portable_nn.training.samples import check_finite, checked, parts, split, whole
 from portable_nn.training.streams import BatchStream
 
 __all__ = ["to_evaluate", "to_train"]
@@ -53,6 +53,7 @@ def to_evaluate(
     network: Network, x: Any, t: Any = None, batch_size: int = _BATCH, *, again: bool = False
 ) -> Batches | BatchStream:
     """Return the batches of arrays, or without t of an iterable, in their order; raises as `to_train` does."""
+    batch_size = whole("batch_size", batch_size, 1, "evaluate")
     if t is not None:
         return Batches(checked(network, x, t), batch_size, shuffle=False, seed=0)
     _refuse_array(x)
@@ -63,6 +64,7 @@ def _arrays(
     network: Network, x: Any, t: Any, weight: Any, share: float, batch_size: int, *, shuffle: bool
 ) -> tuple[Batches, Batches | None]:
     data, seed, among, kept = checked(network, x, t, weight), network.seed, None, None
+    x = data[0]
     check_finite("x", x)
     if share:
         among, kept_among = split(x.shape[0], share, seed)
@@ -85,13 +87,15 @@ def _refuse_array(x: Any) -> None:
 
 
 def _to_validate(network: Network, validation: Any, *, again: bool) -> Batches | BatchStream:
-    if not any(is_array(part) for part in parts(validation)):
+    given = parts(validation)
+    lists = type(validation) is tuple and bool(given) and all(is_nested_list(part) for part in given)
+    if not lists and not any(is_array(part) for part in given):
         return to_evaluate(network, validation, again=again)
-    if len(validation) != 2:
-        raise ValueError(f"fit needs validation_data as the two arrays (x, t), got {len(validation)} things")
-    x, t = validation
-    batches = to_evaluate(network, x, t)
-    check_finite("the x of validation_data", x)
+    if len(given) != 2:
+        raise ValueError(f"fit needs validation_data as the two arrays (x, t), got {len(given)} things")
+    x, t = given
+    batches = Batches(checked(network, x, t), _BATCH, shuffle=False, seed=0)
+    check_finite("the x of validation_data", batches.arrays[0])
     return batches
 
 

@@ -3,17 +3,19 @@
 import math
 from typing import Any
 
-from portable_nn.arrays import Array, is_array, namespace_of, to_numpy
+from portable_nn.arrays import Array, as_array, is_array, namespace_of, to_numpy
 from portable_nn.losses import Loss
 from portable_nn.networks import Network
 from portable_nn.training.batches import Batches, cuts
+from portable_nn.training.samples import whole
 from portable_nn.training.streams import BatchStream
 
 __all__ = ["RunningLoss", "evaluate", "predict"]
 
 
 def predict(network: Network, x: Array, batch_size: int = 1024) -> Any:
-    """Return the raw outputs for x (N, ...)."""
+    """Return the raw outputs for x (N, ...); ValueError if `batch_size` is less than 1."""
+    batch_size, x = whole("batch_size", batch_size, 1, "predict"), as_array(x, "x")
     namespace_of(x)
     if x.ndim == 0 or x.shape[0] <= batch_size:
         return network.predict(x)

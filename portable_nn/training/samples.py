@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from portable_nn import random
-from portable_nn.arrays import is_array, is_on_cpu, namespace_of, to_numpy
+from portable_nn.arrays import as_array, is_array, is_on_cpu, namespace_of, to_numpy
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
 from portable_nn.losses.targets import is_finite
@@ -31,7 +31,8 @@ def whole(name: str, number: int, least: int, owner: str = "fit") -> int:
 
 
 def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
-    """Return [x, t, weight]: x where it is, the others checked and at the network's place."""
+    """Return [x, t, weight]: x where it is, a list as NumPy's, the others checked and at the network's place."""
+    x, t, weight = as_array(x, "x"), as_array(t, "t"), as_array(weight, "sample_weight")
     namespace_of(x)
     shape = network.output_shape(x.shape)
     network.inputs(x[: min(1, x.shape[0]), ...] if x.ndim else x)

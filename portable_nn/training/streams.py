@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from portable_nn.arrays import copies, is_array, is_on_cpu
+from portable_nn.arrays import as_array, copies, is_array, is_on_cpu
 from portable_nn.networks import Network
 from portable_nn.training.samples import check_finite, checked, parts
 
@@ -124,6 +124,7 @@ def _as_batch(item: Any) -> list[Any]:
     if not 2 <= len(batch) <= 3:
         came = f"{len(batch)} things" if batch else type(item).__name__
         raise TypeError(f"batches need to be (x, t) or (x, t, sample_weight), got {came}")
+    batch = [as_array(part, name) for part, name in zip(batch, ("x", "t", "sample_weight"), strict=False)]
     check_finite("x", batch[0])
     return [copies([part])[0] if is_array(part) and is_on_cpu(part) else part for part in batch]
 

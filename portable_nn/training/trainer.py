@@ -117,7 +117,8 @@ class Trainer:
         Parameters
         ----------
         x : array of shape (N, ...)
-            Of the network's namespace and device, or NumPy's; moved and cast batch by batch. It may be larger than
+            Of the network's namespace and device, or NumPy's, moved and cast batch by batch; or, with t, a nested list
+            of numbers, as all arrays may be. It may be larger than
             memory (`numpy.load(..., mmap_mode="r")`): it is read once to look for NaN, and then batch by batch.
 
             Without t: an iterable of batches (x, t) or (x, t, sample_weight), gone through from its beginning every

@@ -183,7 +183,7 @@ BAD = {
     "no batches": ([], ValueError, "at least one batch an epoch is needed, the iterable gave none"),
     "no pairs": ([X], TypeError, "batches need to be (x, t) or (x, t, sample_weight), got ndarray"),
     "too much": ([(X, T, WEIGHT, T)], TypeError, "(x, t) or (x, t, sample_weight), got 4 things"),
-    "lists": ([([[1, 2, 3, 4]], [0])], pnn.NamespaceError, "got list: wrap it in numpy.asarray(...)"),
+    "lists": ([([[1, 2], [3]], [0])], pnn.ShapeError, "x needs lists of equal lengths"),
     "another width": ([(X[:, :3], T)], pnn.ShapeError, "Affine needs x of shape (N, 4), got (90, 3)"),
     "labels out of range": ([(X, T + 5)], pnn.LabelError, "needs labels from 0 to 2"),
     "too few labels": ([(X, T[:80])], pnn.ShapeError, "needs t of shape (90,) or (90, 3), got (80,)"),
