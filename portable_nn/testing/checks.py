@@ -21,6 +21,7 @@ from portable_nn.losses import Loss
 from portable_nn.networks import Network
 from portable_nn.testing.backends import float64_enabled
 from portable_nn.testing.differences import central_differences
+from portable_nn.testing.kinks import kinks
 from portable_nn.testing.recordings import check_recordable
 
 __all__ = ["AUTOGRAD_TOLERANCE", "DIFFERENCE_TOLERANCE", "Report", "Row", "check_layer", "check_network"]
@@ -118,7 +119,7 @@ def check_layer(
 
     Everything is done in float64 on copies; the layer is not changed, but drawn if it was not yet. The gradients by
     hand use the kernels of the backend `xp`. Oracles that are not installed are left out. Keep the inputs away from
-    kinks such as ReLU's at 0, where central differences mean nothing.
+    kinks such as ReLU's at 0, where central differences mean nothing; an error says if they are at one.
 
     Parameters
     ----------
@@ -155,7 +156,9 @@ def check_layer(
         if declares(type(layer), "recordable"):
             check_recordable(layer, inputs, place, _KEY)
     report = Report(subject.title)
-    report.add("central differences", tolerance, found, _differences(subject, home, dy))
+    value = partial(_value, subject, home, dy)
+    differences = {name: central_differences(value, array) for name, array in subject.arrays.items()}
+    report.add("central differences", tolerance, found, differences)
     for library, oracle, differentiate in (
         ("torch", "torch autograd", _torch_gradients),
         ("jax", "jax.vjp", _jax_gradients),
@@ -163,7 +166,7 @@ def check_layer(
         if importlib.util.find_spec(library) is not None:
             report.add(oracle, AUTOGRAD_TOLERANCE, found, differentiate(subject, dy))
     if raises and not report.ok:
-        raise AssertionError(str(report))
+        raise AssertionError(str(report) + kinks(value, subject.arrays, found, differences))
     return report
 
 
@@ -271,12 +274,9 @@ def _double(array: Any) -> np.ndarray:
     return np.array(to_numpy(array), dtype=np.float64)
 
 
-def _differences(subject: _Subject, place: Place, dy: list[np.ndarray]) -> Gradients:
-    def value() -> Any:
-        parts = as_tuple(subject.output(_run(place, PORTABLE), subject.arrays))
-        return sum((np.sum(y * d) for y, d in zip(parts, dy, strict=True)), np.float64(0.0))
-
-    return {name: central_differences(value, array) for name, array in subject.arrays.items()}
+def _value(subject: _Subject, place: Place, dy: list[np.ndarray]) -> Any:
+    parts = as_tuple(subject.output(_run(place, PORTABLE), subject.arrays))
+    return sum((np.sum(y * d) for y, d in zip(parts, dy, strict=True)), np.float64(0.0))
 
 
 def _torch_gradients(subject: _Subject, dy: list[np.ndarray]) -> Gradients:

@@ -136,3 +136,18 @@ def test_a_wrong_gradient_in_a_network_is_found(monkeypatch):
     monkeypatch.setattr(pnn.Sigmoid, "backward_pass", lambda self, run, params, kept, dy: (dy, {}))
     report = check_network(network, X, T, raises=False)
     assert {row.name: row.ok for row in report.rows} == {"0.W": False, "0.b": False, "3.W": True, "3.b": True}
+
+
+def test_a_check_at_a_kink_says_so():
+    with pytest.raises(AssertionError, match=r"x\[0, 0\] = 0 is a kink: the slope is .* before and .* after it; move"):
+        check_layer(pnn.ReLU(), np.zeros((2, 3)))
+
+
+def test_a_wrong_gradient_elsewhere_is_no_kink():
+    class Wrong(pnn.Sigmoid):
+        def backward_pass(self, run, params, kept, dy):
+            return 2 * super().backward_pass(run, params, kept, dy)[0], {}
+
+    with pytest.raises(AssertionError) as raised:
+        check_layer(Wrong(), np.ones((2, 3)))
+    assert "kink" not in str(raised.value)
