@@ -1,11 +1,12 @@
 """What all training steps have in common: from a batch to updated parameters, again and again."""
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from portable_nn.arrays import copies
+from portable_nn.arrays import copies, overflow_unreported
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
 from portable_nn.networks import Network
@@ -103,8 +104,12 @@ class TrainingStep(ABC):
     def begin(self) -> None:
         """Take over the network and the optimizer as they are now."""
         arrays = self.network.arrays()
-        self._slots = self.optimizer.slots_of(self._names, [arrays[i] for i in self._positions])
-        self.snapshot()
+        slots = self.optimizer.slots_of(self._names, [arrays[i] for i in self._positions])
+        self._take(*self._copied(arrays, slots))
+
+    def go_on_with_copies(self) -> None:
+        """Leave the arrays of the network, which somebody may have seen, as they are from now on."""
+        self._take(*self._copied(self.network.arrays(), list(self._slots)))
 
     def __call__(self, x: Any, t: Any, weight: Any = None) -> Any:
         """Update from a batch as `Network.batch` returns it, and return its loss, a 0-d array on its device."""
@@ -144,14 +149,39 @@ class TrainingStep(ABC):
 
     def snapshot(self) -> Snapshot:
         """Return the arrays of network and optimizer and the number of updates made, and go on with copies."""
-        params, slots = self.network.arrays(), self._slots
-        self._take(copies(params), [copies(slot) for slot in slots])
-        return params, slots, self.optimizer.steps
+        snapshot = self.network.arrays(), self._slots, self.optimizer.steps
+        self.go_on_with_copies()
+        return snapshot
 
     def restore(self, snapshot: Snapshot) -> None:
         """Set network and optimizer back to a snapshot."""
         params, slots, self.optimizer.steps = snapshot
-        self._take(params, slots)
+        self._take(*self._copied(params, list(slots)))
+
+    def weights(self, into: list[Any] | None = None) -> list[Any]:
+        """Return copies of the network's arrays, in the memory of earlier ones where it can be written."""
+        if into is None or not kernels_for(self.network.place.xp).updates:
+            return copies(self.network.arrays())
+        for copied, array in zip(into, self.network.arrays(), strict=True):
+            copied[...] = array
+        return into
+
+    def start_anew(self, weights: list[Any]) -> None:
+        """Set the network's arrays, and an optimizer with slots back to the beginning: what is in them may be NaN."""
+        self.network.set_arrays(weights)
+        if self.optimizer.slots:
+            self.optimizer.state, self.optimizer.steps = {}, 0
+        self.begin()
+
+    def weights_norm(self) -> float:
+        """Return the norm of all weights, infinite if its square overflows; this waits for the device."""
+        half_squares = kernels_for(self.network.place.xp).half_squares
+        with overflow_unreported():
+            return math.sqrt(2.0 * float(sum(half_squares(array) for array in self.network.arrays())))
+
+    def _copied(self, params: list[Any], slots: Slots) -> tuple[list[Any], Slots]:
+        """Return copies, or what `_take` copies by itself."""
+        return copies(params), [copies(slot) for slot in slots]
 
     def is_finite(self) -> bool:
         """Tell whether all parameters are finite; this waits for the device."""

@@ -145,6 +145,8 @@ class Loop:
             for watcher in self.watchers:
                 watcher.on_epoch(trainer, epoch, record)
                 self.recording.watched(watcher)
+        if self.watchers:
+            self.step.go_on_with_copies()
         trainer.history.append(record)
         self.bar.show(record)
         if self.interruption.asked:

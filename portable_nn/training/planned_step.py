@@ -11,7 +11,7 @@ from portable_nn.networks import Network
 from portable_nn.networks.opacity import has_known_walk
 from portable_nn.optimizers import Optimizer, Slots
 from portable_nn.random import Key
-from portable_nn.training.base_step import Snapshot, TrainingStep
+from portable_nn.training.base_step import TrainingStep
 
 __all__ = ["PlannedStep"]
 
@@ -34,27 +34,26 @@ class PlannedStep(TrainingStep):
         self._plans: dict[Any, Callable[..., Any]] = {}
         super().__init__(network, optimizer)
 
-    def snapshot(self) -> Snapshot:
-        """Return the arrays of network and optimizer and the number of updates made, and go on with copies."""
-        snapshot = self.network.arrays(), self._slots, self.optimizer.steps
-        self._take(*snapshot[:2])
-        return snapshot
+    def _copied(self, params: list[Any], slots: Slots) -> tuple[list[Any], Slots]:
+        return params, slots
 
     def _trained(self, arrays: list[Any]) -> list[Any]:
         return [arrays[i] for i in self._positions]
 
     def _take(self, params: list[Any], slots: Slots) -> None:
-        """Go on with copies of these arrays."""
+        """Go on with copies of these arrays; the list of slots is used up: each goes before the next is made."""
+        if self._elementwise:
+            flats: list[Flat] = []
+            while slots:
+                flats.append(Flat(slots.pop(0)))
+            self._rule_slots, slots = [[flat.whole] for flat in flats], [flat.views for flat in flats]
+        else:
+            self._rule_slots = slots = [copies(slot) for slot in slots]
         self._flat = Flat(self._trained(params))
         params = list(params)
         for i, view in zip(self._positions, self._flat.views, strict=True):
             params[i] = view
         self._params = params
-        if self._elementwise:
-            flats = [Flat(slot) for slot in slots]
-            self._rule_slots, slots = [[flat.whole] for flat in flats], [flat.views for flat in flats]
-        else:
-            self._rule_slots = slots = [copies(slot) for slot in slots]
         super()._take(params, slots)
 
     @property
@@ -72,7 +71,7 @@ class PlannedStep(TrainingStep):
         params = self.network.arrays()
         for mine, current in zip(self._params, params, strict=True):
             if mine is not current:  # somebody has assigned a parameter
-                self._take(params, self._slots)
+                self._take(params, list(self._slots))
                 params = self._params
                 break
         shapes = x.shape, t.shape, weight is None, self.network.version

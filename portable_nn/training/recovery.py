@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from portable_nn.errors import DivergenceError
 from portable_nn.training.base_step import Snapshot, TrainingStep
@@ -12,6 +12,9 @@ __all__ = ["Recovery"]
 
 _LOWER = 0.5
 """What the learning rate is multiplied by when training goes back."""
+
+_BLOWN_UP = 100.0
+"""By which factor the norm of the weights does not grow in an epoch that is good."""
 
 
 class _Mark(NamedTuple):
@@ -45,12 +48,26 @@ class Recovery:
         self.allowed, self.limit = allowed, limit
         self.made = 0
         self._marks: list[_Mark] = []
+        self._weights: list[Any] | None = None
+        self._norms = (math.inf, math.inf)
 
     def mark(self, step: TrainingStep, running: RunningLoss) -> None:
-        """Remember this point, after steps whose losses are good, and the one before, if it is another."""
+        """Remember this point, after steps whose losses are good, and the one before, if it is another.
+
+        Where training may never go back, all that is remembered is one copy of the weights.
+        """
+        if not self.allowed:
+            self._keep_weights(step)
+            return
         steps_before = [mark.snapshot[2] for mark in self._marks]
         self._marks = self._marks[:-1] if step.optimizer.steps in steps_before[1:] else self._marks[-1:]
         self._marks.append(_Mark(step.snapshot(), step.network.stream.position, running.state()))
+
+    def _keep_weights(self, step: TrainingStep) -> None:
+        """Copy the weights, unless the last updates have blown them up: no loss has shown yet that they are good."""
+        self._norms = self._norms[1], step.weights_norm()
+        if self._weights is None or self._norms[1] <= _BLOWN_UP * self._norms[0]:
+            self._weights = step.weights(self._weights)
 
     def mark_within(self, step: TrainingStep, running: RunningLoss) -> None:
         """Remember a point within an epoch, if that may be of use and the weights are good, too."""
@@ -70,25 +87,36 @@ class Recovery:
         DivergenceError
             If that is not allowed again. The good weights are put back all the same.
         """
-        bad, begun = running.first_bad, int(self._marks[-1].running[2])
+        bad = running.first_bad
+        if self._weights is not None:
+            lr = step.optimizer.lr
+            step.start_anew(self._weights)
+            raise self._error(bad, epoch, lr)
+        begun = int(self._marks[-1].running[2])
         # What is bad in the first step after a mark, or before it, was made by the last update before the mark.
         self._return(step, running, self._marks[0 if bad == begun + 1 or running.batches == begun else -1].snapshot)
         lr = step.optimizer.lr
-        where = f"at step {bad}" if bad else "after the last step"
-        became = "NaN or infinite" if self.limit == math.inf else f"NaN, infinite or more than {self.limit:g}"
-        what = f"the loss became {became} {where} of epoch {epoch}"
         if self.made == self.allowed:
-            again = f", as it did {self.made} times before" if self.made else ""
-            raise DivergenceError(
-                f"{what}{again}; the network has its earlier weights. Try a lower learning rate (it was {lr:g}) "
-                "or clip_norm=1.0 in the optimizer"
-                + ("" if self.allowed else ", or let training go back by itself with fit(recoveries=...)")
-            )
+            raise self._error(bad, epoch, lr)
         self.made += 1
         step.optimizer.lr_scale *= _LOWER
         warnings.warn(
-            f"{what}: going on from step {begun} with a learning rate of {step.optimizer.lr:g} instead of {lr:g}",
+            f"{self._what(bad, epoch)}: going on from step {begun} with a learning rate of {step.optimizer.lr:g} "
+            f"instead of {lr:g}",
             stacklevel=5,
+        )
+
+    def _what(self, bad: int, epoch: int) -> str:
+        where = f"at step {bad}" if bad else "after the last step"
+        became = "NaN or infinite" if self.limit == math.inf else f"NaN, infinite or more than {self.limit:g}"
+        return f"the loss became {became} {where} of epoch {epoch}"
+
+    def _error(self, bad: int, epoch: int, lr: float) -> DivergenceError:
+        again = f", as it did {self.made} times before" if self.made else ""
+        return DivergenceError(
+            f"{self._what(bad, epoch)}{again}; the network has its earlier weights. Try a lower learning rate (it was "
+            f"{lr:g}) or clip_norm=1.0 in the optimizer"
+            + ("" if self.allowed else ", or let training go back by itself with fit(recoveries=...)")
         )
 
     def _return(self, step: TrainingStep, running: RunningLoss, snapshot: Snapshot) -> None:
