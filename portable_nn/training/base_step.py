@@ -166,9 +166,10 @@ class TrainingStep(ABC):
             copied[...] = array
         return into
 
-    def start_anew(self, weights: list[Any]) -> None:
-        """Set the network's arrays, and an optimizer with slots back to the beginning: what is in them may be NaN."""
+    def start_anew(self, weights: list[Any], steps: int) -> None:
+        """Set the network's arrays to those after so many updates, and slots, which may be NaN, to the beginning."""
         self.network.set_arrays(weights)
+        self.optimizer.steps = steps
         if self.optimizer.slots:
             self.optimizer.state, self.optimizer.steps = {}, 0
         self.begin()

@@ -49,6 +49,7 @@ class Recovery:
         self.made = 0
         self._marks: list[_Mark] = []
         self._weights: list[Any] | None = None
+        self._steps = 0
         self._norms = (math.inf, math.inf)
 
     def mark(self, step: TrainingStep, running: RunningLoss) -> None:
@@ -67,7 +68,7 @@ class Recovery:
         """Copy the weights, unless the last updates have blown them up: no loss has shown yet that they are good."""
         self._norms = self._norms[1], step.weights_norm()
         if self._weights is None or self._norms[1] <= _BLOWN_UP * self._norms[0]:
-            self._weights = step.weights(self._weights)
+            self._weights, self._steps = step.weights(self._weights), step.optimizer.steps
 
     def mark_within(self, step: TrainingStep, running: RunningLoss) -> None:
         """Remember a point within an epoch, if that may be of use and the weights are good, too."""
@@ -90,7 +91,7 @@ class Recovery:
         bad = running.first_bad
         if self._weights is not None:
             lr = step.optimizer.lr
-            step.start_anew(self._weights)
+            step.start_anew(self._weights, self._steps)
             raise self._error(bad, epoch, lr)
         begun = int(self._marks[-1].running[2])
         # What is bad in the first step after a mark, or before it, was made by the last update before the mark.
