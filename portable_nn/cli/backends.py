@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import warnings
 from argparse import Namespace
@@ -11,7 +12,7 @@ from typing import Any
 from portable_nn.arrays import BACKENDS, namespace
 from portable_nn.cli.console import Commands, say, table
 from portable_nn.errors import BackendError, MissingExtraError
-from portable_nn.kernels.fast import _mkl
+from portable_nn.kernels.fast import _mkl, _numpy_threads, _processor
 
 __all__ = ["add_to"]
 
@@ -36,6 +37,7 @@ def backends(options: Namespace) -> int:
             missing.append(f'{name}: python -m pip install "portable-nn[{extra}]"{_FURTHER.get(name, "")}')
     say(table(rows))
     say("\n".join(["", "What makes NumPy faster:", *map(_help, _HELPERS)]))
+    say(f"\nProcessor: {_processor.description()}\n{_threads()}")
     if missing:
         say("\n".join(["", "To install what is missing:", *missing]))
     return 0
@@ -55,8 +57,18 @@ def _help(package: str) -> str:
         found = f'not installed: python -m pip install "portable-nn[{package}]"'
     else:
         if package == "mkl" and _mkl.library() is None:
-            found += ", but not in use"
+            found += f", but not in use{'' if _processor.is_intel() else ': it pays on processors of Intel alone'}"
     return f"{package} {_HELPERS[package]}; {found}"
+
+
+def _threads() -> str:
+    """Return on how many threads NumPy multiplies."""
+    count = _numpy_threads.blas_threads()
+    if count is None:
+        return "Threads of NumPy's BLAS: not known, left as they are"
+    forced = os.environ.get("PORTABLE_NN_THREADS")
+    rule = "one for small networks; Trainer(threads=...) or PORTABLE_NN_THREADS overrules that"
+    return f"Threads of NumPy's BLAS: {count}; " + (f"PORTABLE_NN_THREADS asks for {forced}" if forced else rule)
 
 
 _FURTHER = {"cupy": '  (where CUDA is version 12: "portable-nn[cuda12]")'}

@@ -21,6 +21,7 @@ from portable_nn.kernels.portable import (
     reductions,
     shapes,
     softmax,
+    threads,
     updates,
 )
 
@@ -42,6 +43,7 @@ PORTABLE_KERNELS: dict[str, Kernel] = {
         reductions,
         shapes,
         softmax,
+        threads,
         updates,
     )
     for name in module.__all__

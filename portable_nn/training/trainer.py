@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from portable_nn.arrays import Array, PathLike, overflow_unreported
@@ -10,6 +11,7 @@ from portable_nn.networks import Network
 from portable_nn.networks.parts import check_instance, instances
 from portable_nn.optimizers import Adam, Optimizer
 from portable_nn.training.base_step import TrainingStep
+from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.door import to_evaluate, to_train
 from portable_nn.training.history import History
@@ -22,6 +24,7 @@ from portable_nn.training.refusal import end, unchanged_if_refused
 from portable_nn.training.resuming import Recording
 from portable_nn.training.samples import whole
 from portable_nn.training.step import Compile, training_step
+from portable_nn.training.threads import Threads, check_threads, threads_for
 
 __all__ = ["Trainer"]
 
@@ -40,6 +43,10 @@ class Trainer:
         several passes over memory by numba (extra "numba"). "auto" compiles on JAX, and on NumPy if numba is installed
         and the network has 50,000 parameters. With False JAX runs operation by operation, which is slow, but can be
         debugged.
+    threads : "auto" or int
+        On how many threads NumPy's BLAS multiplies while this trainer works. "auto" takes one for small networks, where
+        more would wait for one another, and else leaves BLAS as it is. The environment variable PORTABLE_NN_THREADS
+        is meant where "auto" is.
 
     Raises
     ------
@@ -65,10 +72,18 @@ class Trainer:
     True
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer | None = None, *, compile: Compile = "auto"):
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer | None = None,
+        *,
+        compile: Compile = "auto",
+        threads: Threads = "auto",
+    ):
         self._running = False
         self.network = network
         self.compile: Compile = compile
+        self.threads: Threads = threads
         self.optimizer = Adam() if optimizer is None else optimizer
         self.history = History()
         self.validates = False
@@ -84,6 +99,8 @@ class Trainer:
             check_instance("Trainer", name, value, Optimizer, "pnn.Adam(), say")
         elif name == "compile" and not isinstance(value, bool) and not (isinstance(value, str) and value == "auto"):
             raise ValueError(f'compile needs to be "auto", True or False, got {value!r}')
+        elif name == "threads":
+            check_threads(value)
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -193,8 +210,9 @@ class Trainer:
                 state = recording.resumed() if resume else RunState(0, 0)
                 step = self._step = training_step(self.network, self.optimizer, self._step, self.compile)
                 step.watch(self, watchers)
+            rows = batches.batch_size if isinstance(batches, Batches) else math.inf
             bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
-            with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported():
+            with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported(), self._threads(rows):
                 loop = Loop(self, step, batches, validation, watchers, recording, recovery, bar, interruption)
                 try:
                     self._running = True
@@ -210,7 +228,8 @@ class Trainer:
 
     def predict(self, x: Array, *, batch_size: int = 1024) -> Any:
         """Return the raw outputs for x, computed batch by batch, as `Network.predict` does."""
-        return predict(self.network, x, batch_size)
+        with self._threads(batch_size):
+            return predict(self.network, x, batch_size)
 
     def evaluate(self, x: Any, t: Array | None = None, *, batch_size: int = 1024) -> dict[str, float]:
         """Return the loss, and the accuracy where the loss knows one, computed batch by batch outside training.
@@ -226,4 +245,9 @@ class Trainer:
         ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
             If an argument does not fit.
         """
-        return evaluate(self.network, to_evaluate(self.network, x, t, batch_size))
+        batches = to_evaluate(self.network, x, t, batch_size)
+        with self._threads(batch_size if isinstance(batches, Batches) else math.inf):
+            return evaluate(self.network, batches)
+
+    def _threads(self, rows: float) -> AbstractContextManager[None]:
+        return threads_for(self.network, rows, self.threads)

@@ -6,14 +6,15 @@ import itertools
 import numpy as np
 import pytest
 
-from portable_nn.kernels.fast import _mkl, _numpy_products
+from portable_nn.kernels.fast import _mkl, _numpy_products, _processor
 
 EPSILON = {"float32": 1e-5, "float64": 1e-13}
 
 
 @pytest.fixture
-def mkl():
-    """Skip the test without MKL."""
+def mkl(unknown):
+    """Use MKL, whoever made the processor; skip the test without it."""
+    unknown.setenv("PORTABLE_NN_MKL", "1")
     if _mkl.library() is None:
         pytest.skip("the package mkl is not installed")
 
@@ -161,6 +162,27 @@ def test_a_library_that_cannot_be_loaded_is_told_once_and_done_without(unknown, 
     path = importlib.metadata.PackagePath(broken.name)
     path.dist = type("Distribution", (), {"locate_file": lambda self, name: tmp_path / name})()
     unknown.setattr(importlib.metadata, "files", lambda name: [path])
+    unknown.setenv("PORTABLE_NN_MKL", "1")
     with pytest.warns(RuntimeWarning, match="cannot be loaded"):
         assert _mkl.library() is None
     assert _mkl.library() is None
+
+
+@pytest.mark.parametrize(
+    ("vendor", "variable", "used"),
+    [
+        ("GenuineIntel", None, True),
+        ("GenuineIntel", "0", False),
+        ("AuthenticAMD", None, False),
+        ("AuthenticAMD", "1", True),
+        (None, None, False),
+    ],
+)
+def test_it_is_used_on_intels_processors(unknown, vendor, variable, used):
+    looked = []
+    unknown.setattr(importlib.metadata, "files", lambda name: looked.append(name) or [])
+    unknown.setattr(_processor, "_fields", lambda: {} if vendor is None else {"vendor_id": vendor})
+    if variable is not None:
+        unknown.setenv("PORTABLE_NN_MKL", variable)
+    assert _mkl.library() is None  # no file was found
+    assert bool(looked) == used

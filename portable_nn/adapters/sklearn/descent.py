@@ -30,6 +30,7 @@ from portable_nn.training.batches import take
 from portable_nn.training.metrics import RunningLoss, evaluate
 from portable_nn.training.progress import Progress
 from portable_nn.training.step import training_step
+from portable_nn.training.threads import threads_for
 from portable_nn.training.vector import vector_loss
 
 __all__ = ["Descent"]
@@ -105,7 +106,8 @@ class Descent:
         for callback in self.callbacks:
             callback.on_start(watched)
         try:
-            self._run(step, batches, held_out, watched, 1 if incremental else self.max_iter, incremental)
+            with threads_for(network, size):
+                self._run(step, batches, held_out, watched, 1 if incremental else self.max_iter, incremental)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         finally:

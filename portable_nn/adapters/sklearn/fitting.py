@@ -26,6 +26,7 @@ from portable_nn.arrays import Place, backend_name, device_of, namespace_of, ove
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Layer
 from portable_nn.losses import PoissonLoss
+from portable_nn.training.threads import threads_for
 
 __all__ = ["Fitting", "check_place"]
 
@@ -122,11 +123,12 @@ class Fitting(NestedParams, Descent):
         network = self._synced()
         if check_input:
             X = self._checked(X, network.place, method)
-        if sparse.issparse(X):
-            rows = [X[i : i + _ROWS].toarray() for i in range(0, max(X.shape[0], 1), _ROWS)]
-            y = np.concatenate([network.predict(part) for part in rows])
-        else:
-            y = network.predict(X)
+        with threads_for(network, X.shape[0]):
+            if sparse.issparse(X):
+                rows = [X[i : i + _ROWS].toarray() for i in range(0, max(X.shape[0], 1), _ROWS)]
+                y = np.concatenate([network.predict(part) for part in rows])
+            else:
+                y = network.predict(X)
         # The portable ones keep all digits of small probabilities.
         kernel = {"logistic": PORTABLE.sigmoid, "softmax": PORTABLE.softmax, "exp": PORTABLE.exp}.get(
             self.out_activation_

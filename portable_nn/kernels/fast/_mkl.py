@@ -1,19 +1,23 @@
-"""NumPy: products by MKL, the BLAS of Intel, if its package is installed.
+"""NumPy: products by MKL, the BLAS of Intel, if its package is installed and the processor is Intel's.
 
-NumPy's own OpenBLAS takes 1.1 to 1.4 times as long for large products. With the environment variable PORTABLE_NN_MKL=0
-it does them all the same.
+There NumPy's own OpenBLAS takes 1.1 to 1.4 times as long for large products; on AMD's processors MKL is the slower one.
+The environment variable PORTABLE_NN_MKL overrules that: 0 is never, 1 is on any processor.
 """
 
+import contextlib
 import ctypes
 import os
 import re
 import warnings
+from collections.abc import Generator
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-__all__ = ["library", "product"]
+from portable_nn.kernels.fast import _processor
+
+__all__ = ["library", "limited_threads", "product"]
 
 _Array = np.ndarray
 
@@ -40,6 +44,20 @@ def product(a: _Array, b: _Array, out: _Array) -> bool:
     sizes = *out.shape, a.shape[1]
     function(_ROW_MAJOR, how_a, how_b, *sizes, 1.0, address_a, lead_a, address_b, lead_b, 0.0, address, lead)
     return True
+
+
+@contextlib.contextmanager
+def limited_threads(count: int) -> Generator[None]:
+    """Within it, let MKL multiply on so many threads what this thread asks it for."""
+    put = None if library.cache_info().currsize == 0 else getattr(library(), "MKL_Set_Num_Threads_Local", None)
+    if put is None:
+        yield
+        return
+    before = put(count)
+    try:
+        yield
+    finally:
+        put(before)
 
 
 def _layout(matrix: _Array) -> Any:
@@ -71,7 +89,8 @@ def _gemm(dtype: Any) -> Any:
 @cache
 def library() -> Any:
     """Return MKL, ready to be called; None if its package is not installed, or not wanted."""
-    if os.environ.get("PORTABLE_NN_MKL") == "0":
+    wanted = os.environ.get("PORTABLE_NN_MKL")
+    if wanted == "0" or (wanted != "1" and not _processor.is_intel()):
         return None
     import importlib.metadata  # slow to import, and needed by large networks only
 

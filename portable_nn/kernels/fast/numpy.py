@@ -16,6 +16,7 @@ from portable_nn.kernels.fast._numpy_products import (
     affine_gradient_x,
     ones,
 )
+from portable_nn.kernels.fast._numpy_threads import limited_threads
 from portable_nn.kernels.portable import losses as portable
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "affine_gradient_x",
     "all_finite",
     "half_squares",
+    "limited_threads",
     "multiply",
     "pack",
     "relu",

@@ -1,0 +1,104 @@
+"""NumPy: on how many threads its BLAS multiplies.
+
+Two threads that share a small product wait for one another longer than either of them works, and on a busy machine much
+longer. Whether they pay follows from sizes alone, so that a run rounds alike each time.
+"""
+
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Generator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from portable_nn.kernels.fast import _mkl
+
+__all__ = ["blas_threads", "limited_threads"]
+
+_SHARED = 28_000_000
+"""Multiplications of the largest product from which on more threads than one gain."""
+
+_lock = threading.Lock()
+_limits: list[int] = []  # of all that run now, in any thread: the smallest counts for the whole process
+_before = 0
+
+
+@contextlib.contextmanager
+def limited_threads(multiplications: float, count: int | None = None) -> Generator[None]:
+    """Within it, multiply on the number of threads that suits products of up to so many multiplications.
+
+    Parameters
+    ----------
+    multiplications : number
+        Of the largest product.
+    count : int, optional
+        That many threads instead; so does the environment variable PORTABLE_NN_THREADS.
+    """
+    count = _chosen(multiplications, count)
+    blas = None if count is None else _openblas()
+    if count is None or blas is None:
+        yield
+        return
+    _enter(blas, count)
+    try:
+        with _mkl.limited_threads(count):
+            yield
+    finally:
+        _leave(blas, count)
+
+
+def blas_threads() -> int | None:
+    """Return on how many threads NumPy's BLAS multiplies now; None if it is none that can be asked."""
+    blas = _openblas()
+    return None if blas is None else int(blas[0]())
+
+
+def _chosen(multiplications: float, count: int | None) -> int | None:
+    """Return the number of threads to limit BLAS to; None to leave it as it is."""
+    if count is None and (forced := os.environ.get("PORTABLE_NN_THREADS")):
+        if not forced.isdecimal() or int(forced) < 1:
+            raise ValueError(f"PORTABLE_NN_THREADS needs to be a whole number of at least 1, got {forced!r}")
+        count = int(forced)
+    if count is None and multiplications < _SHARED:
+        count = 1
+    return count
+
+
+def _enter(blas: Any, count: int) -> None:
+    global _before
+    get, put = blas
+    with _lock:
+        if not _limits:
+            _before = int(get())
+        _limits.append(count)
+        put(min(_limits))
+
+
+def _leave(blas: Any, count: int) -> None:
+    _, put = blas
+    with _lock:
+        _limits.remove(count)
+        put(min(_limits, default=_before))
+
+
+@cache
+def _openblas() -> Any:
+    """Return the functions (get, set) of the OpenBLAS that NumPy's wheels bring, if this is such a wheel."""
+    folder = Path(np.__file__).parent
+    for path in [*folder.parent.glob("numpy.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]:
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            continue
+        for prefix, suffix in (("scipy_openblas", "64_"), ("openblas", "64_"), ("openblas", "")):
+            get = getattr(library, f"{prefix}_get_num_threads{suffix}", None)
+            put = getattr(library, f"{prefix}_set_num_threads{suffix}", None)
+            if get is not None and put is not None:
+                get.restype, get.argtypes = ctypes.c_int, []
+                put.restype, put.argtypes = None, [ctypes.c_int]
+                return get, put
+    return None
