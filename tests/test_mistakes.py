@@ -203,3 +203,10 @@ def test_the_gradient_of_a_loss_is_the_callers_to_change(xp):
     loss.forward(y, np.array([0]))
     first, second = loss.backward(), loss.backward()
     assert not np.shares_memory(to_numpy(first), to_numpy(second)) or xp.place.backend == "jax"  # which has no writing
+
+
+def test_weights_whose_sum_overflows_are_refused():
+    net = pnn.Sequential(pnn.Affine(3, 2), loss=pnn.SoftmaxWithLoss(), seed=0)
+    x, t = np.ones((20, 3), dtype="float32"), np.zeros(20, dtype="int64")
+    with pytest.raises(pnn.LabelError, match="whose sum float32 can hold"):
+        pnn.Trainer(net).fit(x, t, sample_weight=np.full(20, 1e38), progress=False)

@@ -54,4 +54,11 @@ def checked_weight(weight: Any, samples: int, place: Place) -> Any:
     if weight.shape != (samples,):
         raise ShapeError(f"sample_weight needs shape ({samples},), got {weight.shape}")
     check_values(weight, "finite sample weights of at least 0", between(0, math.inf))
+    if is_on_cpu(weight):
+        most, total = place.xp.finfo(place.dtype).max, to_numpy(weight).sum(dtype="float64")
+        if total > most:
+            raise LabelError(
+                f"the loss needs sample weights whose sum {place.dtype_name} can hold, at most {most:.3g}, "
+                f"got a sum of {total:.3g}: divide them by their mean"
+            )
     return move(weight, place, name="sample_weight")

@@ -26,10 +26,11 @@ def to_train(
     again: bool,
     batch_size: int,
     shuffle: bool,
+    steps: int | None = None,
 ) -> tuple[Batches | BatchStream, Batches | BatchStream | None]:
     """Return the batches to train on and those to validate with, from the arguments of `Trainer.fit`.
 
-    `again` says whether an iterable may be gone through more than once.
+    `again` says whether an iterable may be gone through more than once, `steps` how many batches of it are an epoch.
 
     Raises
     ------
@@ -41,7 +42,9 @@ def to_train(
     if validation is not None and share:
         raise ValueError("fit needs validation_data or validation_split, got both")
     if t is None:
-        batches, kept = _stream(network, x, weight, share, again=again), None
+        batches, kept = _stream(network, x, weight, share, again=again, steps=steps), None
+    elif steps is not None:
+        raise ValueError("steps_per_epoch needs an iterable of batches: with arrays, an epoch is every sample once")
     else:
         batches, kept = _arrays(network, x, t, weight, share, batch_size, shuffle=shuffle)
     kept = kept if validation is None else _to_validate(network, validation, again=again)
@@ -68,17 +71,17 @@ def _arrays(
     check_finite("x", x)
     if share:
         among, kept_among = split(x.shape[0], share, seed)
-        kept = Batches([*data[:2], None], _BATCH, shuffle=False, seed=0, among=kept_among)
+        kept = Batches(data, _BATCH, shuffle=False, seed=0, among=kept_among)
     return Batches(data, batch_size, shuffle=shuffle, seed=seed, place=network.place, among=among), kept
 
 
-def _stream(network: Network, source: Any, weight: Any, share: float, *, again: bool) -> BatchStream:
+def _stream(network: Network, source: Any, weight: Any, share: float, *, again: bool, steps: int | None) -> BatchStream:
     _refuse_array(source)
     if weight is not None:
         raise ValueError("an iterable of batches brings its weights itself, as (x, t, sample_weight)")
     if share:
         raise ValueError("an iterable of batches cannot be split: fit needs validation_data instead")
-    return BatchStream(source, network, again=again)
+    return BatchStream(source, network, again=again, steps=steps)
 
 
 def _refuse_array(x: Any) -> None:

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from portable_nn.arrays import as_array, copies, is_array, is_on_cpu
@@ -30,9 +31,14 @@ class BatchStream:
         Each batch is checked for it when it comes.
     again : bool
         Whether `source` may be gone through more than once.
+    steps : int, optional
+        Batches of an epoch: as many are taken of `source`, which may have no end. An iterator goes on in each epoch
+        where the one before has ended.
 
     Attributes
     ----------
+    goes_on : bool
+        Whether `source` is an iterator, which no other process can go on with.
     samples : int or None
         Of an epoch; known when one has ended.
     error : Exception or None
@@ -48,8 +54,9 @@ class BatchStream:
         If it can be gone through only once, and that is not enough.
     """
 
-    def __init__(self, source: Any, network: Network, *, again: bool):
-        self._begin = _beginning(source, again=again)
+    def __init__(self, source: Any, network: Network, *, again: bool, steps: int | None = None):
+        self._begin = _beginning(source, again=again and steps is None)
+        self.goes_on, self._steps = isinstance(source, Iterator), steps
         self._network = network
         self.samples: int | None = None
         self.error: Exception | None = None
@@ -67,13 +74,14 @@ class BatchStream:
         """
         self.error, count, samples = None, 0, 0
         try:
-            for batch in read_ahead(self._begin(number), self.interrupted):
+            items = self._begin(number)
+            for batch in read_ahead(items if self._steps is None else islice(items, self._steps), self.interrupted):
                 count += 1
                 samples += batch[0].shape[0] if is_array(batch[0]) and batch[0].ndim else 0
                 if count > skip:
                     yield checked(self._network, *batch)
             if not self.interrupted():
-                _refuse_too_few(count, skip)
+                _refuse_too_few(count, skip, self._steps)
                 self.samples = samples
         except Exception as error:  # whatever it is, the caller gets it
             place = f"in batch {count}" if count else "before the first batch"
@@ -81,7 +89,9 @@ class BatchStream:
             self.error = error
 
 
-def _refuse_too_few(count: int, skip: int) -> None:
+def _refuse_too_few(count: int, skip: int, steps: int | None) -> None:
+    if steps is not None and count < steps:
+        raise ValueError(f"{steps} batches an epoch are needed (steps_per_epoch), the iterable gave {count}")
     if not count:
         raise ValueError("at least one batch an epoch is needed, the iterable gave none")
     if count < skip:
@@ -101,7 +111,7 @@ def _beginning(source: Any, *, again: bool) -> Callable[[int], Iterable[Any]]:
     if again and isinstance(source, Iterator):
         raise ValueError(
             "an iterator can be gone through only once, but every epoch and recovery goes through it again: "
-            "pass a list, an object whose __iter__ begins anew, or a function of the epoch"
+            "pass a list, an object whose __iter__ begins anew, a function of the epoch, or steps_per_epoch"
         )
     return partial(_same, source)
 

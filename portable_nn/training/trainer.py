@@ -24,6 +24,7 @@ from portable_nn.training.refusal import end, unchanged_if_refused
 from portable_nn.training.resuming import Recording
 from portable_nn.training.samples import whole
 from portable_nn.training.step import Compile, training_step
+from portable_nn.training.streams import BatchStream
 from portable_nn.training.threads import Threads, check_threads, threads_for
 
 __all__ = ["Trainer"]
@@ -125,6 +126,7 @@ class Trainer:
         resume: bool = False,
         loss_limit: float = math.inf,
         recoveries: int = 0,
+        steps_per_epoch: int | None = None,
     ) -> History:
         """Train on every sample once an epoch, and return what was recorded.
 
@@ -166,6 +168,10 @@ class Trainer:
             Whether to go on from the newest checkpoint in the folder, if there is one, up to `epochs` in all. With the
             same data and arguments the run ends as if it had never stopped: with the same bits on the same backend. An
             iterable must then give the same batches in the same epoch; its first ones are passed over if need be.
+        steps_per_epoch : int, optional
+            Batches of an epoch, for an iterable that has no end or is to be cut: each epoch takes as many from its
+            beginning. An iterator, such as a generator, goes on in each epoch where the one before has ended; it
+            cannot be resumed with.
         loss_limit : float
             A loss of a batch above this counts as diverged, as NaN does.
         recoveries : int
@@ -194,7 +200,8 @@ class Trainer:
         recovery = Recovery(whole("recoveries", recoveries, 0), loss_limit)
         data, split = (x, t, sample_weight), (validation_data, validation_split)
         options = {"again": epochs > 1 or recoveries > 0, "shuffle": shuffle}
-        batches, validation = to_train(self.network, *data, *split, batch_size=batch_size, **options)
+        steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch, 1)
+        batches, validation = to_train(self.network, *data, *split, batch_size=batch_size, steps=steps, **options)
         if resume and checkpoint is None:
             raise ValueError("fit needs a checkpoint folder to resume from")
         self.optimizer.belong(self.network.identity)
@@ -208,6 +215,8 @@ class Trainer:
                     watcher.on_start(self)
                     started.append(watcher)
                 state = recording.resumed() if resume else RunState(0, 0)
+                if isinstance(batches, BatchStream) and batches.goes_on and (state.epoch or state.step):
+                    raise ValueError("an iterator cannot be resumed with: pass a function of the epoch that begins it")
                 step = self._step = training_step(self.network, self.optimizer, self._step, self.compile)
                 step.watch(self, watchers)
             rows = batches.batch_size if isinstance(batches, Batches) else math.inf

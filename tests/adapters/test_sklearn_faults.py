@@ -1,5 +1,7 @@
 """What the perceptrons refuse, and what they make of rates, rare classes and second fits."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,24 @@ def test_a_class_too_rare_to_split_is_called_by_its_name(kind):
     )
     np.testing.assert_allclose(ours.validation_scores_, theirs.validation_scores_)
     np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-6)
+
+
+def test_batches_without_any_weight_are_passed_over():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 3))
+    weight = np.where(np.arange(60) < 20, 0.0, 1.0)
+    for kind, t in ((MLPClassifier, x[:, 0] > 0), (MLPRegressor, x[:, 0])):
+        options = {
+            "batch_size": 20,
+            "max_iter": 1,
+            "shuffle": False,
+            "random_state": 0,
+            "solver": "sgd",
+            "momentum": 0.0,
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            weighed = kind(hidden_layer_sizes=(8,), **options).fit(x, t, sample_weight=weight)
+            alone = kind(hidden_layer_sizes=(8,), **options).fit(x[20:], t[20:])
+        for W, expected in zip(weighed.coefs_, alone.coefs_, strict=True):
+            np.testing.assert_allclose(W, expected, rtol=1e-6)

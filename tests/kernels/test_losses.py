@@ -177,3 +177,9 @@ def test_class_share(xp):
     np.testing.assert_array_equal(to_numpy(PORTABLE.class_share(xp.asarray([1, 0]), weight)), [2.0, 0.5])
     soft = xp.asarray([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], dtype=xp.float32)
     np.testing.assert_array_equal(to_numpy(PORTABLE.class_share(soft, weight)), [1.25, 4.0])
+
+
+def test_a_number_per_weight(xp):
+    weight = xp.asarray(np.asarray([1.0, 3.0], "float32"), device=xp.place.device)
+    assert float(PORTABLE.per_weight(2.0, weight)) == 0.5
+    assert float(PORTABLE.per_weight(2.0, 0.0 * weight)) == 0.0

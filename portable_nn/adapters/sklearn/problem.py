@@ -97,7 +97,7 @@ class PenalizedNetwork(Sequential):
         if not self.alpha:
             return loss, grads
         kernels = run.kernels
-        share = self.alpha / x.shape[0] if weight is None else kernels.divide(self.alpha, kernels.total(weight))
+        share = self.alpha / x.shape[0] if weight is None else kernels.per_weight(self.alpha, weight)
         for i, W in enumerate(params):
             if W.ndim == 2:
                 grads[i] = kernels.add_scaled(grads[i], W, share)

@@ -20,6 +20,7 @@ __all__ = [
     "huber_error",
     "huber_error_gradient",
     "mean_scale",
+    "per_weight",
     "poisson_error",
     "poisson_error_gradient",
     "sigmoid_loss",
@@ -89,6 +90,13 @@ def mean_scale(weight: Array, total: Array) -> Array:
     xp = namespace_of(weight)
     whole = xp.sum(total)
     return weight / xp.where(whole == 0, 1.0, whole)
+
+
+def per_weight(number: float, weight: Array) -> Array:
+    """Return number divided by the sum of weights (N,), or zero where that sum is zero, 0-d."""
+    xp = namespace_of(weight)
+    whole = xp.sum(weight)
+    return xp.where(whole == 0, 0.0, number / xp.where(whole == 0, 1.0, whole))
 
 
 def sigmoid_loss(y: Array, t: Array, scale: Scale) -> Array:
