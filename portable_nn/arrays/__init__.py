@@ -17,6 +17,7 @@ from portable_nn.arrays.namespaces import (
     namespace,
     namespace_of,
     overflow_unreported,
+    shares_memory,
     to_numpy,
     without_graph,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "overflow_unreported",
     "read_arrays",
     "replace",
+    "shares_memory",
     "to_numpy",
     "without_graph",
     "write_arrays",

@@ -29,6 +29,7 @@ __all__ = [
     "namespace_of",
     "numpy",
     "overflow_unreported",
+    "shares_memory",
     "to_numpy",
     "without_graph",
 ]
@@ -155,6 +156,19 @@ def without_graph(array: Any) -> Any:
 def copies(arrays: Iterable[Any]) -> list[Any]:
     """Return copies of arrays, where they are."""
     return [namespace_of(array).asarray(array, copy=True) for array in arrays]
+
+
+def shares_memory(a: Any, b: Any) -> bool:
+    """Tell whether writing into one of two arrays may change the other."""
+    if a is b:
+        return True
+    if compat.is_numpy_array(a) and compat.is_numpy_array(b):
+        return bool(numpy.may_share_memory(a, b))
+    if compat.is_torch_array(a) and compat.is_torch_array(b):
+        return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+    if compat.is_cupy_array(a) and compat.is_cupy_array(b):
+        return bool(namespace_of(a).may_share_memory(a, b))
+    return False
 
 
 def to_numpy(array: Any) -> Any:

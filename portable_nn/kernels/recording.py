@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, cast
 
-from portable_nn.arrays import is_array
+from portable_nn.arrays import copies, is_array
 from portable_nn.kernels._dispatch import Kernel, Kernels
 from portable_nn.kernels.declarations import is_ours, is_recordable
 
@@ -87,7 +87,7 @@ class Recorder(Kernels):
         if tree is None:
             return None
         if id(tree) in self._known:
-            tree = tree[...]  # given twice this time, it may be two arrays the next time
+            tree = _another(tree)  # given twice this time, it may be two arrays the next time
         self.inputs.add(self._new(tree))
         return tree
 
@@ -114,7 +114,7 @@ class Recorder(Kernels):
         result = function(*mapped(lambda leaf: leaf.thing if isinstance(leaf, Kept) else leaf, arguments))
         arrays, *kept = result if keeps else (result,)
         # In another run it need not return one array twice, or one that it got.
-        arrays = mapped(lambda leaf: None if leaf is None else self._made(leaf[...]), arrays)
+        arrays = mapped(lambda leaf: None if leaf is None else self._made(_another(leaf)), arrays)
         result = (arrays, *(self._made(Kept(thing)) for thing in kept)) if keeps else arrays
         self.calls.append(Call(f"{name}_{len(self.calls)}", function, values, self.values(result), opaque=True))
         return result
@@ -159,6 +159,12 @@ class Recorder(Kernels):
         self.arrays[value] = array
         self._known[id(array)] = value
         return value
+
+
+def _another(array: Any) -> Any:
+    """Return the array as another object."""
+    other = array[...]
+    return copies([array])[0] if other is array else other  # as where arrays never change
 
 
 def _positional(kernel: Kernel, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:

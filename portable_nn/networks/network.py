@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from portable_nn import random
-from portable_nn.arrays import Array, Namespace, Place, as_array, copies
+from portable_nn.arrays import Array, Namespace, Place, as_array
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
 from portable_nn.layers import Layer, Run
@@ -117,8 +117,7 @@ class Network:
         ShapeError, DTypeError, NamespaceError
             If x does not fit.
         """
-        y = self._predictor(x := self.inputs(x))
-        return copies([y])[0] if y is x else y
+        return self._predictor(self.inputs(x))
 
     def loss(self, x: Array, t: Array, *, sample_weight: Array | None = None, training: bool = False) -> Any:
         """Return the loss on x and targets t, a 0-d array on the network's device.

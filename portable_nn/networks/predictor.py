@@ -1,10 +1,13 @@
 """Predicting by plans."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from portable_nn.arrays import copies, shares_memory
 from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
 from portable_nn.layers import Run
+from portable_nn.layers.layer import as_tuple
 from portable_nn.networks.opacity import has_known_walk
 
 if TYPE_CHECKING:
@@ -52,13 +55,26 @@ class Predictor:
                 plan = Plan(recorder, inputs, y)
             except UnrecordedError:
                 continue
-            self._plans[key] = plan if recorder.is_opaque else kernels.compile_pass(plan)
-            return y
+            function = plan if recorder.is_opaque else kernels.compile_pass(plan)
+            # A view of x, from a network that only reshapes, is one each time; what opaque code returns may be, or not.
+            copied = recorder.is_opaque or any(shares_memory(x, part) for part in as_tuple(y))
+            self._plans[key] = partial(_apart, function) if copied else function
+            return _unshared(x, y)
         self._plans[key] = self._walk
         return self._walk(self._network.arrays(), x)
 
     def _walk(self, params: list[Any], x: Any) -> Any:
-        return self._network.forward_walk(self._network.run(), params, x)[0]
+        return _unshared(x, self._network.forward_walk(self._network.run(), params, x)[0])
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_plans": {}}  # plans are functions; a copy makes its own
+
+
+def _apart(function: Callable[..., Any], params: list[Any], x: Any) -> Any:
+    return _unshared(x, function(params, x))
+
+
+def _unshared(x: Any, y: Any) -> Any:
+    """Return the outputs, copied if they are memory of x, which is the caller's."""
+    parts = [copies([part])[0] if shares_memory(x, part) else part for part in as_tuple(y)]
+    return tuple(parts) if isinstance(y, tuple) else parts[0]
