@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 __all__ = [
     "Constant",
@@ -85,6 +85,14 @@ class WarmUp:
     def observe(self, value: float) -> None:
         """Pass the value of an epoch on to the schedule, if it wants to know."""
         observe(self.schedule, value)
+
+    def state(self) -> Any:
+        """Return what the schedule has become, for a checkpoint."""
+        return state_of(self.schedule)
+
+    def restore(self, state: Any) -> None:
+        """Let the schedule take up again what `state` returned."""
+        restore(self.schedule, state)
 
 
 class OneCycle:
@@ -169,29 +177,44 @@ class ReduceOnPlateau:
             self.lr = max(self.lr * self.factor, self.minimum)
             self.resting, self.bad_epochs = self.cooldown, 0
 
+    def state(self) -> list[float]:
+        """Return what it has become, for a checkpoint."""
+        return [self.lr, self.best, self.bad_epochs, self.resting]
+
+    def restore(self, state: list[float]) -> None:
+        """Take up again what `state` returned."""
+        self.lr, self.best = state[:2]
+        self.bad_epochs, self.resting = map(int, state[2:])
+
 
 def observe(schedule: Schedule, value: float) -> None:
-    """Tell a schedule the value of an epoch, if it is one that observes."""
-    if isinstance(schedule, WarmUp | ReduceOnPlateau):
-        schedule.observe(value)
+    """Tell a schedule the value of an epoch, if it has a method `observe`."""
+    method = getattr(schedule, "observe", None)
+    if method is not None:
+        method(value)
 
 
-def state_of(schedule: Schedule) -> list[float]:
-    """Return what a schedule has become by observing, for a checkpoint; nothing for one that only counts updates."""
+def state_of(schedule: Schedule) -> Any:
+    """Return what a schedule has become by observing, as its method `state` tells; None without one."""
+    method = getattr(schedule, "state", None)
+    return None if method is None else method()
+
+
+def restore(schedule: Schedule, state: Any) -> None:
+    """Let a schedule take up again what `state_of` returned."""
+    if state:
+        schedule.restore(state)  # pyright: ignore[reportFunctionMemberAccess]  (it had a state)
+
+
+def check_kept(schedule: Schedule) -> None:
+    """Raise TypeError if a schedule observes, but cannot tell a checkpoint what it has become."""
     if isinstance(schedule, WarmUp):
-        return state_of(schedule.schedule)
-    if isinstance(schedule, ReduceOnPlateau):
-        return [schedule.lr, schedule.best, schedule.bad_epochs, schedule.resting]
-    return []
-
-
-def restore(schedule: Schedule, state: list[float]) -> None:
-    """Take up again what `state_of` returned."""
-    if isinstance(schedule, WarmUp):
-        restore(schedule.schedule, state)
-    elif isinstance(schedule, ReduceOnPlateau) and state:
-        schedule.lr, schedule.best = state[:2]
-        schedule.bad_epochs, schedule.resting = map(int, state[2:])
+        check_kept(schedule.schedule)
+    if hasattr(schedule, "observe") and not (hasattr(schedule, "state") and hasattr(schedule, "restore")):
+        raise TypeError(
+            f"{type(schedule).__name__} observes: a checkpoint needs its methods state(), which returns what JSON can "
+            "say, and restore(state)"
+        )
 
 
 def as_schedule(lr: Schedule | float) -> Schedule:

@@ -15,7 +15,6 @@ from portable_nn.arrays import checksum, is_array, namespace_of, to_numpy
 from portable_nn.networks import Network
 from portable_nn.networks.files import describe as describe_network
 from portable_nn.optimizers import Optimizer
-from portable_nn.schedules import ReduceOnPlateau
 from portable_nn.training.batches import Batches
 
 __all__ = ["can_be_said", "data", "difference", "loss", "network", "optimizer", "part", "schedule"]
@@ -62,9 +61,9 @@ def schedule(of: Any) -> Any:
     """Describe a schedule, but for its length in steps, which follows the epochs, and for what it has observed."""
     if inspect.isroutine(of) or isinstance(of, partial):
         return _plain(cast("Any", of))
-    ignored = {"steps", "lr"} if isinstance(of, ReduceOnPlateau) else {"steps"}
+    ignored = {"steps", "lr"} if hasattr(of, "observe") else {"steps"}
     said = part(of, ignored)
-    inner = vars(of).get("schedule") if hasattr(of, "__dict__") else None
+    inner: Any = getattr(of, "__dict__", {}).get("schedule")
     return said | ({"schedule": schedule(inner)} if callable(inner) else {})
 
 

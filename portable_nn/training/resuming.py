@@ -55,6 +55,8 @@ class Recording:
     ):
         self._trainer, self._watchers, self._data, self._every = trainer, watchers, data, every
         self._recovery = recovery
+        if folder is not None:
+            schedules.check_kept(trainer.optimizer.schedule)
         self._files = None if folder is None else Checkpoints(folder)
         self._best = float("inf")
         self.ended = self._stopped = ""
