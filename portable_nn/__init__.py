@@ -162,3 +162,30 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_FOREIGN = {
+    "Dense": "Affine",
+    "Linear": "Affine",
+    "CrossEntropyLoss": "SoftmaxWithLoss",
+    "CategoricalCrossentropy": "SoftmaxWithLoss",
+    "SparseCategoricalCrossentropy": "SoftmaxWithLoss",
+    "BCEWithLogitsLoss": "SigmoidWithLoss",
+    "BinaryCrossentropy": "SigmoidWithLoss",
+    "MSELoss": "MeanSquaredError",
+    "L1Loss": "MeanAbsoluteError",
+    "HuberLoss": "Huber",
+    "SmoothL1Loss": "Huber",
+    "PoissonNLLLoss": "PoissonLoss",
+    "Poisson": "PoissonLoss",
+    "Adagrad": "AdaGrad",
+    "CosineDecay": "Cosine",
+    "CosineAnnealingLR": "Cosine",
+    "OneCycleLR": "OneCycle",
+    "ReduceLROnPlateau": "ReduceOnPlateau",
+    "Model": "Graph",
+}
+
+
+def __getattr__(name: str) -> object:
+    ours = _FOREIGN.get(name) or next((known for known in __all__ if known.lower() == name.lower()), None)
+    raise AttributeError(f"portable_nn has no {name}" + (f": here it is called {ours}" if ours else ""))

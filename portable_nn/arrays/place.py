@@ -48,6 +48,8 @@ class Place:
         if self.dtype_name not in FLOATING_DTYPES:
             raise DTypeError(f"one of the dtypes {', '.join(FLOATING_DTYPES)} is needed, got {self.dtype_name!r}")
         device = _find_device(self.backend, device)
+        if self.backend == "torch" and str(device).partition(":")[0] == "meta":
+            raise BackendError('torch\'s device "meta" holds no values: take "cpu" or "cuda"')
         try:
             probe = self.xp.zeros((1,), dtype=self.xp.float32, device=device)
             self.device = device_of(probe)

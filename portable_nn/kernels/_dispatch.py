@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -43,7 +44,6 @@ PORTABLE_KERNELS: dict[str, Kernel] = {
         reductions,
         shapes,
         softmax,
-        threads,
         updates,
     )
     for name in module.__all__
@@ -69,6 +69,9 @@ class Kernels:
         self.fused: Mapping[tuple[str, str], Kernel] = getattr(fast, "FUSED", {})
         self.paired: Mapping[tuple[str, str], Kernel] = getattr(fast, "PAIRED", {})
         self.updates: Mapping[str, Kernel] = getattr(fast, "IN_PLACE", {})
+        self.limited_threads: Callable[..., AbstractContextManager[None]] = getattr(
+            fast, "LIMITED_THREADS", threads.limited_threads
+        )
         self.compiler: str | None = getattr(fast, "COMPILED", None)
 
     def in_place(self) -> "Kernels":

@@ -10,7 +10,7 @@ from portable_nn.layers.weights import draw
 from portable_nn.losses import Loss
 from portable_nn.networks import drawing, explanation, feeds, notation, pictures
 from portable_nn.networks.network import Network, Tape
-from portable_nn.networks.parts import check_instance
+from portable_nn.networks.parts import check_instance, warn_of_two_in_a_row
 from portable_nn.networks.steps import Node, Step, Steps, output_box
 
 __all__ = ["Graph"]
@@ -114,6 +114,8 @@ class Graph(Network):
         self.order.finish([node.name for node in nodes])
         self._last_uses = self.order.last_uses()
         super().__init__({step.name: step.layer for step in self.order.steps}, **self._options)
+        last = [step.layer for step in self.order.steps if {*step.outputs} & {*self.order.outputs}]
+        warn_of_two_in_a_row(self.loss_function, last)
         self._options = {}  # they hold a device, which not every library can copy
         draw(self._layers, self.place, self.seed)
 

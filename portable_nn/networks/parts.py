@@ -1,10 +1,14 @@
-"""Checks of what networks and trainers are made of: instances, neither classes nor names of them."""
+"""Checks of what networks and trainers are made of: instances, neither classes nor names of them, that go together."""
 
 import difflib
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-__all__ = ["check_instance", "instances"]
+from portable_nn.layers import Layer, Sigmoid, Softmax
+from portable_nn.losses import Loss, SigmoidWithLoss, SoftmaxWithLoss
+
+__all__ = ["check_instance", "instances", "warn_of_two_in_a_row"]
 
 
 def check_instance(owner: str, name: str, part: object, kind: type[Any], example: str) -> None:
@@ -45,6 +49,18 @@ def instances(owner: str, name: str, parts: Iterable[Any], kind: type[Any], exam
     for i, part in enumerate(listed):
         check_instance(owner, f"{name}[{i}]", part, kind, example)
     return listed
+
+
+def warn_of_two_in_a_row(loss: Loss | None, last: Iterable[Layer]) -> None:
+    """Warn if a network ends in the activation that its loss applies itself."""
+    for kind, activation in ((SoftmaxWithLoss, Softmax), (SigmoidWithLoss, Sigmoid)):
+        if isinstance(loss, kind) and any(isinstance(layer, activation) for layer in last):
+            name = activation.__name__
+            warnings.warn(
+                f"the network ends in {name}, and {kind.__name__} takes raw outputs and applies {name.lower()} itself: "
+                f"leave out the last layer; kernels.{name.lower()} makes probabilities of what predict returns",
+                stacklevel=5,
+            )
 
 
 def _named_like(text: str, kind: type[Any]) -> str | None:

@@ -97,6 +97,8 @@ class Steps:
         self._new("")
         if not outputs:
             raise ValueError("a graph needs at least one output")
+        if len({*outputs}) < len(outputs):
+            raise ValueError(f"each output needs to be another node, got {', '.join(outputs)}")
         used = {name for step in self.steps for name in step.inputs} | set(outputs)
         for name in self.values():
             if name not in used:

@@ -3,6 +3,8 @@
 `update` works on arrays of any namespace. Beneath it `apply` is pure, for training steps that are compiled.
 """
 
+import difflib
+import inspect
 import math
 from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, ClassVar, TypeAlias
@@ -59,8 +61,8 @@ class Optimizer:
 
     Raises
     ------
-    ValueError
-        If a number is out of its range.
+    ValueError, TypeError
+        If a number is out of its range, or there is no such option.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
@@ -74,7 +76,10 @@ class Optimizer:
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        **unknown: Any,
     ):
+        if unknown:
+            raise TypeError(_unknown(type(self), unknown))
         self.schedule = as_schedule(lr)
         self.weight_decay = in_range("weight_decay", weight_decay, 0.0)
         self.clip_norm = None if clip_norm is None else in_range("clip_norm", clip_norm, 1e-30)
@@ -186,6 +191,38 @@ class Optimizer:
         An optimizer of your own may begin with others, also of other shapes and data types (unless it is elementwise).
         """
         return tuple(namespace_of(parameter).zeros_like(parameter) for _ in self.slots)
+
+
+_FOREIGN = {
+    "learning_rate": "lr",
+    "eps": "epsilon",
+    "rho": "decay",
+    "alpha": "decay",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "betas": "beta1, beta2",
+    "clipnorm": "clip_norm",
+    "global_clipnorm": "clip_norm",
+    "clipvalue": "clip_value",
+    "wd": "weight_decay",
+    "l2": "weight_decay",
+}
+"""What other libraries call the options."""
+
+
+def _unknown(kind: type, options: Mapping[str, Any]) -> str:
+    """Return an error's text for options that a class does not have: what ours is called, or which there are."""
+    known = dict.fromkeys(
+        name
+        for base in kind.__mro__
+        if base is not object
+        for name, parameter in inspect.signature(base).parameters.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    )
+    name = next(iter(options))
+    ours = _FOREIGN.get(name) or next(iter(difflib.get_close_matches(name, known, 1)), None)
+    which = f"write {ours}" if ours else f"there are {', '.join(known)}"
+    return f"{kind.__name__} has no option {name}: {which}"
 
 
 def in_range(name: str, value: float, low: float, below: float = math.inf) -> float:

@@ -147,6 +147,7 @@ class Loop:
                 self.recording.watched(watcher)
         if self.watchers:
             self.step.go_on_with_copies()
+        self.recording.check_record(record)
         trainer.history.append(record)
         self.bar.show(record)
         if self.interruption.asked:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from portable_nn import schedules
-from portable_nn.arrays import PathLike, copies
+from portable_nn.arrays import PathLike, copies, is_array
 from portable_nn.checkpoints import Checkpoints, RunState
 from portable_nn.networks.files import describe
 from portable_nn.training import description
@@ -119,6 +119,13 @@ class Recording:
         self.ended = self.ended or (stopped if stopped != self._stopped and remembers else "")
         self._stopped = stopped
 
+    def check_record(self, record: Mapping[str, Any]) -> None:
+        """Raise TypeError if a callback has added to an epoch's record what no checkpoint can keep."""
+        wrong = [name for name, value in record.items() if not description.can_be_said(value)]
+        if self._files is not None and wrong:
+            value = record[wrong[0]]
+            raise TypeError(f"the record of an epoch needs numbers for a checkpoint, got {value!r} for {wrong[0]!r}")
+
     def check_new(self) -> None:
         """Raise ValueError if there are checkpoints of an earlier run, which this one would push out."""
         if self._files is not None and (self._files.paths() or self._files.best()):
@@ -157,6 +164,7 @@ class Recording:
             arrays |= {f"{slot}/{name}": array for slot, array in zip(optimizer.slots, slots, strict=True)}
         for i, watcher in enumerate(self._remembering()):
             numbers, kept = watcher.state()
+            _check_state(watcher, numbers, kept)
             callbacks.append({"numbers": copy.deepcopy(numbers), "arrays": len(kept)})
             arrays |= {f"callback {i}/{j}": array for j, array in enumerate(copies(kept))}
         numbers: dict[str, Any] = {
@@ -244,3 +252,11 @@ def _another_run(what: str, before: Any, now: Any) -> ValueError:
         f"the checkpoint is of another run: its {what} was {before}, now it is {now}; "
         "go on with the same, or take another folder"
     )
+
+
+def _check_state(watcher: Callback, numbers: Any, arrays: Any) -> None:
+    if not description.can_be_said(numbers) or not all(map(is_array, arrays)):
+        raise TypeError(
+            f"the state of {type(watcher).__name__} needs to be something that JSON can say and a list of arrays, for "
+            f"checkpoints, got {numbers!r} and {arrays!r}"
+        )

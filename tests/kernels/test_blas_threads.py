@@ -97,9 +97,9 @@ def fit(width, **options):
 
 def test_fit_follows_the_largest_product():
     assert fit(16) == {1}
-    assert fit(4096) == {2}
+    assert fit(8192) == {2}
     assert fit(16, threads=2) == {2}
-    assert fit(4096, threads=1) == {1}
+    assert fit(8192, threads=1) == {1}
 
 
 def test_a_wrong_number_is_refused():
@@ -120,7 +120,7 @@ def test_estimators_follow_it_too():
 
 
 def test_fits_in_threads_give_back_what_there_was():
-    runs = [threading.Thread(target=fit, args=(width,)) for width in (16, 64, 4096, 16)]
+    runs = [threading.Thread(target=fit, args=(width,)) for width in (16, 64, 8192, 16)]
     for run in runs:
         run.start()
     for run in runs:

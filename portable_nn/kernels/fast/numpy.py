@@ -28,7 +28,6 @@ __all__ = [
     "affine_gradient_x",
     "all_finite",
     "half_squares",
-    "limited_threads",
     "multiply",
     "pack",
     "relu",
@@ -51,6 +50,8 @@ OVERWRITES = frozenset(
 IN_PLACE = _numpy_updates.IN_PLACE
 
 COMPILED = "numba"
+
+LIMITED_THREADS = limited_threads
 
 _Array = np.ndarray
 _Out = np.ndarray | None
