@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -22,7 +22,6 @@ from portable_nn.kernels.portable import (
     reductions,
     shapes,
     softmax,
-    threads,
     updates,
 )
 
@@ -70,7 +69,7 @@ class Kernels:
         self.paired: Mapping[tuple[str, str], Kernel] = getattr(fast, "PAIRED", {})
         self.updates: Mapping[str, Kernel] = getattr(fast, "IN_PLACE", {})
         self.limited_threads: Callable[..., AbstractContextManager[None]] = getattr(
-            fast, "LIMITED_THREADS", threads.limited_threads
+            fast, "LIMITED_THREADS", _as_many_as_there_are
         )
         self.compiler: str | None = getattr(fast, "COMPILED", None)
 
@@ -100,6 +99,11 @@ class Kernels:
 
     def __getattr__(self, name: str) -> Kernel:
         raise AttributeError(f"there is no kernel {name!r}")
+
+
+def _as_many_as_there_are(multiplications: float, count: int | None = None) -> AbstractContextManager[None]:
+    """Leave the number of threads to the backend."""
+    return nullcontext()
 
 
 def kernels_for(xp: Namespace) -> Kernels:

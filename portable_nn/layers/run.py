@@ -64,7 +64,8 @@ class Run:
 
     def constant(self, numbers: Any) -> Any:
         """Return numbers that a layer was made with as an array at the run's place."""
-        array = self.place.asarray(numbers)
+        place = self.place
+        array = place.xp.asarray(numbers, dtype=place.dtype, device=place.device)
         return self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
 
     # How networks call the passes: code that nobody has declared recordable stays one opaque call of a plan.

@@ -12,6 +12,8 @@ What may stand in such a module:
   others need too. It takes the arguments of the first and returns both results.
 - `IN_PLACE`: updates of parameters that write over the parameters and slots they are given. The gradients are theirs
   too.
+- `LIMITED_THREADS`: the function (multiplications of the largest product, count or None) that returns a context in
+  which products are computed on as many threads as suit them.
 - `COMPILED`: a package, and the extra that brings it. With it the module `_{package}` here compiles other kernels, as
   its tables `KERNELS`, `FUSED` and `IN_PLACE` say: for those who train for long, or ask for it.
 
