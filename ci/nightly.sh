@@ -7,7 +7,7 @@
 #
 # PYTHON        the interpreter (3.11 where it is found, else python3)
 # KILLS         how often a training process is killed (500)
-# PLANS         how many random networks each table of kernels trains (50000; a fiftieth on JAX, a thousandth compiled by torch)
+# PLANS         how many random networks each table of kernels trains (50000; fewer where they are compiled)
 # EXAMPLES      how many files hypothesis invents for each of its tests (5000)
 # FUZZ_SECONDS  how long atheris invents files for each reader (600)
 # FINDS         the folder for the files that made a reader fail (fuzz-finds)

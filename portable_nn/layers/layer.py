@@ -13,6 +13,7 @@ from portable_nn import random
 from portable_nn.arrays import FLOATING_DTYPES, Array, Namespace, Place, as_array, device_of, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
+from portable_nn.kernels import is_recordable
 from portable_nn.layers.parameter import Parameter, Transposed
 from portable_nn.layers.run import Run
 
@@ -52,10 +53,18 @@ class Layer:
         self._stream = random.Stream(0)
 
     version: int = 0
-    """How often an attribute of the layer was replaced: plans made before may be wrong then."""
+    """How often an attribute of the layer was replaced: plans made before may be wrong then.
+
+    Opaque layers do not count: their passes are called anew in every plan.
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ and not name.startswith("_") and name not in ("grads", "place", "version"):
+        if (
+            name in self.__dict__
+            and not name.startswith("_")
+            and name not in ("grads", "place", "version")
+            and is_recordable(type(self))
+        ):
             self.__dict__["version"] = self.version + 1
         super().__setattr__(name, value)
 

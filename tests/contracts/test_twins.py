@@ -487,3 +487,26 @@ def test_check_layer_finds_what_is_not_recordable():
     assert check_layer(Squared(), x).ok
     with pytest.raises(AssertionError, match="says it is recordable"):
         check_layer(Branching(), x, raises=False)
+
+
+class Counts(pnn.Layer):
+    """Counts its passes in a public attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.passes = 0
+
+    def forward_pass(self, run, params, x):
+        self.passes += 1
+        return x, None
+
+    def backward_pass(self, run, params, kept, dy):
+        return dy, {}
+
+
+def test_what_a_users_layer_writes_down_throws_no_plan_away():
+    net = pnn.Sequential(pnn.Affine(3, 8), Counts(), pnn.Affine(8, 2), loss=pnn.SoftmaxWithLoss(), seed=0)
+    trainer = pnn.Trainer(net, pnn.SGD(0.1))
+    trainer.fit(*data(), batch_size=20, progress=False)
+    assert net[1].passes == 30
+    assert len(trainer._step._plans) == 1

@@ -1,7 +1,8 @@
 """Random networks trained by plans, with every table of kernels, and by the plain walk: the same numbers.
 
-PORTABLE_NN_PLANS is how many networks NumPy, numba, MKL and torch get each (1,000; JAX gets 60 of them, and
-torch.compile 5; of more than 1,000 a fiftieth and a thousandth), PORTABLE_NN_PLAN_SEED the first seed (0). A failure names its seed and its network.
+PORTABLE_NN_PLANS is how many networks NumPy, numba, MKL and torch get each (1,000); JAX gets 60 of them, torch.compile
+5, and of more than 1,000 a fiftieth and a thousandth. PORTABLE_NN_PLAN_SEED is the first seed (0). A failure names its
+seed and its network.
 """
 
 import importlib.util

@@ -33,6 +33,16 @@ class Same(pnn.Layer):
         return dy, {}
 
 
+class Sometimes(pnn.Layer):
+    """Returns what it gets, or twice that: the data decide."""
+
+    def forward_pass(self, run, params, x):
+        return (x, 1.0) if float(run.place.xp.sum(x)) > 0 else (2.0 * x, 2.0)
+
+    def backward_pass(self, run, params, kept, dy):
+        return (dy if kept == 1.0 else kept * dy), {}
+
+
 class Twice(pnn.Layer):
     """Returns one array as both of its outputs, and one as the derivative and what it keeps."""
 
@@ -212,7 +222,7 @@ class Program:
         if not self._opaque:
             return self._activation()
         node, size = self._take()
-        layer = self._pick(Same(), Twice(), Remembers(size))
+        layer = self._pick(Same(), Sometimes(), Twice(), Remembers(size))
         made = layer(node)
         return [(part, size) for part in (made if isinstance(made, tuple) else (made,))]
 
