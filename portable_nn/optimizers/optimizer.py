@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from portable_nn.arrays import backend_name, device_of, namespace_of, without_graph
 from portable_nn.errors import DTypeError, NamespaceError, ShapeError
-from portable_nn.kernels import Kernels, kernels_for
+from portable_nn.kernels import Kernels, is_recordable, kernels_for
 from portable_nn.schedules import Schedule, as_schedule
 
 __all__ = ["Arrays", "Numbers", "Optimizer", "Slots", "Updated", "in_range"]
@@ -90,7 +90,8 @@ class Optimizer:
         self._network: Any = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ and not name.startswith("_") and name not in _MOVING:
+        counts = name in self.__dict__ and not name.startswith("_") and name not in _MOVING
+        if counts and is_recordable(type(self)):  # no other is compiled
             self.__dict__["version"] = self.version + 1
         super().__setattr__(name, value)
 
