@@ -232,9 +232,10 @@ class Network:
         return self.loss_function
 
     @property
-    def version(self) -> int:
-        """How often an attribute of a layer or of the loss was replaced."""
-        return sum(part.version for part in (*self._layers.values(), self.loss_function) if part is not None)
+    def version(self) -> tuple[int, int]:
+        """Another one where an attribute of a layer or of the loss, or the loss itself, was replaced."""
+        loss = self.loss_function
+        return sum([part.version for part in self._layers.values()], 0 if loss is None else loss.version), id(loss)
 
     @property
     def is_random(self) -> bool:

@@ -33,7 +33,7 @@ def made_for(network: Network, optimizer: Optimizer) -> tuple[Any, ...]:
     return network, optimizer, network.loss_function, list(network.trainable()), versions(network, optimizer)
 
 
-def versions(network: Network, optimizer: Optimizer) -> tuple[int, int]:
+def versions(network: Network, optimizer: Optimizer) -> tuple[Any, int]:
     """Return how often options of the two were replaced."""
     return network.version, optimizer.version
 
@@ -188,6 +188,11 @@ class TrainingStep(ABC):
         """Tell whether all parameters are finite; this waits for the device."""
         finite = kernels_for(self.network.place.xp).all_finite
         return all(bool(finite(array)) for array in self.network.arrays())
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters that are trained."""
+        return self._names
 
     @abstractmethod
     def _advance(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:

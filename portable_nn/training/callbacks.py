@@ -16,7 +16,9 @@ __all__ = ["Callback", "EarlyStopping", "overrides"]
 class Callback:
     """Override what you need. The trainer has `network`, `optimizer`, `history` and `stop(reason)`.
 
-    Which parameters are trained is fixed when `fit` begins: freezing some in between has no effect on it.
+    Any option of the layers, the loss or the optimizer may be replaced: that acts from the next step on, on every
+    backend. Freezing and unfreezing parameters acts from the next epoch on. The trainer's network and optimizer cannot
+    be replaced while `fit` runs: that raises a RuntimeError.
     """
 
     def on_start(self, trainer: "Trainer") -> None:

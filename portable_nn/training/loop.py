@@ -66,6 +66,7 @@ class Loop:
     def _epoch(self, epoch: int, state: RunState, *, last: bool) -> bool:
         """Train for what is left of an epoch, and record it; return whether training goes on."""
         started, optimizer = time.perf_counter(), self.trainer.optimizer
+        self._heed_freezing()
         self.trainer.epochs += 1
         rate = float(state.numbers.get("rate", optimizer.schedule(optimizer.steps)))
         running = RunningLoss(self.trainer.network.criterion, self.recovery.limit)
@@ -89,6 +90,14 @@ class Loop:
         goes_on = not (last or self.trainer.history.stopped)
         self.recording.epoch_done(epoch, record.get("val_loss", record["loss"]), last=not goes_on)
         return goes_on
+
+    def _heed_freezing(self) -> None:
+        """Train what is to be trained now, if a callback has frozen or unfrozen parameters."""
+        trainer = self.trainer
+        if list(trainer.network.trainable()) != self.step.names:
+            self.step = trainer.new_step()
+            self.step.watch(trainer, self.watchers)
+            self.recovery.forget()
 
     def _show_position(self, epoch: int, running: RunningLoss) -> None:
         if self.batches.samples is not None:

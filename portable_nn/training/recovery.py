@@ -64,6 +64,10 @@ class Recovery:
         self._marks = self._marks[:-1] if step.optimizer.steps in steps_before[1:] else self._marks[-1:]
         self._marks.append(_Mark(step.snapshot(), step.network.stream.position, running.state()))
 
+    def forget(self) -> None:
+        """Forget all points: other parameters are trained now."""
+        self._marks, self._weights = [], None
+
     def _keep_weights(self, step: TrainingStep) -> None:
         """Copy the weights, unless the last updates have blown them up: no loss has shown yet that they are good."""
         self._norms = self._norms[1], step.weights_norm()

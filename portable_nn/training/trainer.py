@@ -191,8 +191,9 @@ class Trainer:
             If a checkpoint cannot be written. Those before are still there.
         DivergenceError
             If the loss, the validation loss or a parameter becomes NaN or infinite, or a loss exceeds `loss_limit`, and
-            no recovery is left. The network then has its weights from the start of an earlier epoch or from the last
-            recovery, or the best ones if EarlyStopping keeps them.
+            no recovery is left. The network then has its weights from the start of an epoch that began well or from the
+            last recovery, or the best ones if EarlyStopping keeps them. Without `recoveries` an optimizer with slots
+            has forgotten them, as they may be NaN.
         """
         watchers: list[Callback] = instances("fit", "callbacks", callbacks, Callback, "pnn.EarlyStopping(), say")
         epochs, batch_size = whole("epochs", epochs, 0), whole("batch_size", batch_size, 1)
@@ -217,7 +218,7 @@ class Trainer:
                 state = recording.resumed() if resume else RunState(0, 0)
                 if isinstance(batches, BatchStream) and batches.goes_on and (state.epoch or state.step):
                     raise ValueError("an iterator cannot be resumed with: pass a function of the epoch that begins it")
-                step = self._step = training_step(self.network, self.optimizer, self._step, self.compile)
+                step = self.new_step()
                 step.watch(self, watchers)
             rows = batches.batch_size if isinstance(batches, Batches) else math.inf
             bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
@@ -230,6 +231,11 @@ class Trainer:
                     self._running = False
                     end(watchers, self)
         return self.history
+
+    def new_step(self) -> TrainingStep:
+        """Return the steps for what the network and the optimizer are now; for the training loop."""
+        self._step = training_step(self.network, self.optimizer, self._step, self.compile)
+        return self._step
 
     def stop(self, reason: str) -> None:
         """End training after the running epoch; for callbacks."""

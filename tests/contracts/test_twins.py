@@ -362,7 +362,8 @@ CHANGES = {
     "rate of a dropout": lambda trainer: setattr(trainer.network.layers[1], "rate", 0.0),
     "weight decay": lambda trainer: setattr(trainer.optimizer, "weight_decay", 0.5),
     "learning rate": lambda trainer: setattr(trainer.optimizer, "lr", 1e-4),
-    "loss": lambda trainer: setattr(trainer.network.loss_function, "label_smoothing", 0.3),
+    "option of the loss": lambda trainer: setattr(trainer.network.loss_function, "label_smoothing", 0.3),
+    "loss": lambda trainer: setattr(trainer.network, "loss_function", pnn.SoftmaxWithLoss(label_smoothing=0.3)),
 }
 
 

@@ -1,5 +1,7 @@
 """What callbacks are told of each update, and what they may do to gradients, in trainers and estimators alike."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,33 @@ def test_estimators_tell_the_same():
     net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0)
     NetworkClassifier(net, epochs=2, batch_size=16, callbacks=[Shared()]).fit(X, T)
     assert told == [1, 2, 3] * 2
+
+
+class Freeze(pnn.Callback):
+    """Freezes or unfreezes a layer after the second epoch, and writes its weights down after each."""
+
+    def __init__(self, change):
+        self.change, self.seen = change, []
+
+    def on_epoch(self, trainer, epoch, record):
+        self.seen.append(to_numpy(trainer.network.parameters["0.W"]).copy())
+        if epoch == 2:
+            getattr(trainer.network, self.change)("0")
+
+
+@pytest.mark.parametrize("change", ["freeze", "unfreeze"])
+@pytest.mark.parametrize("recoveries", [0, 1])
+def test_freezing_acts_from_the_next_epoch_on(xp, change, recoveries):
+    net, watch = network(xp), Freeze(change)
+    if change == "unfreeze":
+        net.freeze("0")
+    fit(net, pnn.Momentum(0.1), watch, epochs=4, recoveries=recoveries)
+    moved = [not np.array_equal(a, b) for a, b in itertools.pairwise(watch.seen)]
+    assert moved == ([True, False, False] if change == "freeze" else [False, True, True])
+
+
+def test_unfreezing_with_adam_says_what_to_do():
+    net = pnn.Sequential(pnn.Affine(3, 4), pnn.Affine(4, 2), loss=pnn.SoftmaxWithLoss(), seed=0)
+    net.freeze("0")
+    with pytest.raises(ValueError, match="after unfreezing parameters, go on with a new optimizer"):
+        fit(net, pnn.Adam(0.1), Freeze("unfreeze"), epochs=4)
