@@ -65,6 +65,8 @@ class Place:
     def asarray(self, values: Any, dtype: Any = None) -> Any:
         """Return `values` (NumPy array, list or number) as a new array here, of the place's data type by default."""
         dtype = self.dtype if dtype is None else dtype
+        if isinstance(values, numpy.ndarray | numpy.generic) and not values.shape:
+            values = values.item()  # torch takes no 0-d arrays of another data type
         return self.xp.asarray(without_graph(values), dtype=dtype, device=self.device, copy=True)
 
     @property

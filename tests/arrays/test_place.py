@@ -34,6 +34,12 @@ def test_asarray_takes_what_is_read_only(xp):
     np.testing.assert_array_equal(to_numpy(xp.place.asarray(values)), [0.0, 1.0, 2.0])
 
 
+def test_asarray_takes_numpys_numbers_of_another_data_type(xp):
+    for number in (np.float64(3.0), np.asarray(3.0), np.int64(3)):
+        array = xp.place.asarray(number)
+        assert (array.shape, array.dtype, float(array)) == ((), xp.float32, 3.0)
+
+
 def test_labels_have_the_library_s_integer(xp):
     labels = xp.place.asarray([1, 2], xp.place.index_dtype)
     assert labels.dtype == xp.asarray([1, 2]).dtype
