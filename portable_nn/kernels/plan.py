@@ -131,7 +131,8 @@ class _Memory:
         self._recorder, self._calls, self._reuses = recorder, calls, reuses
         self._targets = targets
         self._last = self._last_uses(outputs)
-        self._exposed = _exposed(calls)
+        # Opaque calls that are left out have seen the arrays of the recorded run.
+        self._exposed = _exposed(recorder.calls) | _exposed(calls)
         self._owned: dict[Value, Any] = {}  # the memory of each value that a later call may write over
         self._free: list[Any] = []
 
@@ -163,19 +164,20 @@ class _Memory:
         ):
             self._owned[call.result] = self._owned.pop(overwritten)
             return overwritten
-        if call.result in self._exposed and call.result not in self._targets:
-            return None
+        if call.result in self._exposed:
+            return None  # also if it is written to a target, which the next run writes over
         if not self._reuses:
-            self._owned[call.result] = None
+            if call.result not in self._targets and self._recorder.arrays[call.result].shape:
+                self._owned[call.result] = None  # but for NumPy's numbers, which cannot be written
             return None
         return self._own(call.result, shared=True)
 
     def _own(self, value: Any, *, shared: bool = False) -> Any:
         """Return memory for a value: none for what the caller gets to see."""
-        if value in self._targets:
-            return self._targets[value]
         if not isinstance(value, Value) or value in self._exposed or value in self._recorder.constants:
             return None
+        if value in self._targets:
+            return self._targets[value]
         if self._last[value] == len(self._calls):
             return None
         memory = self._recorder.arrays[value]

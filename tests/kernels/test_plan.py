@@ -52,6 +52,12 @@ def test_an_argument_that_is_needed_again_is_kept():
     np.testing.assert_allclose(plan_of(both, a, b, reuses=True)(a, b), np.maximum(a + b, 0) * (a + b))
 
 
+@pytest.mark.parametrize("reuses", [True, False])
+def test_a_number_that_numpy_made_of_a_sum_is_not_written_over(reuses):
+    plan = plan_of(lambda k, x: k.relu(k.multiply(k.sum_along(x, (0,), False), 2.0)), np.ones(3), reuses=reuses)
+    assert [plan(np.full(3, value)) for value in (1.0, -1.0)] == [6.0, 0.0]
+
+
 def test_a_view_keeps_what_it_shows_alive():
     def flipped(k, x, y):
         total = k.add(x, y)
@@ -97,6 +103,59 @@ def test_neighbours_are_fused_and_paired_as_the_tables_say():
 def test_work_that_no_kernel_does_cannot_be_planned():
     with pytest.raises(UnrecordedError):
         plan_of(lambda k, x: k.exp(x + 1.0), X)
+
+
+class Keeping(pnn.Layer):
+    """An opaque layer that looks whether what it got is still the same."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward_pass(self, run, params, x):
+        return x * 1.0, None
+
+    def backward_pass(self, run, params, kept, dy):
+        self.seen.append((dy, dy.copy()))
+        assert all(np.array_equal(kept, copy) for kept, copy in self.seen)
+        return dy * 1.0, {}
+
+
+class Shift(pnn.Layer):
+    """x + p of one shape: the gradient of p is what the layer before gets."""
+
+    recordable = True
+
+    def __init__(self):
+        super().__init__()
+        self.parameters["p"] = pnn.Parameter((8,), pnn.initializers.zeros())
+
+    def forward_pass(self, run, params, x):
+        return run.kernels.add(x, params["p"]), None
+
+    def backward_pass(self, run, params, kept, dy):
+        return dy, {"p": dy}
+
+
+def test_what_an_opaque_layer_got_in_the_recorded_run_alone_is_not_written_over():
+    g, layer = pnn.Graph(loss=pnn.MeanSquaredError(), seed=0), Keeping()
+    x = g.input("x")  # which needs no gradient: later runs leave the backward pass of the layer out
+    g.output(pnn.layers.Add()(layer(x), pnn.Affine(6, 6)(x)))
+    step = training_step(g, pnn.SGD(0.1))
+    for i in range(3):
+        step(X + i, X)
+    ((kept, copy),) = layer.seen
+    np.testing.assert_array_equal(kept, copy)
+
+
+def test_a_gradient_that_an_opaque_layer_gets_too_is_not_written_over():
+    g, layer = pnn.Graph(loss=pnn.MeanSquaredError(), seed=0), Keeping()
+    h = pnn.Affine(6, 8)(g.input("x"))
+    g.output(pnn.layers.Add()(h, pnn.Tanh()(Shift()(layer(pnn.layers.Mean(0)(h))))))
+    step = training_step(g, pnn.SGD(0.1))
+    for i in range(3):
+        step(X, RNG.standard_normal((40, 8)).astype("float32") + i)
+    assert len(layer.seen) == 3
 
 
 @pytest.mark.parametrize("layers", [[pnn.ReLU()], [pnn.Sigmoid(), pnn.Dropout(0.3)], [pnn.GELU(), pnn.Identity()]])
