@@ -50,22 +50,20 @@ class Layer:
         self.place: Place | None = None
         self.grads: Arrays = {}
         self._kept: Any = None
+        self._told: list[list[int]] = []
         self._stream = random.Stream(0)
 
-    version: int = 0
-    """How often an attribute of the layer was replaced: plans made before may be wrong then.
+    def tell(self, changes: list[int]) -> None:
+        """Count in `changes` from now on how often an option is replaced: plans made before may be wrong then.
 
-    Opaque layers do not count: their passes are called anew in every plan.
-    """
+        Opaque layers do not count: their passes are called anew in every plan.
+        """
+        self._told.append(changes)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if (
-            name in self.__dict__
-            and not name.startswith("_")
-            and name not in ("grads", "place", "version")
-            and is_recordable(type(self))
-        ):
-            self.__dict__["version"] = self.version + 1
+        if name in self.__dict__ and not name.startswith("_") and name not in ("grads", "place"):
+            for changes in self._told if is_recordable(type(self)) else ():
+                changes[0] += 1
         super().__setattr__(name, value)
 
     # What a layer does: pure, overridden by every layer with as many inputs and outputs as it has. (Type checkers take

@@ -71,6 +71,7 @@ class Network:
         device: Any = None,
         dtype: str | None = None,
     ):
+        self._changes = [0]
         self.loss_function = loss
         self.seed = random.checked_seed(seed)
         self._layers = dict(layers)
@@ -80,6 +81,8 @@ class Network:
         self.stream = random.Stream(self.seed)
         self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
         self._predictor = Predictor(self)
+        for layer in self.wiring.distinct_layers.values():
+            layer.tell(self._changes)
         self.identity = object()
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Tape]:
@@ -120,10 +123,7 @@ class Network:
         return self._predictor(self.inputs(x))
 
     def loss(self, x: Array, t: Array, *, sample_weight: Array | None = None, training: bool = False) -> Any:
-        """Return the loss on x and targets t, a 0-d array on the network's device.
-
-        `sample_weight` is of shape (N,); in `training`, layers such as Dropout act. Raises as `batch` does.
-        """
+        """Return the loss, 0-d on the network's device; in `training`, Dropout acts. Raises as `batch` does."""
         x, t, weight = self.batch(x, t, sample_weight)
         run = self.run(training=training)
         y, _ = self.forward_walk(run, self.arrays(), x)
@@ -201,17 +201,11 @@ class Network:
         return network
 
     def save(self, path: files.PathLike) -> None:
-        """Write structure, parameters and ties to one safetensors file; a file that is there is replaced at once.
-
-        If it cannot be written (OSError), what was there is left as it was.
-        """
+        """Write structure, parameters and ties to one safetensors file, whole or, with an OSError, not at all."""
         files.save(self, path)
 
     def summary(self, input_shape: tuple[int, ...] | None = None) -> str:
-        """Return a table of the layers: name, output shape, number of parameters.
-
-        `input_shape`, of one sample, is known by itself where a layer fixes it.
-        """
+        """Return a table of the layers; `input_shape`, of one sample, is known by itself where a layer fixes it."""
         return summary(self.order, self.wiring.parameters, input_shape)
 
     @property
@@ -232,10 +226,15 @@ class Network:
         return self.loss_function
 
     @property
-    def version(self) -> tuple[int, int]:
-        """Another one where an attribute of a layer or of the loss, or the loss itself, was replaced."""
-        loss = self.loss_function
-        return sum([part.version for part in self._layers.values()], 0 if loss is None else loss.version), id(loss)
+    def version(self) -> int:
+        """How often an option of a layer or of the loss, or the loss itself, was replaced."""
+        return self._changes[0]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "loss_function" and value is not None:
+            self._changes[0] += 1
+            value.tell(self._changes)
 
     @property
     def is_random(self) -> bool:

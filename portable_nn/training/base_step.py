@@ -33,7 +33,7 @@ def made_for(network: Network, optimizer: Optimizer) -> tuple[Any, ...]:
     return network, optimizer, network.loss_function, list(network.trainable()), versions(network, optimizer)
 
 
-def versions(network: Network, optimizer: Optimizer) -> tuple[Any, int]:
+def versions(network: Network, optimizer: Optimizer) -> tuple[int, int]:
     """Return how often options of the two were replaced."""
     return network.version, optimizer.version
 
