@@ -7,7 +7,7 @@
 #
 # PYTHON        the interpreter (3.11 where it is found, else python3)
 # KILLS         how often a training process is killed (500)
-# PLANS         how many random networks each table of kernels trains (50000; fewer where they are compiled)
+# PLANS         how many invented graphs are trained by plans, how many by JAX and by torch.compile ("50000 1000 50")
 # EXAMPLES      how many files hypothesis invents for each of its tests (5000)
 # FUZZ_SECONDS  how long atheris invents files for each reader (600)
 # FINDS         the folder for the files that made a reader fail (fuzz-finds)
@@ -56,7 +56,7 @@ if [ "${1:-}" != --here ]; then
   python -m pip install atheris || echo "atheris could not be installed: it has no wheels for some systems"
 fi
 step "kills" env PORTABLE_NN_KILLS="${KILLS:-500}" python -m pytest -q tests/training/test_checkpoints.py -k kills
-step "plans" env PORTABLE_NN_PLANS="${PLANS:-50000}" python -m pytest -q tests/kernels/test_plan_fuzz.py
+step "invented graphs" env PORTABLE_NN_PLANS="${PLANS:-50000 1000 50}" python -m pytest -q tests/kernels/test_plan_fuzz.py
 step "invented files" env PORTABLE_NN_EXAMPLES="${EXAMPLES:-5000}" python -m pytest -q tests/test_fuzz.py
 if python -c 'import atheris' 2>/dev/null; then
   for target in $(python ci/fuzz.py --list 2>/dev/null); do step "fuzz $target" fuzz "$target"; done
