@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import portable_nn as pnn
-from portable_nn.kernels.fast import _numpy_threads
+from portable_nn.kernels.fast import _numpy_threads, _openblas
 from portable_nn.kernels.fast._numpy_threads import blas_threads, limited_threads
 
 LARGE = 1e9
@@ -131,7 +131,7 @@ def test_fits_in_threads_give_back_what_there_was():
 
 def test_a_blas_that_cannot_be_asked_is_left_alone(monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(_numpy_threads, "_openblas", lambda: None)
+        patch.setattr(_openblas, "threads", lambda: None)
         assert blas_threads() is None
         with limited_threads(1000):
             pass

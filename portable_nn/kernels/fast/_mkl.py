@@ -32,6 +32,8 @@ _TYPES: dict[Any, tuple[str, Any]] = {
 
 def product(a: _Array, b: _Array, out: _Array) -> bool:
     """Write a b to `out`, and return True; or do nothing and return False, without MKL or for arrays it cannot take."""
+    if library() is None:
+        return False
     fits = (a.shape[0], b.shape[1]) == out.shape and a.shape[1] == b.shape[0] and out.flags.writeable
     if out.strides[0] < out.strides[1]:  # it is the transpose that lies by rows
         a, b, out = b.T, a.T, out.T

@@ -4,12 +4,12 @@ How a product is computed depends on shapes and layouts alone, not on times, so 
 """
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
-from portable_nn.kernels.fast import _mkl
+from portable_nn.kernels.fast import _mkl, _openblas
 from portable_nn.kernels.fast._numpy_memory import empty
 
 __all__ = ["affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "ones"]
@@ -22,6 +22,9 @@ _TINY = 262_144
 
 _SMALL = 1_000_000
 """Multiplications up to which OpenBLAS takes kernels that do not repack the factors first."""
+
+_WITH_SMALL_KERNELS = "SkylakeX", "Cooperlake", "SapphireRapids"
+"""The kinds of processors, all with AVX-512, for which OpenBLAS has such kernels."""
 
 _LARGE = 5_000_000
 """Multiplications from which on repacking pays, and two threads gain by sharing a product."""
@@ -42,9 +45,13 @@ _LEAST = 16
 def _product(a: _Array, b: _Array, out: _Array) -> _Array:
     """Return a b in `out`: a middling product as small ones, cut along the longer side of the result; others by MKL.
 
-    Source of the limits: OpenBLAS, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c.
+    Source of the limits: OpenBLAS, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c. Its kernels for other processors
+    know no small products: there a cut makes them slower.
     """
     (rows, columns), inner = out.shape, a.shape[1]
+    if not _cuts_pay():
+        large = rows * columns * inner >= _LARGE
+        return out if large and _mkl.product(a, b, out) else _whole_product(a, b, out)
     longer, shorter = max(rows, columns), min(rows, columns)
     multiplications = rows * columns * inner
     dots = a.flags.c_contiguous and b.flags.f_contiguous and rows * columns > _SMALL_OF_DOTS
@@ -67,6 +74,11 @@ def _product(a: _Array, b: _Array, out: _Array) -> _Array:
         else:
             _whole_product(a, b[:, part], out[:, part])
     return out
+
+
+@cache
+def _cuts_pay() -> bool:
+    return _openblas.core() in _WITH_SMALL_KERNELS
 
 
 def _whole_product(a: _Array, b: _Array, out: _Array) -> _Array:

@@ -5,17 +5,12 @@ longer. Whether they pay follows from sizes alone, so that a run rounds alike ea
 """
 
 import contextlib
-import ctypes
 import os
 import threading
 from collections.abc import Generator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from portable_nn.kernels.fast import _mkl
+from portable_nn.kernels.fast import _mkl, _openblas
 
 __all__ = ["blas_threads", "limited_threads"]
 
@@ -39,7 +34,7 @@ def limited_threads(multiplications: float, count: int | None = None) -> Generat
         That many threads instead; so does the environment variable PORTABLE_NN_THREADS.
     """
     count = _chosen(multiplications, count)
-    blas = None if count is None else _openblas()
+    blas = None if count is None else _openblas.threads()
     if count is None or blas is None:
         yield
         return
@@ -53,7 +48,7 @@ def limited_threads(multiplications: float, count: int | None = None) -> Generat
 
 def blas_threads() -> int | None:
     """Return on how many threads NumPy's BLAS multiplies now; None if it is none that can be asked."""
-    blas = _openblas()
+    blas = _openblas.threads()
     return None if blas is None else int(blas[0]())
 
 
@@ -83,22 +78,3 @@ def _leave(blas: Any, count: int) -> None:
     with _lock:
         _limits.remove(count)
         put(min(_limits, default=_before))
-
-
-@cache
-def _openblas() -> Any:
-    """Return the functions (get, set) of the OpenBLAS that NumPy's wheels bring, if this is such a wheel."""
-    folder = Path(np.__file__).parent
-    for path in [*folder.parent.glob("numpy.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]:
-        try:
-            library = ctypes.CDLL(str(path))
-        except OSError:
-            continue
-        for prefix, suffix in (("scipy_openblas", "64_"), ("openblas", "64_"), ("openblas", "")):
-            get = getattr(library, f"{prefix}_get_num_threads{suffix}", None)
-            put = getattr(library, f"{prefix}_set_num_threads{suffix}", None)
-            if get is not None and put is not None:
-                get.restype, get.argtypes = ctypes.c_int, []
-                put.restype, put.argtypes = None, [ctypes.c_int]
-                return get, put
-    return None
