@@ -3,9 +3,6 @@
 The oracles differentiate the same forward pass, made of the portable kernels, in float64.
 """
 
-import importlib
-import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,7 +11,7 @@ import numpy as np
 
 from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, namespace, to_numpy
-from portable_nn.kernels import PORTABLE, Kernels, declares
+from portable_nn.kernels import PORTABLE, declares
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.layer import as_tuple
 from portable_nn.losses import Loss
@@ -22,17 +19,13 @@ from portable_nn.networks import Network
 from portable_nn.testing.backends import float64_enabled
 from portable_nn.testing.differences import central_differences
 from portable_nn.testing.kinks import kinks
+from portable_nn.testing.oracles import KEY, Gradients, Subject, autograd_gradients, run_at
 from portable_nn.testing.recordings import check_recordable
 
 __all__ = ["AUTOGRAD_TOLERANCE", "DIFFERENCE_TOLERANCE", "Report", "Row", "check_layer", "check_network"]
 
 DIFFERENCE_TOLERANCE = 1e-7
 AUTOGRAD_TOLERANCE = 1e-12
-
-_KEY: random.Key = (20_101, -7_351)
-"""The same dropout masks in every pass of a check."""
-
-Gradients = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -97,16 +90,6 @@ class Report:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """A differentiable function of named arrays: its value and its gradients by hand, on any run."""
-
-    title: str
-    arrays: Gradients
-    output: Callable[[Run, dict[str, Any]], Any]
-    by_hand: Callable[[Run, dict[str, Any], list[Any]], dict[str, Any]]
-
-
 def check_layer(
     layer: Layer | Loss,
     *inputs: Array,
@@ -118,7 +101,8 @@ def check_layer(
     """Compare the hand-written gradients of a layer or loss with central differences, torch autograd and `jax.vjp`.
 
     Everything is done in float64 on copies; the layer is not changed, but drawn if it was not yet. The gradients by
-    hand use the kernels of the backend `xp`. Oracles that are not installed are left out. Keep the inputs away from
+    hand use the kernels of the backend `xp`. Oracles that are not installed are left out, and so is autograd where it
+    cannot follow, as through a Python number that is computed from the data. Keep the inputs away from
     kinks such as ReLU's at 0, where central differences mean nothing; an error says if they are at one.
 
     Parameters
@@ -144,27 +128,23 @@ def check_layer(
     """
     subject = _loss_subject(layer, *inputs) if isinstance(layer, Loss) else _layer_subject(layer, *inputs)
     home = Place("numpy", dtype="float64")
-    shapes: list[tuple[int, ...]] = [y.shape for y in as_tuple(subject.output(_run(home, PORTABLE), subject.arrays))]
+    shapes: list[tuple[int, ...]] = [y.shape for y in as_tuple(subject.output(run_at(home, PORTABLE), subject.arrays))]
     dy: list[np.ndarray] = [
         np.asarray(random.generator(0, "check", i).standard_normal(shape)) for i, shape in enumerate(shapes)
     ]
     with float64_enabled(namespace(xp)):
         place = Place(xp, device, "float64")
         here = {name: place.asarray(array) for name, array in subject.arrays.items()}
-        gradients = subject.by_hand(_run(place), here, [place.asarray(part) for part in dy])
+        gradients = subject.by_hand(run_at(place), here, [place.asarray(part) for part in dy])
         found = {name: np.asarray(to_numpy(gradient)) for name, gradient in gradients.items()}
         if declares(type(layer), "recordable"):
-            check_recordable(layer, inputs, place, _KEY)
+            check_recordable(layer, inputs, place, KEY)
     report = Report(subject.title)
     value = partial(_value, subject, home, dy)
     differences = {name: central_differences(value, array) for name, array in subject.arrays.items()}
     report.add("central differences", tolerance, found, differences)
-    for library, oracle, differentiate in (
-        ("torch", "torch autograd", _torch_gradients),
-        ("jax", "jax.vjp", _jax_gradients),
-    ):
-        if importlib.util.find_spec(library) is not None:
-            report.add(oracle, AUTOGRAD_TOLERANCE, found, differentiate(subject, dy))
+    for oracle, expected in autograd_gradients(subject, dy):
+        report.add(oracle, AUTOGRAD_TOLERANCE, found, expected)
     if raises and not report.ok:
         raise AssertionError(str(report) + kinks(value, subject.arrays, found, differences))
     return report
@@ -207,11 +187,11 @@ def check_network(
     copy.unfreeze()
     names, params = list(copy.parameters), [np.array(array) for array in copy.arrays()]
     batch = copy.batch(to_numpy(x), to_numpy(t))
-    run = _run(copy.place)
+    run = run_at(copy.place)
     _, grads = copy.loss_and_gradients(run, params, *batch)
 
     def loss() -> Any:
-        run = _run(copy.place)
+        run = run_at(copy.place)
         y, _ = copy.forward_walk(run, params, batch[0])
         return copy.criterion.forward_pass(run, {}, y, *batch[1:])[0]
 
@@ -227,11 +207,7 @@ def check_network(
     return report
 
 
-def _run(place: Place, kernels: Kernels | None = None) -> Run:
-    return Run(place, kernels, training=True, key=_KEY)
-
-
-def _layer_subject(layer: Layer, *inputs: Array) -> _Subject:
+def _layer_subject(layer: Layer, *inputs: Array) -> Subject:
     layer.output_shape(*(x.shape for x in inputs))
     names = ["x"] if len(inputs) == 1 else [f"input {i}" for i in range(1, len(inputs) + 1)]
 
@@ -249,10 +225,10 @@ def _layer_subject(layer: Layer, *inputs: Array) -> _Subject:
         return dict(zip(names, as_tuple(dx), strict=True)) | grads
 
     arrays = dict(zip(names, inputs, strict=True)) | layer.arrays()
-    return _Subject(repr(layer), {name: _double(array) for name, array in arrays.items()}, output, by_hand)
+    return Subject(repr(layer), {name: _double(array) for name, array in arrays.items()}, output, by_hand)
 
 
-def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -> _Subject:
+def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -> Subject:
     t, weight = loss.targets(y.shape, to_numpy(t), Place(dtype="float64"), None if weight is None else to_numpy(weight))
     differentiated = {"y": _double(y)} | ({} if 1 in loss.constants else {"t": _double(t)})
 
@@ -267,33 +243,13 @@ def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -
         gradients, _ = loss.backward_pass(run, {}, forward(run, arrays)[1], *dy)
         return dict(zip(differentiated, as_tuple(gradients), strict=True))
 
-    return _Subject(repr(loss), differentiated, output, by_hand)
+    return Subject(repr(loss), differentiated, output, by_hand)
 
 
 def _double(array: Any) -> np.ndarray:
     return np.array(to_numpy(array), dtype=np.float64)
 
 
-def _value(subject: _Subject, place: Place, dy: list[np.ndarray]) -> Any:
-    parts = as_tuple(subject.output(_run(place, PORTABLE), subject.arrays))
+def _value(subject: Subject, place: Place, dy: list[np.ndarray]) -> Any:
+    parts = as_tuple(subject.output(run_at(place, PORTABLE), subject.arrays))
     return sum((np.sum(y * d) for y, d in zip(parts, dy, strict=True)), np.float64(0.0))
-
-
-def _torch_gradients(subject: _Subject, dy: list[np.ndarray]) -> Gradients:
-    torch: Any = importlib.import_module("torch")
-    run = _run(Place("torch", "cpu", "float64"), PORTABLE)
-    tensors = {name: torch.tensor(array, requires_grad=True) for name, array in subject.arrays.items()}
-    y = as_tuple(subject.output(run, tensors))
-    found = torch.autograd.grad(y, list(tensors.values()), [torch.tensor(d) for d in dy], materialize_grads=True)
-    return {name: gradient.numpy() for name, gradient in zip(tensors, found, strict=True)}
-
-
-def _jax_gradients(subject: _Subject, dy: list[np.ndarray]) -> Gradients:
-    jax: Any = importlib.import_module("jax")
-    with float64_enabled("jax"):
-        run = _run(Place("jax", "cpu", "float64"), PORTABLE)
-        arrays = {name: run.place.asarray(array) for name, array in subject.arrays.items()}
-        _, vjp = jax.vjp(partial(subject.output, run), arrays)
-        douts = [run.place.asarray(d) for d in dy]
-        (found,) = vjp(tuple(douts) if len(douts) > 1 else douts[0])
-        return {name: np.asarray(found[name]) for name in arrays}  # JAX sorts the names
