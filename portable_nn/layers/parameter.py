@@ -28,7 +28,12 @@ class Parameter:
     """
 
     def __init__(self, shape: tuple[int, ...], initializer: Initializer | None = None):
-        self.shape = shape
+        if initializer is not None and not callable(initializer):
+            raise TypeError(
+                f"an initializer needs to be a function of a generator and a shape, got {initializer!r}: write "
+                "pnn.initializers.he_normal(), say"
+            )
+        self.shape = tuple(shape)
         self.initializer = initializer
         self.value: Any = None
         self.trainable = True
@@ -39,9 +44,18 @@ class Parameter:
         return Transposed(self)
 
     def initialize(self, place: Place, rng: Any, default: Initializer) -> None:
-        """Draw a value at `place`, unless there is one."""
+        """Draw a value at `place`, unless there is one.
+
+        Raises
+        ------
+        ShapeError
+            If an initializer returns another shape.
+        """
         if self.value is None:
-            self.value = laid_out(place.asarray((self.initializer or default)(rng, self.shape)), place)
+            value = place.asarray((self.initializer or default)(rng, self.shape))
+            if value.shape != self.shape:
+                raise ShapeError(f"an initializer was asked for shape {self.shape}, and returned {tuple(value.shape)}")
+            self.value = laid_out(value, place)
 
     def at(self, place: Place) -> "Parameter":
         """Return a parameter like this one at `place`."""

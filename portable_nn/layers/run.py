@@ -5,9 +5,10 @@ from typing import Any, Protocol, cast
 
 from portable_nn import random
 from portable_nn.arrays import Place, is_array
+from portable_nn.errors import ShapeError
 from portable_nn.kernels import Kernels, Recorder, kernels_for
 
-__all__ = ["Run"]
+__all__ = ["Run", "check_gradients"]
 
 Arrays = dict[str, Any]
 
@@ -93,7 +94,9 @@ class Run:
         def backward(run: Run, kept: Any, *arrays: Any) -> tuple[Any, Any]:
             params, *douts = _parted(names, arrays)
             dx, grads = layer.backward_pass(run, params, kept, *douts)
-            return run.arrays(dx), tuple(run.arrays(grads[name]) for name in names)
+            found = {name: run.arrays(grads[name]) for name in names if name in grads}
+            check_gradients(type(layer).__name__, params, found)
+            return run.arrays(dx), tuple(found.values())
 
         dx, grads = self._opaque(kernels, layer, backward, (kept, *params.values(), *douts), keeps=False)
         return dx, dict(zip(names, grads, strict=True))
@@ -138,6 +141,18 @@ class Run:
         result = recorder.opaque(name, call, (self._key, *arguments), keeps=keeps)
         self._draws = drawn[0]
         return result
+
+
+def check_gradients(owner: str, params: Arrays, grads: Arrays) -> None:
+    """Raise ShapeError, in which `owner` is named, unless there is a gradient for each parameter, in its shape."""
+    for name, parameter in params.items():
+        if name not in grads:
+            came = f"none, but for {', '.join(grads) or 'none'}"
+        elif grads[name].shape != parameter.shape:
+            came = f"shape {tuple(grads[name].shape)}"
+        else:
+            continue
+        raise ShapeError(f"{owner} needs a gradient of shape {tuple(parameter.shape)} for {name}, got {came}")
 
 
 def _parted(names: list[str], arrays: tuple[Any, ...]) -> list[Any]:

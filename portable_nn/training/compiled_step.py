@@ -6,6 +6,7 @@ from typing import Any
 
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
+from portable_nn.layers.run import check_gradients
 from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.random import Key
@@ -24,15 +25,16 @@ _WORK = 2_500_000_000
 
 def pure_gradient(network: Network) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the first half of `pure_step`: its result is (loss, gradients of what is trained)."""
-    place, kernels = network.place, kernels_for(network.place.xp)
-    trained = list(network.trainable().values())
+    place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
 
     def gradient(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
         run = Run(place, kernels, training=True, key=key if network.is_random else None)
         loss, grads = network.loss_and_gradients(run, params, x, t, weight)
-        return params, slots, (loss, [grads[i] for i in trained])
+        found = {name: grads[i] for name, i in trained.items()}
+        check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
+        return params, slots, (loss, list(found.values()))
 
     return gradient
 

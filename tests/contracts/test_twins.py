@@ -532,3 +532,33 @@ def test_check_layer_leaves_out_oracles_that_cannot_follow():
     assert report.ok
     assert {row.oracle for row in report.rows} == {"central differences"}
     assert len({row.oracle for row in check_layer(MyReLU(), data()[0][:5]).rows}) >= 1
+
+
+class Misshapen(MyAffine):
+    """Returns gradients of other shapes, or too few."""
+
+    def __init__(self, grads):
+        super().__init__(3, 2)
+        self._given = grads
+
+    def backward_pass(self, run, params, kept, dy):
+        dx, grads = super().backward_pass(run, params, kept, dy)
+        return dx, self._given(run.place.xp, grads)
+
+
+@pytest.mark.parametrize(
+    ("grads", "words"),
+    [
+        (lambda xp, g: g | {"b": xp.sum(g["b"])}, r"needs a gradient of shape \(2,\) for .*b, got shape \(\)"),
+        (lambda xp, g: g | {"b": g["b"][None, :]}, r"needs a gradient of shape \(2,\) for .*b, got shape \(1, 2\)"),
+    ],
+)
+def test_gradients_of_other_shapes_are_refused(xp, grads, words):
+    with pytest.raises(pnn.ShapeError, match=words):
+        fitted(network(xp, (Misshapen(grads),)), pnn.SGD(0.1))
+
+
+def test_a_gradient_that_is_left_out_is_asked_for():
+    net = pnn.Sequential(Misshapen(lambda xp, g: {"W": g["W"]}), loss=pnn.SoftmaxWithLoss(), seed=0)
+    with pytest.raises(pnn.ShapeError, match=r"Misshapen needs a gradient of shape .* for b, got none, but for W"):
+        fitted(net, pnn.SGD(0.1))

@@ -186,3 +186,25 @@ def test_a_stream_gives_no_key_twice_to_threads():
     for thread in threads:
         thread.join()
     assert len(set(keys)) == len(keys) == 4000
+
+
+def my_he(rng, shape):
+    return np.sqrt(2.0 / shape[0]) * rng.standard_normal(shape)
+
+
+def test_an_initializer(xp):
+    place = {"xp": xp.place.xp, "device": xp.place.device, "seed": 0}
+    ours = pnn.Affine(3, 4, W=pnn.initializers.he_normal(), **place)
+    theirs = pnn.Affine(3, 4, W=my_he, **place)
+    np.testing.assert_array_equal(to_numpy(theirs.params["W"]), to_numpy(ours.params["W"]))
+
+
+@pytest.mark.parametrize("value", [np.zeros(4), 1.0, np.zeros((4, 3))])
+def test_an_initializer_of_another_shape_is_refused(xp, value):
+    with pytest.raises(pnn.ShapeError, match=r"asked for shape \(3, 4\), and returned"):
+        pnn.Affine(3, 4, W=lambda rng, shape: value, xp=xp.place.xp, device=xp.place.device)
+
+
+def test_the_name_of_an_initializer_is_refused():
+    with pytest.raises(TypeError, match="a function of a generator and a shape, got 'he_normal'"):
+        pnn.Affine(3, 4, W="he_normal")
