@@ -29,6 +29,7 @@ __all__ = [
     "namespace_of",
     "numpy",
     "overflow_unreported",
+    "owns_memory",
     "shares_memory",
     "to_numpy",
     "without_graph",
@@ -169,6 +170,11 @@ def shares_memory(a: Any, b: Any) -> bool:
     if compat.is_cupy_array(a) and compat.is_cupy_array(b):
         return bool(namespace_of(a).may_share_memory(a, b))
     return False
+
+
+def owns_memory(array: Any) -> bool:
+    """Tell whether an array is sure to be no view of another."""
+    return getattr(array, "_base" if compat.is_torch_array(array) else "base", None) is None
 
 
 def to_numpy(array: Any) -> Any:

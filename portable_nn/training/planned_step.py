@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from portable_nn.arrays import copies, namespace_of
+from portable_nn.arrays import copies, namespace_of, owns_memory
 from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours, kernels_for
 from portable_nn.layers import Run
 from portable_nn.networks import Network
@@ -94,11 +94,18 @@ class PlannedStep(TrainingStep):
             params, grads = [self._flat.whole], [self._grads.whole]
         numbers = self.optimizer.numbers()
         updated = self.optimizer.apply(self._update_kernels, list(params), list(grads), self._slot_lists(), numbers)
-        for mine, new in zip([params, *self._rule_slots], [updated[0], *updated[1]], strict=True):
-            for array, value in zip(mine, new, strict=True):
-                if value is not array:
-                    array[...] = value
+        self._write_updated([params, *self._rule_slots], [updated[0], *updated[1]])
         return loss
+
+    def _write_updated(self, mine: list[list[Any]], new: list[list[Any]]) -> None:
+        """Write what a rule has returned; where it gave an array of ours back, as it is before anything is written."""
+        pairs = [pair for rows in zip(mine, new, strict=True) for pair in zip(*rows, strict=True)]
+        pairs = [(array, value) for array, value in pairs if value is not array]
+        if pairs:
+            ours = {id(array) for arrays in mine for array in arrays}
+            given = [copies([v])[0] if id(v) in ours or not owns_memory(v) else v for _, v in pairs]
+            for (array, _), value in zip(pairs, given, strict=True):
+                array[...] = value
 
     def _slot_lists(self) -> Slots:
         return [list(slot) for slot in self._rule_slots]

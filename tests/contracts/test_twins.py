@@ -562,3 +562,41 @@ def test_a_gradient_that_is_left_out_is_asked_for():
     net = pnn.Sequential(Misshapen(lambda xp, g: {"W": g["W"]}), loss=pnn.SoftmaxWithLoss(), seed=0)
     with pytest.raises(pnn.ShapeError, match=r"Misshapen needs a gradient of shape .* for b, got none, but for W"):
         fitted(net, pnn.SGD(0.1))
+
+
+class HeavyBall(pnn.Optimizer):
+    """p - lr g + 0.5 (p - previous p): keeps the parameters that it got, and gives them back as its slot."""
+
+    slots = ("previous",)
+
+    def new_slots(self, parameter):
+        return (parameter + 0.0,)
+
+    def rule(self, kernels, params, grads, slots, numbers):
+        updated = [
+            p - numbers["lr"] * g + 0.5 * (p - before) for p, g, before in zip(params, grads, slots[0], strict=True)
+        ]
+        return updated, [params]
+
+
+class FlatHeavyBall(HeavyBall):
+    """The same, for all parameters at once."""
+
+    elementwise = True
+
+
+@pytest.mark.parametrize("kind", [HeavyBall, FlatHeavyBall])
+def test_a_rule_may_give_back_what_it_got(xp, kind):
+    net, optimizer = network(xp), kind(0.1)
+    fitted(net, optimizer, epochs=3, batch_size=60, shuffle=False)
+    reference = network(xp)
+    before = {name: to_numpy(p).astype("float64") for name, p in reference.parameters.items()}
+    now = dict(before)
+    for _ in range(3):
+        for name, p in now.items():
+            reference.parameters[name] = p.astype("float32")
+        grads = {name: to_numpy(g).astype("float64") for name, g in reference.gradient(*data()).items()}
+        before, now = now, {n: p - 0.1 * grads[n] + 0.5 * (p - before[n]) for n, p in now.items()}
+    for name, p in now.items():
+        np.testing.assert_allclose(to_numpy(net.parameters[name]), p, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(to_numpy(optimizer.state[name][0]), before[name], rtol=1e-4, atol=1e-6)
