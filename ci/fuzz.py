@@ -38,7 +38,7 @@ with watched:
 __all__ = ["TARGETS", "Target", "archive", "npy", "read"]
 
 SECONDS = 1.0
-"""The processor time that a reader may take for a small file."""
+"""The processor time that a reader may take for a small file, once in two tries."""
 
 MEMBERS = ("x", "t", "x_test", "t_test")
 BETWEEN_MEMBERS = b"\0\0next member\0\0"
@@ -61,14 +61,21 @@ def read(target: Target, content: bytes, folder: Path) -> Any:
     """Return what `target` reads from `content`, None if it refuses, having seen that it does so in time."""
     path = folder / target.name
     path.write_bytes(target.file(content))
-    begin = time.process_time()
+    result, taken = _load(target, path)
+    if taken >= SECONDS:  # the collector of garbage may have come between: what is slow is slow again
+        result, taken = _load(target, path)
+    assert taken < SECONDS, f"{target.name}: {taken:.1f} s for {len(content)} bytes"
+    return result
+
+
+def _load(target: Target, path: Path) -> tuple[object, float]:
+    """Return what a target reads from a file (None if it refuses), and the processor time of this thread for it."""
+    begin = time.thread_time()
     try:
-        return target.load(path)
+        result = target.load(path)
     except (DataFileError, CheckpointError):
-        return None
-    finally:
-        taken = time.process_time() - begin
-        assert taken < SECONDS, f"{target.name}: {taken:.1f} s for {len(content)} bytes"
+        result = None
+    return result, time.thread_time() - begin
 
 
 def _idx(path: Path) -> object:

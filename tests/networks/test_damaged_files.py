@@ -26,13 +26,13 @@ def good(tmp_path_factory):
 def is_refused(content, path, good):
     """Tell whether a file is refused, having seen that it is if its arrays or its description differ."""
     path.write_bytes(content)
-    started = time.perf_counter()
+    started = time.thread_time()
     try:
         loaded = pnn.load(path)
     except pnn.CheckpointError:
         return True
     finally:
-        assert time.perf_counter() - started < 1.0
+        assert time.thread_time() - started < 1.0
     path.write_bytes(good)
     wanted = pnn.load(path)
     assert repr(loaded) == repr(wanted)

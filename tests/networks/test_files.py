@@ -312,7 +312,7 @@ def test_outputs_that_a_file_merely_claims_are_not_made(options, path):
     graph.save(path)
     kind, claimed = options
     change(path, lambda d: d["layers"]["branch1"].update(kind=kind, options=claimed))
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(pnn.CheckpointError, match="has 4000000 outputs, the file names 2"):
         pnn.load(path)
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
