@@ -172,7 +172,7 @@ def test_passes_run_under_jit(name):
                 return loss, layer.gradient(run, kept)
         else:
             x = [place.asarray(array) for array in inputs]
-            params = {name: place.asarray(p) for name, p in layer.arrays().items()}
+            params = {name: place.asarray(p) for name, p in layer.pass_arrays().items()}
 
             def gradient(x, key):
                 run = pnn.Run(place, training=True, key=key)

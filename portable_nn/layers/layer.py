@@ -17,7 +17,7 @@ from portable_nn.kernels import is_recordable
 from portable_nn.layers.parameter import Parameter, Transposed
 from portable_nn.layers.run import Run
 
-__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "as_tuple", "checked_input", "describe", "place_of", "takes"]
+__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "as_tuple", "checked_input", "describe", "place_of"]
 
 Arrays: TypeAlias = dict[str, Any]
 """The arrays of a layer's parameters, or their gradients, by name."""
@@ -38,7 +38,7 @@ class Layer:
 
     options: ClassVar[tuple[str, ...]] = ()
     output_count: int = 1
-    constants: ClassVar[tuple[int, ...]] = ()
+    constants: tuple[int, ...] = ()
     """The positions of inputs without a derivative, such as labels: `backward_pass` leaves them out."""
     is_random: ClassVar[bool] = False
     """Whether the training pass draws random numbers."""
@@ -91,6 +91,22 @@ class Layer:
         (shape,) = shapes
         return shape
 
+    def boxes(self) -> dict[str, Parameter | Transposed]:
+        """Return what holds each array that the passes take: the parameters by name, those of layers within by path."""
+        return self.parameters
+
+    def leaves(self, path: str) -> Iterator[tuple[str, "Layer"]]:
+        """Yield the layers that this one at `path` consists of, each with its own path: itself, or those within it."""
+        yield path, self
+
+    def takes(self, count: int) -> bool:
+        """Tell whether the layer takes `count` inputs."""
+        try:
+            inspect.signature(self.forward_pass).bind(None, None, *range(count))
+        except TypeError:
+            return False
+        return count > 0
+
     def input_shape(self) -> tuple[int, ...] | None:
         """Return the shape of one sample, where the layer's parameters fix it."""
         return None
@@ -134,7 +150,7 @@ class Layer:
         place = self._placed()
         return ParameterArrays({n: p for n, p in self.parameters.items() if isinstance(p, Parameter)}, place)
 
-    def arrays(self) -> Arrays:
+    def pass_arrays(self) -> Arrays:
         """Return the parameters as the passes take them: transposed where they are shared as a transpose."""
         if self.parameters:
             self._placed()
@@ -155,14 +171,14 @@ class Layer:
         ShapeError, DTypeError, NamespaceError, TypeError
             If the inputs, or their number, do not fit the layer; nothing is changed then.
         """
-        if not takes(self, len(inputs)):
+        if not self.takes(len(inputs)):
             raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
         inputs = tuple(as_array(x, "x") for x in inputs)
         place = self._placed() if self.parameters else place_of(inputs[0])
         arrays = [checked_input(x, place, self) for x in inputs]
         self.output_shape(*(x.shape for x in arrays))
         key = self._stream.next() if training and self.is_random else None
-        y, kept = self.forward_pass(Run(place, training=training, key=key), self.arrays(), *arrays)
+        y, kept = self.forward_pass(Run(place, training=training, key=key), self.pass_arrays(), *arrays)
         if training:
             self._kept = (place, kept, [part.shape for part in as_tuple(y)])
         return y
@@ -184,7 +200,7 @@ class Layer:
         if [dy.shape for dy in arrays] != shapes:
             needed, got = (", ".join(map(str, s)) for s in (shapes, [dy.shape for dy in arrays]))
             raise ShapeError(f"{self} needs dy of shape {needed}, as y had, got {got}")
-        dx, self.grads = self.backward_pass(Run(place, training=True), self.arrays(), kept, *arrays)
+        dx, self.grads = self.backward_pass(Run(place, training=True), self.pass_arrays(), kept, *arrays)
         return dx
 
     def _placed(self) -> Place:
@@ -267,15 +283,6 @@ def checked_input(x: Any, place: Place, owner: object) -> Any:
     if not xp.isdtype(x.dtype, ("real floating", "integral", "bool")):
         raise DTypeError(f"{owner} needs x of real numbers, got dtype {x.dtype}")
     return move(x, place)
-
-
-def takes(layer: Layer, count: int) -> bool:
-    """Tell whether a layer takes `count` inputs."""
-    try:
-        inspect.signature(layer.forward_pass).bind(None, None, *range(count))
-    except TypeError:
-        return False
-    return count > 0
 
 
 def place_of(x: Array) -> Place:

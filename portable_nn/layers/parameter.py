@@ -25,6 +25,9 @@ class Parameter:
         None until `initialize` or `set` gave it one.
     trainable : bool
         Whether training changes it.
+    provisional : bool
+        Whether it was drawn before anybody had asked for a value: a network of which its layer becomes a part draws it
+        anew.
     """
 
     def __init__(self, shape: tuple[int, ...], initializer: Initializer | None = None):
@@ -37,6 +40,7 @@ class Parameter:
         self.initializer = initializer
         self.value: Any = None
         self.trainable = True
+        self.provisional = False
 
     @property
     def T(self) -> "Transposed":
@@ -77,6 +81,7 @@ class Parameter:
         if moved.shape != self.shape:
             raise ShapeError(f"parameter {name} needs shape {self.shape}, got {moved.shape}")
         self.value = laid_out(moved, place)
+        self.provisional = False
 
 
 def laid_out(value: Array, place: Place) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from portable_nn.layers.layer import Arrays, as_tuple
 from portable_nn.networks.drawing import shown
-from portable_nn.networks.network import Tape
+from portable_nn.networks.composite import Tape
 from portable_nn.networks.steps import Step
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ __all__ = ["explain"]
 _HEADINGS = ("node", "input", "incoming gradient", "local derivative", "outgoing gradient")
 
 
-def explain(graph: "Graph", tape: Tape) -> str:
+def explain(graph: "Graph", tape: Tape | None) -> str:
     """Return a table with one row for each arrow into a layer, from the outputs back: incoming times local is outgoing.
 
     `tape` is what the layers kept in the forward pass. The gradient of a value that several layers take is the sum of
@@ -27,7 +27,7 @@ def explain(graph: "Graph", tape: Tape) -> str:
     RuntimeError
         If there was no forward pass with its backward pass.
     """
-    if not graph.gradients:
+    if not graph.gradients or tape is None:
         raise RuntimeError("this graph needs a forward pass and a backward pass before explain")
     outgoing: dict[str, list[str]] = defaultdict(list)
     for _, end, _, _, derivative in graph.edges():

@@ -49,8 +49,7 @@ def describe(network: "Network") -> dict[str, Any]:
     loss = network.loss_function
     return {
         "version": FORMAT_VERSION,
-        "layout": network.layout(),
-        "layers": {name: _kind(layer) for name, layer in network.wiring.distinct_layers.items()},
+        **_structure(network),
         "loss": None if loss is None else _kind(loss),
         "ties": network.wiring.ties(),
         "frozen": [name for name in network.parameters if name not in network.trainable()],
@@ -60,7 +59,13 @@ def describe(network: "Network") -> dict[str, Any]:
     }
 
 
+def _structure(network: "Network") -> dict[str, Any]:
+    layers = {name: _kind(layer) for name, layer in network.order.distinct_layers().items()}
+    return {"layout": network.layout(), "layers": layers}
+
+
 def _kind(part: Any) -> dict[str, Any]:
     kind = cast("type[Any]", type(part))
     module = OURS if LAYERS.get(kind.__name__) is kind else kind.__module__
-    return {"kind": kind.__name__, "module": module, "options": part.config()}
+    described = {"kind": kind.__name__, "module": module, "options": part.config()}
+    return described | _structure(part) if hasattr(part, "layout") else described

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from portable_nn.arrays import Namespace
-from portable_nn.layers import Layer, Run
-from portable_nn.layers.layer import Arrays, as_tuple
-from portable_nn.layers.weights import draw
+from portable_nn.layers import Layer
 from portable_nn.losses import Loss
 from portable_nn.networks import drawing, explanation, feeds, notation, pictures
-from portable_nn.networks.network import Network, Tape
+from portable_nn.networks.composite import Tape
+from portable_nn.networks.network import Network
 from portable_nn.networks.parts import check_instance, warn_of_two_in_a_row
-from portable_nn.networks.steps import Node, Step, Steps, output_box
+from portable_nn.networks.steps import Node, output_box
 
 __all__ = ["Graph"]
 
@@ -61,16 +60,13 @@ class Graph(Network):
         device: Any = None,
         dtype: str | None = None,
     ):
-        if loss is not None:
-            check_instance(type(self).__name__, "loss", loss, Loss, "pnn.SoftmaxWithLoss(), say")
-        self._options: dict[str, Any] = {"loss": loss, "seed": seed, "xp": xp, "device": device, "dtype": dtype}
-        self.order = Steps()
+        super().__init__(loss=loss, seed=seed, xp=xp, device=device, dtype=dtype)
         self.values: dict[str, Any] = {}
         self.gradients: dict[str, Any] = {}
-        self._tape: Tape = None
+        self._edge_gradients: dict[tuple[str, int], Any] = {}
+        self._tape: Tape | None = None
 
     what = "node"
-    """What errors call a step."""
 
     # Building it.
 
@@ -104,7 +100,7 @@ class Graph(Network):
         return tuple(made) if len(made) > 1 else made[0]
 
     def output(self, *nodes: Node) -> None:
-        """Say which nodes are the outputs, and make the network: draw what has no value yet.
+        """Say which nodes are the outputs, and draw what has no value yet.
 
         Raises
         ------
@@ -112,12 +108,9 @@ class Graph(Network):
             If there is no output, an input or another node leads to none, or the graph has its output already.
         """
         self.order.finish([node.name for node in nodes])
-        self._last_uses = self.order.last_uses()
-        super().__init__({step.name: step.layer for step in self.order.steps}, **self._options)
+        self.complete()
         last = [step.layer for step in self.order.steps if {*step.outputs} & {*self.order.outputs}]
         warn_of_two_in_a_row(self.loss_function, last)
-        self._options = {}  # they hold a device, which not every library can copy
-        draw(self._layers, self.place, self.seed)
 
     # Running it, as a formula.
 
@@ -140,9 +133,9 @@ class Graph(Network):
             raise ValueError("the graph has no output yet: call output(node)")
         x = feeds.inputs(self.order, arrays, self.place, self.what)
         run = self.run(training=True)
-        values, self._tape = self._walk(run, self.arrays(), x)
-        self.values, self.gradients = values, {}
-        return self._outputs(values)
+        self.values, self.gradients = dict(zip(self.order.inputs, x, strict=True)), {}
+        self._tape = self.walk(run, self.pass_arrays(), self.values)
+        return self.outputs_of(self.values)
 
     def backward(self, *douts: Any) -> None:
         """Find the derivative of the output by every value and parameter: `gradients` has them by name.
@@ -162,9 +155,9 @@ class Graph(Network):
         if self._tape is None:
             raise RuntimeError("this graph needs a forward pass before backward")
         arrays = feeds.derivatives({name: self.values[name] for name in self.order.outputs}, douts, self.place)
-        by_value, by_edge, grads = self._back(self.run(), self.arrays(), self._tape, arrays)
-        self.gradients = by_value | dict(zip(self.parameters, grads, strict=True))
-        self._edge_gradients = by_edge
+        run = self.run()
+        by_value, self._edge_gradients, grads = self.walk_back(run, self._tape, arrays)
+        self.gradients = by_value | dict(zip(self.parameters, self.wiring.collected(run.kernels, grads), strict=True))
 
     def to_mermaid(self) -> str:
         """Return the graph in the language of Mermaid, values and derivatives on its arrows where they are known."""
@@ -206,7 +199,7 @@ class Graph(Network):
     def edges(self) -> list[tuple[str, str, str, Any, Any]]:
         """Return for each arrow where it begins and ends, its value's name, the value, and the derivative along it."""
         makers = {output: step.name for step in self.order.steps for output in step.outputs}
-        by_edge: Mapping[tuple[str, int], Any] = getattr(self, "_edge_gradients", {}) if self.gradients else {}
+        by_edge: Mapping[tuple[str, int], Any] = self._edge_gradients if self.gradients else {}
         inner = [
             (makers.get(value, value), step.name, value, self.values.get(value), by_edge.get((step.name, i)))
             for step in self.order.steps
@@ -218,73 +211,14 @@ class Graph(Network):
         ]
         return inner + outer
 
-    # Running it, as a network.
-
-    def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Tape]:
-        """Return the output, and what each layer kept."""
-        values, tape = self._walk(run, params, [x], forget=True)
-        return self._outputs(values), tape
-
-    def backward_walk(self, run: Run, params: Sequence[Any], tape: Tape, dy: Any) -> list[Any]:
-        """Return the gradients of the parameters, found from the last layer to the first."""
-        return self._back(run, params, tape, [dy])[2]
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the output."""
-        return self.order.shapes([shape], self.what)[self.order.outputs[0]]
-
     def layout(self) -> dict[str, Any]:
         """Return inputs, steps and outputs by name; each layer by its first name."""
-        names = {id(layer): name for name, layer in self.wiring.distinct_layers.items()}
+        names = self.order.first_names()
         steps = [
             {"name": s.name, "layer": names[id(s.layer)], "inputs": list(s.inputs), "outputs": list(s.outputs)}
             for s in self.order.steps
         ]
         return {"kind": "Graph", "inputs": self.order.inputs, "steps": steps, "outputs": self.order.outputs}
-
-    def _walk(
-        self, run: Run, params: Sequence[Any], x: Sequence[Any], *, forget: bool = False
-    ) -> tuple[dict[str, Any], Tape]:
-        values = dict(zip(self.order.inputs, x, strict=True))
-        tape: list[tuple[Step, Arrays, Any]] = []
-        for step in self.order.steps:
-            layer_params = self.wiring.layer_params(step.name, run.kernels, params)
-            y, kept = run.forward(step.layer, layer_params, *[values[name] for name in step.inputs])
-            if run.training:
-                tape.append((step, layer_params, kept))
-            if len(step.outputs) == 1:
-                values[step.outputs[0]] = y
-            else:
-                values.update(zip(step.outputs, y, strict=True))
-            for name in self._last_uses.get(step.name, ()) if forget else ():
-                del values[name]
-        return values, tape
-
-    def _back(
-        self, run: Run, params: Sequence[Any], tape: Tape, douts: Sequence[Any]
-    ) -> tuple[dict[str, Any], dict[tuple[str, int], Any], list[Any]]:
-        """Return the derivatives by value, by arrow (a step and the position of its input), and by parameter."""
-        by_value: dict[str, Any] = {}
-        by_edge: dict[tuple[str, int], Any] = {("", i): dout for i, dout in enumerate(douts)}
-        grads: list[Any] = [None] * len(params)
-
-        def add(name: str, derivative: Any) -> None:
-            by_value[name] = run.kernels.add(by_value[name], derivative) if name in by_value else derivative
-
-        for name, dout in zip(self.order.outputs, douts, strict=True):
-            add(name, dout)
-        for step, layer_params, kept in reversed(tape):
-            dys = [by_value[name] for name in step.outputs]
-            dx, layer_grads = run.backward(step.layer, layer_params, kept, *dys)
-            self.wiring.add_gradients(step.name, run.kernels, grads, layer_grads)
-            for i, derivative in zip(step.differentiated, as_tuple(dx), strict=True):
-                by_edge[step.name, i] = derivative
-                add(step.inputs[i], derivative)
-        return by_value, by_edge, grads
-
-    def _outputs(self, values: Mapping[str, Any]) -> Any:
-        outputs = [values[name] for name in self.order.outputs]
-        return tuple(outputs) if len(outputs) > 1 else outputs[0]
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy, here or elsewhere, starts without what the last passes left behind.

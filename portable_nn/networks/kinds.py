@@ -19,7 +19,7 @@ LAYERS: dict[str, type[Layer]] = {
 
 
 def tie(layers: Mapping[str, Layer], name: str, to: str, *, transposed: bool) -> None:
-    """Make the parameter `name` ("affine2.W") of a layer that of another, or its transpose.
+    """Make the parameter `name` ("affine2.W") of one of the layers by path that of another, or its transpose.
 
     Raises
     ------

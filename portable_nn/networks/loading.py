@@ -3,7 +3,7 @@
 Layers and losses are rebuilt from closed tables of names, to which the caller may add classes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from portable_nn.arrays import FLOATING_DTYPES, Namespace, Place
@@ -55,23 +55,33 @@ def load(
     place = Place(xp, device, dtype or own_dtype)
     own = {kind.__name__: kind for kind in classes}
     try:
-        distinct = {name: _build(kind, own) for name, kind in description["layers"].items()}
+        leaves = {path: _build(part, own) for path, part in _leaves(description["layers"])}
         for name, tied in description["ties"].items():
-            tie(distinct, name, tied["to"], transposed=tied["transposed"])
-        _fill(Wiring(distinct).parameters, arrays, place)
+            tie(leaves, name, tied["to"], transposed=tied["transposed"])
+        boxes = {f"{path}.{name}": box for path, leaf in leaves.items() for name, box in leaf.boxes().items()}
+        _fill(Wiring(boxes).parameters, arrays, place)
         loss = None if description["loss"] is None else _build(description["loss"], own)
         if not isinstance(loss, Loss | None):
             raise CheckpointError(f"{loss!r} is no loss")
         options = {"loss": loss, "seed": description["seed"], "xp": place.xp, "device": place.device}
-        network = _laid_out(description["layout"], distinct, options | {"dtype": place.dtype_name})
+        network = _laid_out(description, leaves, "", options | {"dtype": place.dtype_name})
         if description["frozen"]:
             network.freeze(*description["frozen"])
         network.notes = dict(description["notes"])
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} does not describe a network: {error}") from error
     return network
+
+
+def _leaves(layers: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the descriptions of the layers that are no networks, by path."""
+    for name, part in layers.items():
+        if "layout" in part:
+            yield from _leaves(part["layers"], f"{path}{name}.")
+        else:
+            yield f"{path}{name}", part
 
 
 def _build(part: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
@@ -95,7 +105,15 @@ def _fill(parameters: Mapping[str, Parameter], arrays: Mapping[str, Any], place:
         parameter.set(arrays[name], place, name)
 
 
-def _laid_out(layout: Mapping[str, Any], layers: Mapping[str, Layer], options: dict[str, Any]) -> Network:
+def _laid_out(
+    description: Mapping[str, Any], leaves: Mapping[str, Layer], path: str, options: dict[str, Any]
+) -> Network:
+    """Return the network whose layers are `leaves`, and networks of them, with paths that begin so."""
+    layout, inner = description["layout"], options | {"loss": None}
+    layers: dict[str, Layer] = {
+        name: _laid_out(part, leaves, f"{path}{name}.", inner) if "layout" in part else leaves[path + name]
+        for name, part in description["layers"].items()
+    }
     if layout["kind"] == "Sequential":
         return Sequential(*(layers[name] for name in layout["layers"]), **options)
     if layout["kind"] != "Graph":

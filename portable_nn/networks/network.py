@@ -1,38 +1,34 @@
 """What every network does, whatever its layout: predict, measure, differentiate, move."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, as_array
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
-from portable_nn.layers import Layer, Run
+from portable_nn.layers import Parameter, Run
 from portable_nn.layers.layer import Arrays, ParameterArrays, checked_input
 from portable_nn.layers.weights import common_place, draw
 from portable_nn.losses import Loss
 from portable_nn.networks import files
+from portable_nn.networks.composite import Composite
+from portable_nn.networks.parts import check_instance
 from portable_nn.networks.predictor import Predictor
-from portable_nn.networks.steps import Steps
 from portable_nn.networks.summary import summary
 from portable_nn.networks.wiring import Wiring
 
 __all__ = ["Network"]
 
-Tape = Any
-"""What a forward walk leaves for the backward walk."""
 
+class Network(Composite):
+    """A layer made of layers that has a place, a seed, and a loss if it is to be trained. `Sequential` is one.
 
-class Network:
-    """Layers in some layout, their parameters by name, and a loss. `Sequential` is one.
-
-    A layout overrides `forward_walk`, `backward_walk`, `output_shape` and `layout`.
+    Without a loss, a network is a layer of other networks, like any other.
 
     Parameters
     ----------
-    layers : mapping of str to Layer
-        Their names begin the names of their parameters. A layer may appear more than once.
     loss : Loss, optional
         Needed for training.
     seed : int, optional
@@ -42,8 +38,10 @@ class Network:
 
     Attributes
     ----------
+    order : Steps
+        The layers, in order, and what each takes.
     wiring : Wiring
-        Which layer uses which parameter.
+        Which parameter is used where.
     stream : Stream
         Where the random keys of training passes come from; its position is a checkpoint's.
     identity : object
@@ -53,17 +51,12 @@ class Network:
 
     Raises
     ------
-    NamespaceError
-        If layers with parameters live elsewhere than the others or than asked for.
-    ValueError
-        If a layer shares a parameter with a layer outside the network.
+    TypeError
+        If the loss is no Loss.
     """
-
-    order: Steps
 
     def __init__(
         self,
-        layers: Mapping[str, Layer],
         *,
         loss: Loss | None = None,
         seed: int | None = None,
@@ -71,37 +64,79 @@ class Network:
         device: Any = None,
         dtype: str | None = None,
     ):
+        if loss is not None:
+            check_instance(type(self).__name__, "loss", loss, Loss, "pnn.SoftmaxWithLoss(), say")
+        super().__init__()
         self._changes = [0]
+        self._asked: tuple[Any, ...] = (xp, device, dtype)
+        self._is_settled = any(option is not None for option in (loss, seed, *self._asked))
         self.loss_function = loss
         self.seed = random.checked_seed(seed)
-        self._layers = dict(layers)
-        self._place = common_place(self._layers, xp, device, dtype)
-        self.wiring = Wiring(self._layers)
         self.notes: dict[str, Any] = {}
         self.stream = random.Stream(self.seed)
+        self.wiring = Wiring({})
         self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
-        self._predictor = Predictor(self)
-        for layer in self.wiring.distinct_layers.values():
-            layer.tell(self._changes)
         self.identity = object()
 
-    def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Tape]:
-        """Return the outputs y for x, and what the backward walk needs: a pure function."""
-        raise NotImplementedError
-
-    def backward_walk(self, run: Run, params: Sequence[Any], tape: Tape, dy: Any) -> list[Any]:
-        """Return the gradient of each parameter, in the order of `parameters`: a pure function."""
-        raise NotImplementedError
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the outputs for x of `shape`, batch axis first.
+    def complete(self) -> None:
+        """Make the network of its layers: find its place, and draw what has no value yet.
 
         Raises
         ------
-        ShapeError
-            If x of that shape does not fit.
+        NamespaceError
+            If layers with parameters live elsewhere than the others or than asked for.
+        ValueError
+            If a layer shares a parameter with a layer outside the network, or is a network with a loss.
         """
-        raise NotImplementedError
+        super().complete()
+        for layer in self.layers:
+            if isinstance(layer, Network):
+                layer.become_part()
+        leaves = dict(self.leaves())
+        place, self._asked = common_place(leaves, *self._asked), ()  # a device cannot be copied in every library
+        self.wiring = Wiring(self.boxes())
+        super().tell(self._changes)
+        undrawn = [box for box in self.wiring.boxes if box.value is None]
+        draw(leaves, place, self.seed)
+        self._settle(place)
+        for box in undrawn:
+            box.provisional = not self._is_settled
+
+    def become_part(self) -> None:
+        """Leave the initial values to the network of which this becomes a layer, unless somebody has asked for them.
+
+        Raises
+        ------
+        ValueError
+            If this has a loss.
+        """
+        if self.loss_function is not None:
+            raise ValueError(f"a network in a network has no loss of its own, got {self}: leave it out there")
+        for box in self.wiring.boxes:
+            box.value = None if box.provisional else box.value
+        if all(box.provisional for box in self.wiring.boxes):
+            for _, layer in self.leaves():
+                layer.place = None
+
+    def _settle(self, place: Place) -> None:
+        """Take note of where all parameters are, in the networks within, too."""
+        self._place, self._predictor = place, Predictor(self)
+        for layer in self.layers:
+            if isinstance(layer, Network):
+                layer._settle(place)
+            else:
+                layer.place = place
+
+    def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
+        """Return the outputs y for x, and what the backward walk needs: a pure function."""
+        by_path = self.wiring.by_path(run.kernels, params)
+        y, kept = self.forward_pass(run, by_path, x)
+        return y, (by_path, kept)
+
+    def backward_walk(self, run: Run, params: Sequence[Any], tape: Any, dy: Any) -> list[Any]:
+        """Return the gradient of each parameter, in the order of `parameters`: a pure function."""
+        _, grads = self.backward_pass(run, *tape, dy)
+        return self.wiring.collected(run.kernels, grads)
 
     def layout(self) -> dict[str, Any]:
         """Return the layout as numbers, strings, lists and mappings, for files."""
@@ -161,21 +196,24 @@ class Network:
 
         Raises KeyError if there is no such parameter or layer.
         """
-        for parameter in self.wiring.named(names):
+        for parameter in self._named(names):
             parameter.trainable = False
 
     def unfreeze(self, *names: str) -> None:
         """Undo `freeze`."""
-        for parameter in self.wiring.named(names):
+        for parameter in self._named(names):
             parameter.trainable = True
 
-    def initialize(self, seed: int | None = None) -> None:
+    def _named(self, names: Sequence[str]) -> list[Parameter]:
+        return self.wiring.named(names, [path for path, _ in self.leaves()])
+
+    def initialize(self, seed: int | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Draw all parameters anew, from `seed` or else the network's own, and start the dropout masks over."""
         self.seed = self.seed if seed is None else random.checked_seed(seed)
         self.stream = random.Stream(self.seed)
         for parameter in self.wiring.parameters.values():
             parameter.value = None
-        draw(self._layers, self._place, self.seed)
+        draw(dict(self.leaves()), self._place, self.seed)
 
     def to(self, xp: str | Namespace | None = None, *, device: Any = None, dtype: str | None = None) -> Self:
         """Return a copy of the network elsewhere: same structure, parameters, ties and seed.
@@ -195,9 +233,7 @@ class Network:
         place = Place(xp, device, dtype or self._place.dtype_name)
         memo: dict[int, Any] = {id(p): p.at(place) for p in self.wiring.parameters.values()}
         network = copy.deepcopy(self, memo)
-        network._place, network._predictor = place, Predictor(network)
-        for layer in network._layers.values():
-            layer.place = place
+        network._settle(place)
         return network
 
     def save(self, path: files.PathLike) -> None:
@@ -212,11 +248,6 @@ class Network:
     def place(self) -> Place:
         """Where the network's arrays live."""
         return self._place
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers, in order."""
-        return list(self._layers.values())
 
     @property
     def criterion(self) -> Loss:
@@ -236,11 +267,6 @@ class Network:
             self._changes[0] += 1
             value.tell(self._changes)
 
-    @property
-    def is_random(self) -> bool:
-        """Whether training passes draw random numbers."""
-        return any(layer.is_random for layer in self._layers.values())
-
     def run(self, *, training: bool = False) -> Run:
         """Return a run at the network's place; in training with the next random key, if a layer needs one."""
         key = self.next_key() if training and self.is_random else None
@@ -258,6 +284,7 @@ class Network:
         """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
         for parameter, value in zip(self.wiring.boxes, arrays, strict=True):
             parameter.value = value
+            parameter.provisional = False
 
     def trainable(self) -> dict[str, int]:
         """Return the names of the parameters that are not frozen, with their positions in `arrays`."""
@@ -293,6 +320,12 @@ class Network:
         loss, kept = run.forward(self.criterion, {}, y, t, weight)
         return loss, self.backward_walk(run, params, tape, run.gradient(self.criterion, kept))
 
+    def pass_arrays(self) -> Arrays:
+        """Return the parameters by path, as the passes take them."""
+        return self.wiring.by_path(kernels_for(self._place.xp), self.arrays())
+
     def __repr__(self) -> str:
-        layers = ", ".join(map(repr, self._layers.values()))
+        layers = ", ".join(map(repr, self.layers))
+        if self.loss_function is None:  # as a layer of others, which have the place
+            return f"{type(self).__name__}({layers})"
         return f"{type(self).__name__}({layers}, loss={self.loss_function!r}) on {self._place}"

@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 from portable_nn.layers import Layer
-from portable_nn.layers.layer import as_tuple, describe, takes
+from portable_nn.layers.layer import as_tuple, describe
 from portable_nn.networks.kinds import LAYERS, tie
 from portable_nn.networks.steps import Node, Steps
 
@@ -196,7 +196,7 @@ class _Reader:
             layer = self.table[_SIGNS[text, count]]() if (text, count) in _SIGNS else None
         else:
             layer = self._called(text)
-        if layer is None or not takes(layer, count):
+        if layer is None or not layer.takes(count):
             raise ValueError(f"this layer does not take {count} operand{'s' * (count > 1)}")
         return layer
 

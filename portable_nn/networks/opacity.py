@@ -1,11 +1,13 @@
 """Which parts of a network are somebody's own code, of which nothing is known."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 from portable_nn.kernels import is_recordable
 
 __all__ = ["has_known_walk", "opaque_parts"]
+
+_WALKS = ("forward_pass", "backward_pass", "forward_walk", "backward_walk", "loss_and_gradients")
 
 
 class _Network(Protocol):
@@ -18,12 +20,21 @@ class _Network(Protocol):
 def has_known_walk(network: object) -> bool:
     """Tell whether the walks of a network's layout are this library's, or declared recordable."""
     kind = type(network)
-    walks = (getattr(kind, name) for name in ("forward_walk", "backward_walk", "loss_and_gradients"))
+    walks = (getattr(kind, name) for name in _WALKS)
     return is_recordable(kind) or all(walk.__module__.partition(".")[0] == "portable_nn" for walk in walks)
 
 
 def opaque_parts(network: _Network) -> list[str]:
     """Return the names of the classes in a network, its loss and layout among them, that nobody declared recordable."""
-    kinds: list[type] = [type(part) for part in (*network.layers, network.criterion)]
+    kinds: list[type] = [type(part) for part in (*_parts(network.layers), network.criterion)]
     names = [kind.__name__ for kind in kinds if not is_recordable(kind)]
     return list(dict.fromkeys(names if has_known_walk(network) else [*names, type(network).__name__]))
+
+
+def _parts(layers: Sequence[Any]) -> Iterator[object]:
+    """Yield the layers, and those in the place of each that is a network of this library's."""
+    for layer in layers:
+        if hasattr(layer, "layers") and is_recordable(type(layer)):
+            yield from _parts(layer.layers)
+        else:
+            yield layer

@@ -62,7 +62,7 @@ class Sequential(Graph):
 
     def layout(self) -> dict[str, Any]:
         """Return the order of the layers, each by its first name."""
-        names = {id(layer): name for name, layer in self.wiring.distinct_layers.items()}
+        names = self.order.first_names()
         return {"kind": "Sequential", "layers": [names[id(layer)] for layer in self.layers]}
 
     def __len__(self) -> int:

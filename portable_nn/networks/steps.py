@@ -7,7 +7,6 @@ from typing import Any
 
 from portable_nn.errors import ShapeError
 from portable_nn.layers import Layer
-from portable_nn.layers.layer import takes
 
 __all__ = ["Node", "Step", "Steps", "output_box"]
 
@@ -35,6 +34,8 @@ class Step:
         The names of the values that it takes and gives.
     differentiated : tuple of int
         The positions of the inputs that have a derivative.
+    params : tuple of (str, str)
+        The layer's own name of each array that it takes, and its path: of the layer's first step, if it has several.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Step:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     differentiated: tuple[int, ...]
+    params: tuple[tuple[str, str], ...]
 
 
 class Steps:
@@ -71,13 +73,15 @@ class Steps:
         ValueError
             As for `add_input`, or if the layer does not take as many inputs.
         """
-        if not takes(layer, len(inputs)):
+        if not layer.takes(len(inputs)):
             raise ValueError(f"{layer!r} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
         name = self._new(name or self.default_name(layer))
         count = layer.output_count
         outputs = (name,) if count == 1 else tuple(self._new(f"{name}.{i}") for i in range(1, count + 1))
         differentiated = tuple(i for i in range(len(inputs)) if i not in layer.constants)
-        self.steps.append(Step(name, layer, tuple(inputs), outputs, differentiated))
+        first = next((step.name for step in self.steps if step.layer is layer), name)
+        params = tuple((own, f"{first}.{own}") for own in layer.boxes())
+        self.steps.append(Step(name, layer, tuple(inputs), outputs, differentiated, params))
         return self.steps[-1]
 
     def default_name(self, layer: Layer) -> str:
@@ -109,6 +113,15 @@ class Steps:
                 if i not in step.differentiated and name not in constants:
                     raise ValueError(f"the node {step.name} has no derivative by {name}: it needs an input for itself")
         self.outputs = list(outputs)
+
+    def first_names(self) -> dict[int, str]:
+        """Return the name of the first step of each layer, by the layer's identity."""
+        return {id(step.layer): step.name for step in reversed(self.steps)}
+
+    def distinct_layers(self) -> dict[str, Layer]:
+        """Return each layer once, by the name of its first step."""
+        first = self.first_names()
+        return {step.name: step.layer for step in self.steps if first[id(step.layer)] == step.name}
 
     def constants(self) -> set[str]:
         """Return the inputs that have no derivative: labels, say, which only losses take."""

@@ -1,9 +1,10 @@
 """A network as a table."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from portable_nn.layers import Parameter
+from portable_nn.layers import Layer, Parameter
 from portable_nn.networks.steps import Steps
 
 __all__ = ["summary"]
@@ -17,13 +18,13 @@ def summary(order: Steps, parameters: Mapping[str, Parameter], input_shape: tupl
     input_shape : tuple of int, optional
         The shape of one sample. By default that of the first layer that fixes it, if those before keep the shape.
     """
-    shapes = _output_shapes(order, input_shape)
     rows = [("layer", "output shape", "parameters")]
-    for step in order.steps:
-        own = [p for full, p in parameters.items() if full.rpartition(".")[0] == step.name]
+    for path, layer, shape in _leaves(order, _input_shapes(order, input_shape), ""):
+        own = [p for full, p in parameters.items() if full.rpartition(".")[0] == path]
         count = f"{sum(math.prod(p.shape) for p in own):,}"
-        shared = " (shared)" if len(step.layer.parameters) > len(own) else ""
-        rows.append((f"{step.name} {step.layer!r}", shapes.get(step.outputs[0], "?"), count + shared))
+        shared = " (shared)" if len(layer.boxes()) > len(own) else ""
+        shown = "?" if shape is None else f"({', '.join(['N', *map(str, shape[1:])])})"
+        rows.append((f"{path} {layer!r}", shown, count + shared))
     total = sum(math.prod(p.shape) for p in parameters.values())
     frozen = sum(math.prod(p.shape) for p in parameters.values() if not p.trainable)
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
@@ -34,11 +35,21 @@ def summary(order: Steps, parameters: Mapping[str, Parameter], input_shape: tupl
     )
 
 
-def _output_shapes(order: Steps, input_shape: tuple[int, ...] | None) -> dict[str, str]:
+def _input_shapes(order: Steps, input_shape: tuple[int, ...] | None) -> list[Any] | None:
+    """Return the shapes of the inputs, for a batch of one; None if they are not known."""
     if input_shape is None:
         fixed = (step.layer.input_shape() for step in order.steps)
         input_shape = next((shape for shape in fixed if shape), None)
-    if input_shape is None or len(order.inputs) != 1:
-        return {}
-    shapes = order.shapes([(1, *input_shape)])
-    return {name: f"({', '.join(['N', *map(str, shape[1:])])})" for name, shape in shapes.items()}
+    return None if input_shape is None or len(order.inputs) != 1 else [(1, *input_shape)]
+
+
+def _leaves(order: Steps, inputs: Sequence[Any] | None, path: str) -> Iterator[tuple[str, Layer, Any]]:
+    """Yield each layer that is not made of others, with its path and the shape of its first output."""
+    shapes: dict[str, Any] = {} if inputs is None else order.shapes(inputs)
+    for step in order.steps:
+        within: Steps | None = getattr(step.layer, "order", None)
+        if within is None:
+            yield path + step.name, step.layer, shapes.get(step.outputs[0])
+        else:
+            taken = [shapes[name] for name in step.inputs] if shapes else None
+            yield from _leaves(within, taken, f"{path}{step.name}.")

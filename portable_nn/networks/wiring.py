@@ -4,101 +4,88 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portable_nn.kernels import Kernels
-from portable_nn.layers import Layer, Parameter, Transposed
+from portable_nn.layers import Parameter, Transposed
 from portable_nn.layers.layer import Arrays
 
 __all__ = ["Wiring"]
 
 
 class Wiring:
-    """The distinct parameters of named layers, and the way from each layer to its own.
+    """The distinct parameters of a network, and the way from each place where one is used to it.
 
     Parameters are the same if they are the same object; values are never compared.
 
     Parameters
     ----------
-    layers : mapping of str to Layer
-        A layer may appear under several names.
+    uses : mapping of str to Parameter or Transposed
+        By the path of the use, such as "2.1.W": the name of a layer, perhaps of one in it, and the layer's own name.
 
     Attributes
     ----------
     parameters : dict of str to Parameter
-        Each once, named after the first layer that has it.
+        Each once, by the path of its first use.
     boxes : list of Parameter
         The same, in order.
-    distinct_layers : dict of str to Layer
-        Each once, under its first name.
 
     Raises
     ------
     ValueError
-        If a layer uses the transpose of a parameter that no layer has.
+        If the transpose of a parameter is used that is used nowhere itself.
     """
 
-    def __init__(self, layers: Mapping[str, Layer]):
-        self.distinct_layers = _first_names(layers)
-        self.parameters = _first_names(
-            {
-                f"{layer_name}.{name}": parameter
-                for layer_name, layer in layers.items()
-                for name, parameter in layer.parameters.items()
-                if isinstance(parameter, Parameter)
-            }
-        )
+    def __init__(self, uses: Mapping[str, Parameter | Transposed]):
+        first: dict[int, tuple[str, Parameter]] = {}
+        for path, shared in uses.items():
+            if isinstance(shared, Parameter):
+                first.setdefault(id(shared), (path, shared))
+        self.parameters = dict(first.values())
         self.boxes = list(self.parameters.values())
-        positions = {id(parameter): i for i, parameter in enumerate(self.parameters.values())}
-        self._uses: dict[str, list[tuple[str, int, bool]]] = {name: [] for name in layers}
-        for layer_name, layer in layers.items():
-            for name, shared in layer.parameters.items():
-                transposed = isinstance(shared, Transposed)
-                position = positions.get(id(shared.parameter if transposed else shared))
-                if position is None:
-                    raise ValueError(f"{layer_name}.{name} is the transpose of a parameter of no layer in the network")
-                self._uses[layer_name].append((name, position, transposed))
+        positions = {parameter: i for i, parameter in enumerate(first)}
+        self._uses: list[tuple[str, int, bool]] = []
+        for path, shared in uses.items():
+            transposed = isinstance(shared, Transposed)
+            position = positions.get(id(shared.parameter if transposed else shared))
+            if position is None:
+                raise ValueError(f"{path} is the transpose of a parameter of no layer in the network")
+            self._uses.append((path, position, transposed))
 
-    def layer_params(self, layer: str, kernels: Kernels, params: Sequence[Any]) -> Arrays:
-        """Return those of `params` that a layer uses, by its own names, transposed where it shares so."""
-        return {
-            name: kernels.transpose(params[i]) if transposed else params[i] for name, i, transposed in self._uses[layer]
-        }
+    def by_path(self, kernels: Kernels, params: Sequence[Any]) -> Arrays:
+        """Return `params`, in the order of `boxes`, by the path of each use, transposed where it is shared so."""
+        return {path: kernels.transpose(params[i]) if transposed else params[i] for path, i, transposed in self._uses}
 
-    def add_gradients(self, layer: str, kernels: Kernels, grads: list[Any], layer_grads: Arrays) -> None:
-        """Add the gradients of a layer to `grads`, in which None stands for nothing yet."""
-        for name, i, transposed in self._uses[layer]:
-            gradient = kernels.transpose(layer_grads[name]) if transposed else layer_grads[name]
-            grads[i] = gradient if grads[i] is None else kernels.add(grads[i], gradient)
+    def collected(self, kernels: Kernels, grads: Arrays) -> list[Any]:
+        """Return the gradient of each of `boxes`: the sum over its uses; None where nothing came."""
+        sums: list[Any] = [None] * len(self.boxes)
+        for path, i, transposed in reversed(self._uses):  # in the order in which they were found
+            if path in grads:
+                gradient = kernels.transpose(grads[path]) if transposed else grads[path]
+                sums[i] = gradient if sums[i] is None else kernels.add(sums[i], gradient)
+        return sums
 
     def ties(self) -> dict[str, dict[str, Any]]:
-        """Return for each parameter of a layer that is another's the name of that one, and whether it is transposed."""
+        """Return for each use of a parameter that has another name that name, and whether it is transposed."""
         names = list(self.parameters)
         return {
-            f"{layer}.{name}": {"to": names[i], "transposed": transposed}
-            for layer in self.distinct_layers
-            for name, i, transposed in self._uses[layer]
-            if names[i] != f"{layer}.{name}"
+            path: {"to": names[i], "transposed": transposed} for path, i, transposed in self._uses if names[i] != path
         }
 
-    def named(self, names: Sequence[str]) -> list[Parameter]:
+    def named(self, names: Sequence[str], layers: Sequence[str]) -> list[Parameter]:
         """Return the parameters with these names, or of layers with these names; all of them for no names.
 
         Raises
         ------
         KeyError
-            If there is no such parameter or layer.
+            If there is no such parameter, and no such one among `layers`.
         """
+        if not names:
+            return self.boxes
         chosen: list[Parameter] = []
-        for wanted in names or tuple(self._uses):
+        for wanted in names:
+            of_layer = [self.boxes[i] for path, i, _ in self._uses if path.startswith(f"{wanted}.")]
             if wanted in self.parameters:
                 chosen.append(self.parameters[wanted])
-            elif wanted in self._uses:
-                chosen += [list(self.parameters.values())[i] for _, i, _ in self._uses[wanted]]
+            elif of_layer or wanted in layers:
+                chosen += of_layer
             else:
                 raise KeyError(f"there is no parameter or layer {wanted!r}; there are {', '.join(self.parameters)}")
         return chosen
-
-
-def _first_names(things: Mapping[str, Any]) -> dict[str, Any]:
-    first: dict[int, tuple[str, Any]] = {}
-    for name, thing in things.items():
-        first.setdefault(id(thing), (name, thing))
-    return dict(first.values())

@@ -224,7 +224,7 @@ def _layer_subject(layer: Layer, *inputs: Array) -> Subject:
         dx, grads = layer.backward_pass(run, params, kept, *dy)
         return dict(zip(names, as_tuple(dx), strict=True)) | grads
 
-    arrays = dict(zip(names, inputs, strict=True)) | layer.arrays()
+    arrays = dict(zip(names, inputs, strict=True)) | layer.pass_arrays()
     return Subject(repr(layer), {name: _double(array) for name, array in arrays.items()}, output, by_hand)
 
 

@@ -41,7 +41,7 @@ def check_recordable(layer: Layer, arrays: Sequence[Any], place: Place, key: ran
     if isinstance(layer, Loss):
         t, weight = layer.targets(inputs[0].shape, to_numpy(arrays[1]), place, *map(to_numpy, arrays[2:]))
         inputs = [inputs[0], t] if weight is None else [inputs[0], t, weight]
-    params = {name: place.asarray(np.asarray(to_numpy(p), dtype="float64")) for name, p in layer.arrays().items()}
+    params = {name: place.asarray(np.asarray(to_numpy(p), dtype="float64")) for name, p in layer.pass_arrays().items()}
     varied = 1 if isinstance(layer, Loss) else len(inputs)
     others = [-0.7 * x + 0.3 if i < varied and _is_floating(x, place) else x for i, x in enumerate(inputs)]
     dy = [place.asarray(np.ones(part.shape)) for part in _outputs(layer, params, inputs, place, key)]

@@ -111,7 +111,7 @@ class Inventor:
             self.draw(layer)
         run = pnn.Run(PLACE, PORTABLE, training=False)
         with np.errstate(all="ignore"):
-            arrays, _ = layer.forward_pass(run, layer.arrays(), *(value.array for value in inputs))
+            arrays, _ = layer.forward_pass(run, layer.pass_arrays(), *(value.array for value in inputs))
         several = layer.output_count > 1
         arrays, shapes = (arrays, list(zip(*shapes, strict=True))) if several else ([arrays], [shapes])
         if tame and not all(is_tame(array) for array in arrays):

@@ -1,0 +1,136 @@
+"""Layers made of layers: the walk through them, forward and back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from portable_nn.layers import Layer, Parameter, Run, Transposed
+from portable_nn.layers.layer import Arrays, as_tuple
+from portable_nn.networks.steps import Step, Steps
+
+__all__ = ["Composite", "Tape"]
+
+Tape = list[tuple[Step, Arrays, Any]]
+"""Each step of a forward walk with the parameters that it took, and what its layer kept."""
+
+
+class Composite(Layer):
+    """A layer made of the layers in `order`; fan-out adds gradients.
+
+    The parameters are those of its layers, by path: "0.W" of its first layer, "1.0.W" of the first layer in its second.
+    """
+
+    what: ClassVar[str] = "layer"
+    """What errors call a step."""
+
+    def __init__(self) -> None:
+        # Not that of Layer: what a layer has of its own, this has in its layers.
+        self.order = Steps()
+        self.grads: Arrays = {}
+        self._kept: Any = None
+        self._last_uses: Mapping[str, Sequence[str]] = {}
+
+    def complete(self) -> None:
+        """Take note that `order` is finished."""
+        self._last_uses = self.order.last_uses()
+        self.output_count = len(self.order.outputs)
+        constants = self.order.constants()
+        self.constants = tuple(i for i, name in enumerate(self.order.inputs) if name in constants)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order."""
+        return [step.layer for step in self.order.steps]
+
+    @property
+    def is_random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  (known from the layers alone)
+        """Whether training passes draw random numbers."""
+        return any(step.layer.is_random for step in self.order.steps)
+
+    def boxes(self) -> dict[str, Parameter | Transposed]:
+        """Return what holds each parameter, by path."""
+        return {
+            path: box
+            for step in self.order.steps
+            for (_, path), box in zip(step.params, step.layer.boxes().values(), strict=True)
+        }
+
+    def leaves(self, path: str = "") -> Iterator[tuple[str, Layer]]:
+        """Yield the layers that are not made of others, by path, as often as they are passed."""
+        for step in self.order.steps:
+            yield from step.layer.leaves(f"{path}.{step.name}" if path else step.name)
+
+    def tell(self, changes: list[int]) -> None:
+        """Have all layers count in `changes`."""
+        for layer in {id(layer): layer for layer in self.layers}.values():
+            layer.tell(changes)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # the options are those of the layers, which count themselves
+
+    def takes(self, count: int) -> bool:
+        """Tell whether there are as many inputs."""
+        return count == len(self.order.inputs)
+
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Return the shape of one sample that the first layer which fixes it needs, if those before keep it."""
+        return next((shape for step in self.order.steps if (shape := step.layer.input_shape())), None)
+
+    def output_shape(self, *shapes: tuple[int, ...]) -> Any:
+        """Return the shape of the output, a tuple for several; raises as `Steps.shapes` does."""
+        found = self.order.shapes(shapes, self.what)
+        outputs = [found[name] for name in self.order.outputs]
+        return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    def forward_pass(self, run: Run, params: Arrays, *inputs: Any) -> tuple[Any, Tape]:
+        """Return the output, a tuple for several, and what each layer kept."""
+        values = dict(zip(self.order.inputs, inputs, strict=True))
+        tape = self.walk(run, params, values, forget=self._last_uses)
+        return self.outputs_of(values), tape
+
+    def backward_pass(self, run: Run, params: Arrays, kept: Tape, *douts: Any) -> tuple[Any, Arrays]:
+        """Return the derivatives by the inputs, and by the parameters by path, found from the last layer to the first."""
+        by_value, _, grads = self.walk_back(run, kept, douts)
+        dx = [by_value[name] for i, name in enumerate(self.order.inputs) if i not in self.constants]
+        return tuple(dx) if len(dx) != 1 else dx[0], grads
+
+    def walk(
+        self, run: Run, params: Arrays, values: dict[str, Any], forget: Mapping[str, Sequence[str]] | None = None
+    ) -> Tape:
+        """Add the values of all layers to those of the inputs, and drop those that nothing needs after a step."""
+        tape: Tape = []
+        for step in self.order.steps:
+            layer_params = {own: params[path] for own, path in step.params}
+            y, kept = run.forward(step.layer, layer_params, *[values[name] for name in step.inputs])
+            if run.training:
+                tape.append((step, layer_params, kept))
+            if len(step.outputs) == 1:
+                values[step.outputs[0]] = y
+            else:
+                values.update(zip(step.outputs, y, strict=True))
+            for name in forget.get(step.name, ()) if forget else ():
+                del values[name]
+        return tape
+
+    def walk_back(
+        self, run: Run, tape: Tape, douts: Sequence[Any]
+    ) -> tuple[dict[str, Any], dict[tuple[str, int], Any], Arrays]:
+        """Return the derivatives by value, by arrow (a step and the position of its input), and by parameter."""
+        by_value: dict[str, Any] = dict(zip(self.order.outputs, douts, strict=True))
+        by_edge: dict[tuple[str, int], Any] = {("", i): dout for i, dout in enumerate(douts)}
+        grads: Arrays = {}
+        add = run.kernels.add
+        for step, layer_params, kept in reversed(tape):
+            dx, layer_grads = run.backward(step.layer, layer_params, kept, *[by_value[name] for name in step.outputs])
+            for own, path in step.params:
+                gradient = layer_grads[own]
+                grads[path] = add(grads[path], gradient) if path in grads else gradient
+            for i, derivative in zip(step.differentiated, as_tuple(dx), strict=True):
+                by_edge[step.name, i] = derivative
+                name = step.inputs[i]
+                by_value[name] = add(by_value[name], derivative) if name in by_value else derivative
+        return by_value, by_edge, grads
+
+    def outputs_of(self, values: Mapping[str, Any]) -> Any:
+        """Return the output among all values, a tuple for several."""
+        outputs = [values[name] for name in self.order.outputs]
+        return tuple(outputs) if len(outputs) > 1 else outputs[0]
