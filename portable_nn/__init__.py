@@ -40,6 +40,7 @@ from portable_nn.layers import (
     Power,
     ReLU,
     Repeat,
+    Rescale,
     Reshape,
     Run,
     Sigmoid,
@@ -62,7 +63,7 @@ from portable_nn.losses import (
     SigmoidWithLoss,
     SoftmaxWithLoss,
 )
-from portable_nn.networks import Graph, Network, Sequential, load
+from portable_nn.networks import Graph, Network, Residual, Sequential, load
 from portable_nn.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSprop
 from portable_nn.schedules import (
     Constant,
@@ -132,7 +133,9 @@ __all__ = [
     "ReLU",
     "ReduceOnPlateau",
     "Repeat",
+    "Rescale",
     "Reshape",
+    "Residual",
     "Run",
     "Schedule",
     "Sequential",

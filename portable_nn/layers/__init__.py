@@ -2,7 +2,7 @@
 
 from portable_nn.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from portable_nn.layers.affine import Affine
-from portable_nn.layers.arithmetic import Add, Div, Exp, Log, Mul, Neg, Power, Sub
+from portable_nn.layers.arithmetic import Add, Div, Exp, Log, Mul, Neg, Power, Rescale, Sub
 from portable_nn.layers.dropout import Dropout
 from portable_nn.layers.flatten import Flatten
 from portable_nn.layers.layer import Layer, Run
@@ -35,6 +35,7 @@ __all__ = [
     "Power",
     "ReLU",
     "Repeat",
+    "Rescale",
     "Reshape",
     "Run",
     "SiLU",

@@ -10,7 +10,7 @@ from portable_nn.errors import ShapeError
 from portable_nn.layers.activations import Activation
 from portable_nn.layers.layer import Arrays, Layer, Run
 
-__all__ = ["Add", "Div", "Exp", "Log", "Mul", "Neg", "Power", "Sub", "broadcast"]
+__all__ = ["Add", "Div", "Exp", "Log", "Mul", "Neg", "Power", "Rescale", "Sub", "broadcast"]
 
 
 def broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -104,6 +104,28 @@ class Power(Activation):
         if not math.isfinite(number):
             raise ValueError(f"Power needs a finite exponent, got {exponent}")
         self.exponent = int(number) if number.is_integer() else number  # libraries multiply for whole numbers
+
+
+class Rescale(Activation):
+    """scale x + offset, with two constant numbers.
+
+    Parameters
+    ----------
+    scale, offset : float
+
+    Raises
+    ------
+    ValueError
+        If one is not finite.
+    """
+
+    kernel, options, weights_before = "rescale", ("scale", "offset"), None
+
+    def __init__(self, scale: float, offset: float = 0.0):
+        super().__init__()
+        self.scale, self.offset = float(scale), float(offset)
+        if not (math.isfinite(self.scale) and math.isfinite(self.offset)):
+            raise ValueError(f"Rescale needs finite numbers, got {scale} and {offset}")
 
 
 class Neg(Activation):

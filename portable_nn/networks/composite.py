@@ -19,6 +19,8 @@ class Composite(Layer):
     The parameters are those of its layers, by path: "0.W" of its first layer, "1.0.W" of the first layer in its second.
     """
 
+    WALKS = ("forward_pass", "backward_pass", "walk", "walk_back", "outputs_of")
+    """A subclass that inherits all of these is nothing but its layers, and recorded as such."""
     what: ClassVar[str] = "layer"
     """What errors call a step."""
 
@@ -88,7 +90,7 @@ class Composite(Layer):
         return self.outputs_of(values), tape
 
     def backward_pass(self, run: Run, params: Arrays, kept: Tape, *douts: Any) -> tuple[Any, Arrays]:
-        """Return the derivatives by the inputs, and by the parameters by path, found from the last layer to the first."""
+        """Return the derivatives by the inputs and the parameters by path, found from the last layer to the first."""
         by_value, _, grads = self.walk_back(run, kept, douts)
         dx = [by_value[name] for i, name in enumerate(self.order.inputs) if i not in self.constants]
         return tuple(dx) if len(dx) != 1 else dx[0], grads

@@ -4,8 +4,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from portable_nn.layers.layer import Arrays, as_tuple
-from portable_nn.networks.drawing import shown
 from portable_nn.networks.composite import Tape
+from portable_nn.networks.drawing import shown
 from portable_nn.networks.steps import Step
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from portable_nn.arrays import PathLike, read_arrays, write_arrays
 from portable_nn.errors import CheckpointError
+from portable_nn.kernels import is_recordable
 from portable_nn.networks.kinds import LAYERS
 
 if TYPE_CHECKING:
@@ -68,4 +69,5 @@ def _kind(part: Any) -> dict[str, Any]:
     kind = cast("type[Any]", type(part))
     module = OURS if LAYERS.get(kind.__name__) is kind else kind.__module__
     described = {"kind": kind.__name__, "module": module, "options": part.config()}
-    return described | _structure(part) if hasattr(part, "layout") else described
+    # A network with passes of somebody's own is made by its class alone.
+    return described | _structure(part) if hasattr(part, "layout") and is_recordable(kind) else described

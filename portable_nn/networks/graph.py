@@ -99,6 +99,25 @@ class Graph(Network):
         made = [Node(self, output) for output in step.outputs]
         return tuple(made) if len(made) > 1 else made[0]
 
+    def chain(self, layers: Sequence[Layer], node: Node) -> Node:
+        """Return the node of what `layers` give one after the other, named by their positions "0", "1", ...
+
+        Raises
+        ------
+        TypeError
+            If one is no Layer.
+        ValueError
+            If there is none, or one has several outputs.
+        """
+        if not layers:
+            raise ValueError(f"{type(self).__name__} needs at least one layer")
+        for i, layer in enumerate(layers):
+            check_instance(type(self).__name__, f"layer {i}", layer, Layer, "pnn.Affine(64, 10), say")
+            if layer.output_count > 1:
+                raise ValueError(f"layer {i}: {layer!r} has {layer.output_count} outputs; use a Graph")
+            node = self.apply(layer, [node], str(i))
+        return node
+
     def output(self, *nodes: Node) -> None:
         """Say which nodes are the outputs, and draw what has no value yet.
 
@@ -114,13 +133,13 @@ class Graph(Network):
 
     # Running it, as a formula.
 
-    def forward(self, **arrays: Any) -> Any:
+    def forward(self, *inputs: Any, **arrays: Any) -> Any:
         """Return the output, a tuple for several; `values` then has every value by name.
 
         Parameters
         ----------
-        **arrays : arrays or numbers
-            One for each input; labels as the loss takes them.
+        *inputs, **arrays : arrays or numbers
+            One for each input, in order or by name; labels as the loss takes them.
 
         Raises
         ------
@@ -131,6 +150,7 @@ class Graph(Network):
         """
         if not self.order.outputs:
             raise ValueError("the graph has no output yet: call output(node)")
+        arrays |= dict(zip(self.order.inputs, inputs, strict=False))
         x = feeds.inputs(self.order, arrays, self.place, self.what)
         run = self.run(training=True)
         self.values, self.gradients = dict(zip(self.order.inputs, x, strict=True)), {}

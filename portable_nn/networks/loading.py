@@ -15,6 +15,7 @@ from portable_nn.networks.files import OURS, PathLike, read
 from portable_nn.networks.graph import Graph
 from portable_nn.networks.kinds import LAYERS, tie
 from portable_nn.networks.network import Network
+from portable_nn.networks.residual import Residual
 from portable_nn.networks.sequential import Sequential
 from portable_nn.networks.wiring import Wiring
 
@@ -60,6 +61,9 @@ def load(
             tie(leaves, name, tied["to"], transposed=tied["transposed"])
         boxes = {f"{path}.{name}": box for path, leaf in leaves.items() for name, box in leaf.boxes().items()}
         _fill(Wiring(boxes).parameters, arrays, place)
+        for leaf in leaves.values():
+            for _, layer in leaf.leaves(""):
+                layer.place = place
         loss = None if description["loss"] is None else _build(description["loss"], own)
         if not isinstance(loss, Loss | None):
             raise CheckpointError(f"{loss!r} is no loss")
@@ -109,15 +113,18 @@ def _laid_out(
     description: Mapping[str, Any], leaves: Mapping[str, Layer], path: str, options: dict[str, Any]
 ) -> Network:
     """Return the network whose layers are `leaves`, and networks of them, with paths that begin so."""
-    layout, inner = description["layout"], options | {"loss": None}
+    layout = description["layout"]
     layers: dict[str, Layer] = {
-        name: _laid_out(part, leaves, f"{path}{name}.", inner) if "layout" in part else leaves[path + name]
+        name: _laid_out(part, leaves, f"{path}{name}.", {}) if "layout" in part else leaves[path + name]
         for name, part in description["layers"].items()
     }
     if layout["kind"] == "Sequential":
         return Sequential(*(layers[name] for name in layout["layers"]), **options)
+    if layout["kind"] == "Residual":
+        shortcut = None if layout["shortcut"] is None else layers[layout["shortcut"]]
+        return Residual(*(layers[name] for name in layout["layers"]), shortcut=shortcut, **options)
     if layout["kind"] != "Graph":
-        raise CheckpointError(f"its layout is {layout['kind']}, known are Sequential and Graph")
+        raise CheckpointError(f"its layout is {layout['kind']}, known are Sequential, Residual and Graph")
     graph = Graph(**options)
     nodes = {name: graph.input(name) for name in layout["inputs"]}
     for step in layout["steps"]:

@@ -68,6 +68,8 @@ class Network(Composite):
             check_instance(type(self).__name__, "loss", loss, Loss, "pnn.SoftmaxWithLoss(), say")
         super().__init__()
         self._changes = [0]
+        self._incomplete = ""
+        """Why the network works within another only."""
         self._asked: tuple[Any, ...] = (xp, device, dtype)
         self._is_settled = any(option is not None for option in (loss, seed, *self._asked))
         self.loss_function = loss
@@ -89,12 +91,16 @@ class Network(Composite):
             If a layer shares a parameter with a layer outside the network, or is a network with a loss.
         """
         super().complete()
-        for layer in self.layers:
-            if isinstance(layer, Network):
-                layer.become_part()
+        self._forget_provisional()
         leaves = dict(self.leaves())
+        try:
+            self.wiring = Wiring(self.boxes())
+        except ValueError as error:
+            if self._is_settled:
+                raise
+            self._incomplete = f"{self} works within another network only: {error}"
+            return
         place, self._asked = common_place(leaves, *self._asked), ()  # a device cannot be copied in every library
-        self.wiring = Wiring(self.boxes())
         super().tell(self._changes)
         undrawn = [box for box in self.wiring.boxes if box.value is None]
         draw(leaves, place, self.seed)
@@ -102,25 +108,22 @@ class Network(Composite):
         for box in undrawn:
             box.provisional = not self._is_settled
 
-    def become_part(self) -> None:
-        """Leave the initial values to the network of which this becomes a layer, unless somebody has asked for them.
-
-        Raises
-        ------
-        ValueError
-            If this has a loss.
-        """
-        if self.loss_function is not None:
-            raise ValueError(f"a network in a network has no loss of its own, got {self}: leave it out there")
-        for box in self.wiring.boxes:
-            box.value = None if box.provisional else box.value
-        if all(box.provisional for box in self.wiring.boxes):
-            for _, layer in self.leaves():
+    def _forget_provisional(self) -> None:
+        """Leave what networks within have drawn for nobody to be drawn by this one."""
+        for layer in self.layers:
+            if isinstance(layer, Network) and layer.loss_function is not None:
+                raise ValueError(f"a network in a network has no loss of its own, got {layer}: leave it out there")
+        for _, layer in self.leaves():
+            boxes = [box for box in layer.boxes().values() if isinstance(box, Parameter)]
+            for box in boxes:
+                box.value = None if box.provisional else box.value
+            if boxes and all(box.value is None for box in boxes):
                 layer.place = None
 
     def _settle(self, place: Place) -> None:
         """Take note of where all parameters are, in the networks within, too."""
-        self._place, self._predictor = place, Predictor(self)
+        if not self._incomplete:
+            self._place, self._predictor = place, Predictor(self)
         for layer in self.layers:
             if isinstance(layer, Network):
                 layer._settle(place)
@@ -260,6 +263,11 @@ class Network(Composite):
     def version(self) -> int:
         """How often an option of a layer or of the loss, or the loss itself, was replaced."""
         return self._changes[0]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_place", "_predictor"):
+            raise ValueError(self.__dict__.get("_incomplete") or "the graph has no output yet: call output(node)")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

@@ -50,9 +50,10 @@ _TOKEN = re.compile(
 
 def write(graph: "Graph", *, prefix: bool) -> str:
     """Return a graph in postfix or prefix notation."""
-    steps = graph.order.steps
+    order = graph.order.flat()
+    steps = order.steps
     makers = {output: step for step in steps for output in step.outputs}
-    uses = Counter(name for step in steps for name in step.inputs) + Counter(graph.order.outputs)
+    uses = Counter(name for step in steps for name in step.inputs) + Counter(order.outputs)
     calls = Counter(id(step.layer) for step in steps)
     heads: dict[int, str] = {}
     written = Steps()
@@ -75,7 +76,7 @@ def write(graph: "Graph", *, prefix: bool) -> str:
         which = f".{step.outputs.index(name) + 1}" if len(step.outputs) > 1 else ""
         return f"({inside}){which}" + (f"={_word(step.name)}" if named else "")
 
-    outputs = [_nested(value, name) for name in graph.order.outputs]
+    outputs = [_nested(value, name) for name in order.outputs]
     ties = [
         f"{_word(name)}={_word(tied['to'])}{'^T' if tied['transposed'] else ''}"
         for name, tied in graph.wiring.ties().items()

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from portable_nn.kernels import is_recordable
+from portable_nn.kernels import declares, is_ours, is_recordable
 
 __all__ = ["has_known_walk", "opaque_parts"]
 
-_WALKS = ("forward_pass", "backward_pass", "forward_walk", "backward_walk", "loss_and_gradients")
+_WALKS = ("forward_walk", "backward_walk", "loss_and_gradients")
 
 
 class _Network(Protocol):
@@ -20,8 +20,8 @@ class _Network(Protocol):
 def has_known_walk(network: object) -> bool:
     """Tell whether the walks of a network's layout are this library's, or declared recordable."""
     kind = type(network)
-    walks = (getattr(kind, name) for name in _WALKS)
-    return is_recordable(kind) or all(walk.__module__.partition(".")[0] == "portable_nn" for walk in walks)
+    walks = (getattr(kind, name).__module__.partition(".")[0] for name in _WALKS)
+    return declares(kind, "recordable") or (is_ours(kind) and all(package == "portable_nn" for package in walks))
 
 
 def opaque_parts(network: _Network) -> list[str]:
@@ -34,7 +34,8 @@ def opaque_parts(network: _Network) -> list[str]:
 def _parts(layers: Sequence[Any]) -> Iterator[object]:
     """Yield the layers, and those in the place of each that is a network of this library's."""
     for layer in layers:
-        if hasattr(layer, "layers") and is_recordable(type(layer)):
+        kind: type[Any] = type(layer)
+        if hasattr(layer, "layers") and is_recordable(kind):
             yield from _parts(layer.layers)
         else:
             yield layer

@@ -6,7 +6,6 @@ from portable_nn.arrays import Namespace
 from portable_nn.layers import Layer
 from portable_nn.losses import Loss
 from portable_nn.networks.graph import Graph
-from portable_nn.networks.parts import check_instance
 
 __all__ = ["Sequential"]
 
@@ -50,15 +49,7 @@ class Sequential(Graph):
         dtype: str | None = None,
     ):
         super().__init__(loss=loss, seed=seed, xp=xp, device=device, dtype=dtype)
-        if not layers:
-            raise ValueError("Sequential needs at least one layer")
-        node = self.input("x")
-        for i, layer in enumerate(layers):
-            check_instance("Sequential", f"layer {i}", layer, Layer, "pnn.Affine(64, 10), say")
-            if layer.output_count > 1:
-                raise ValueError(f"layer {i}: {layer!r} has {layer.output_count} outputs; use a Graph")
-            node = self.apply(layer, [node], str(i))
-        self.output(node)
+        self.output(self.chain(layers, self.input("x")))
 
     def layout(self) -> dict[str, Any]:
         """Return the order of the layers, each by its first name."""

@@ -40,14 +40,13 @@ class Wiring:
                 first.setdefault(id(shared), (path, shared))
         self.parameters = dict(first.values())
         self.boxes = list(self.parameters.values())
-        positions = {parameter: i for i, parameter in enumerate(first)}
+        positions = {identity: i for i, identity in enumerate(first)}
         self._uses: list[tuple[str, int, bool]] = []
         for path, shared in uses.items():
-            transposed = isinstance(shared, Transposed)
-            position = positions.get(id(shared.parameter if transposed else shared))
-            if position is None:
+            box = shared.parameter if isinstance(shared, Transposed) else shared
+            if id(box) not in positions:
                 raise ValueError(f"{path} is the transpose of a parameter of no layer in the network")
-            self._uses.append((path, position, transposed))
+            self._uses.append((path, positions[id(box)], box is not shared))
 
     def by_path(self, kernels: Kernels, params: Sequence[Any]) -> Arrays:
         """Return `params`, in the order of `boxes`, by the path of each use, transposed where it is shared so."""

@@ -104,6 +104,7 @@ CASES: dict[str, Case] = {
     "Flatten": Case(layers.Flatten, _normal(5, 2, 3)),
     "Dropout": Case(lambda: layers.Dropout(0.4, seed=0), _normal(5, 6)),
     "Add": Case(layers.Add, _several((5, 3), (5, 3))),
+    "Rescale": Case(lambda: layers.Rescale(2.5, -0.3), _normal(5, 3)),
     "Add, a row to each": Case(layers.Add, _several((5, 3), (3,)), batched=False),
     "Sub": Case(layers.Sub, _several((5, 3), (5, 3))),
     "Sub, a column and a row": Case(layers.Sub, _several((5, 1), (1, 3)), batched=False),

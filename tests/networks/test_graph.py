@@ -212,7 +212,8 @@ def test_the_summary_of_a_graph():
 
 def test_values_that_nothing_needs_any_more_are_let_go():
     net = residual()
-    values, _ = net._walk(net.run(), net.arrays(), [X], forget=True)
+    values = {"x": X}
+    net.walk(net.run(), net.pass_arrays(), values, forget=net.order.last_uses())
     assert list(values) == net.order.outputs
 
 

@@ -22,6 +22,8 @@ __all__ = [
     "negative_gradient",
     "power",
     "power_gradient",
+    "rescale",
+    "rescale_gradient",
     "subtract",
     "subtract_gradient_b",
     "unbroadcast",
@@ -122,3 +124,13 @@ def log(x: Array) -> Array:
 def log_gradient(dy: Array, x: Array) -> Array:
     """Return dy / x."""
     return dy / x
+
+
+def rescale(x: Array, scale: float, offset: float) -> Array:
+    """Return scale x + offset."""
+    return x * scale + offset
+
+
+def rescale_gradient(dy: Array, x: Array, scale: float, offset: float) -> Array:
+    """Return dx = scale dy."""
+    return dy * scale
