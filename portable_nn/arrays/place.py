@@ -61,6 +61,8 @@ class Place:
             hint = ': first call jax.config.update("jax_enable_x64", True)' if self.backend == "jax" else ""
             raise DTypeError(f"{self.backend} has no {self.dtype_name} on the device {self.device}{hint}")
         self.dtype = getattr(self.xp, self.dtype_name)
+        self.index_dtype: Any = self.xp.__array_namespace_info__().default_dtypes(device=self.device)["integral"]
+        """The data type of labels here: the library's default integer."""
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
         """Return `values` (NumPy array, list or number) as a new array here, of the place's data type by default."""
@@ -69,16 +71,14 @@ class Place:
             values = values.item()  # torch takes no 0-d arrays of another data type
         return self.xp.asarray(without_graph(values), dtype=dtype, device=self.device, copy=True)
 
-    @property
-    def index_dtype(self) -> Any:
-        """The data type of labels here: the library's default integer."""
-        return self.xp.__array_namespace_info__().default_dtypes(device=self.device)["integral"]
+    def is_ready(self, array: Any, dtype: Any = None) -> bool:
+        """Tell, quickly, whether `array` is sure to need no move, nor a cast to `dtype` (the place's own by default).
 
-    def is_ready(self, array: Any) -> bool:
-        """Tell, quickly, whether `array` is sure to need no move; False may also mean that it is not known."""
+        False may also mean that it is not known.
+        """
         return (
             type(array) is self._kind
-            and array.dtype == self.dtype
+            and array.dtype == (self.dtype if dtype is None else dtype)
             and array.device == self.device
             and (self._layout is None or array.layout == self._layout)
             and not getattr(array, "requires_grad", False)

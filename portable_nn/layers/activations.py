@@ -21,12 +21,13 @@ class Activation(Layer):
 
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
         """Return y; keeps y or x, whichever the gradient needs."""
-        y = getattr(run.kernels, self.kernel)(x, *self.config().values())
+        y = getattr(run.kernels, self.kernel)(x, *map(self.__getattribute__, self.options))
         return y, y if self.keeps_output else x
 
     def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx."""
-        return getattr(run.kernels, self.kernel + "_gradient")(dy, kept, *self.config().values()), {}
+        gradient = getattr(run.kernels, self.kernel + "_gradient")
+        return gradient(dy, kept, *map(self.__getattribute__, self.options)), {}
 
 
 class ReLU(Activation):

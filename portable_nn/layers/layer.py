@@ -40,7 +40,7 @@ class Layer:
     output_count: int = 1
     constants: tuple[int, ...] = ()
     """The positions of inputs without a derivative, such as labels: `backward_pass` leaves them out."""
-    is_random: ClassVar[bool] = False
+    is_random: bool = False
     """Whether the training pass draws random numbers."""
     weights_before: ClassVar[Initializer | None] = None
     """What initializes the weights of the layer before this one, if nothing else is said; None: ask the next layer."""

@@ -8,7 +8,7 @@ from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.layers.layer import Arrays, Run
 from portable_nn.losses.class_weights import ClassWeights, balanced, checked_class_weight, of_classes
 from portable_nn.losses.loss import Loss
-from portable_nn.losses.targets import between, check_values, checked_weight, is_distribution
+from portable_nn.losses.targets import check_labels, check_values, checked_weight, is_distribution
 
 __all__ = ["SoftmaxWithLoss"]
 
@@ -51,7 +51,7 @@ class SoftmaxWithLoss(Loss):
 
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps what the kernel says."""
-        class_weight = self._class_weight(run, y.shape[1])
+        class_weight = None if self.class_weight is None else run.constant(of_classes(self.class_weight, y.shape[1]))
         scale = self._scale(run, y, t, weight, class_weight)
         return run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
 
@@ -85,7 +85,7 @@ class SoftmaxWithLoss(Loss):
         if self.class_weight is None:
             return super().total_weight(run, t, weight)
         classes = self._classes if t.ndim == 1 else t.shape[1]
-        share = run.kernels.class_share(t, self._class_weight(run, classes))
+        share = run.kernels.class_share(t, run.constant(of_classes(self.class_weight, classes)))
         return run.kernels.total(share if weight is None else run.kernels.multiply(share, weight))
 
     def config(self) -> dict[str, Any]:
@@ -94,9 +94,6 @@ class SoftmaxWithLoss(Loss):
         if isinstance(self.class_weight, dict):
             config["class_weight"] = {str(label): weight for label, weight in self.class_weight.items()}
         return config
-
-    def _class_weight(self, run: Run, classes: int) -> Any:
-        return None if self.class_weight is None else run.constant(of_classes(self.class_weight, classes))
 
     def _scale(self, run: Run, y: Any, t: Any, weight: Any, class_weight: Any) -> Any:
         if weight is None and class_weight is None:
@@ -112,18 +109,20 @@ class SoftmaxWithLoss(Loss):
 
     def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
         """Return t as integers (N,) or as a distribution (N, C), and the sample weights (N,) or None."""
-        self.output_shape(shape, t.shape)
+        if len(shape) != 2 or t.shape not in (shape[:1], shape):
+            self.output_shape(shape, t.shape)  # says what is wrong
         samples, classes = shape
         if self.class_weight not in (None, "balanced"):
             of_classes(self.class_weight, classes)
-        self._classes = max(self._classes, classes)
-        xp = namespace_of(t)
+        if classes > self._classes:
+            self._classes = classes
         if t.shape == shape:
             check_values(t, "t to be distributions, rows of at least 0 that sum to 1", is_distribution)
             t = move(t, place, name="t")
         else:
-            if not xp.isdtype(t.dtype, "integral"):
+            ready = place.is_ready(t, place.index_dtype)
+            if not ready and not namespace_of(t).isdtype(t.dtype, "integral"):
                 raise DTypeError(f"SoftmaxWithLoss needs integer labels, got {t.dtype}; cast with t.astype(int)")
-            check_values(t, f"labels from 0 to {classes - 1}", between(0, classes))
-            t = move(t, place, place.index_dtype, name="t")
-        return t, checked_weight(sample_weight, samples, place)
+            check_labels(t, classes)
+            t = t if ready else move(t, place, place.index_dtype, name="t")
+        return t, None if sample_weight is None else checked_weight(sample_weight, samples, place)

@@ -7,7 +7,7 @@ from typing import Any
 from portable_nn.arrays import Place, is_on_cpu, move, namespace_of, to_numpy
 from portable_nn.errors import LabelError, ShapeError
 
-__all__ = ["between", "check_values", "checked_weight", "is_distribution", "is_finite"]
+__all__ = ["between", "check_labels", "check_values", "checked_weight", "is_distribution", "is_finite"]
 
 
 def is_finite(values: Any) -> Any:
@@ -38,6 +38,14 @@ def check_values(array: Any, needed: str, is_good: Callable[[Any], Any]) -> None
     good = is_good(values)
     if not good.all():
         raise LabelError(f"the loss needs {needed}, got {values[~good].flat[0]}")
+
+
+def check_labels(t: Any, classes: int) -> None:
+    """Raise LabelError unless all of t are below `classes`, and none is negative; as `check_values` does."""
+    if is_on_cpu(t):
+        labels = to_numpy(t)
+        if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+            check_values(t, f"labels from 0 to {classes - 1}", between(0, classes))
 
 
 def checked_weight(weight: Any, samples: int, place: Place) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from portable_nn.layers import Layer, Parameter, Run, Transposed
-from portable_nn.layers.layer import Arrays, as_tuple
+from portable_nn.layers.layer import Arrays
 from portable_nn.networks.steps import Step, Steps
 
 __all__ = ["Composite", "Tape"]
@@ -34,6 +34,7 @@ class Composite(Layer):
     def complete(self) -> None:
         """Take note that `order` is finished."""
         self._last_uses = self.order.last_uses()
+        self.is_random = any(step.layer.is_random for step in self.order.steps)
         self.output_count = len(self.order.outputs)
         constants = self.order.constants()
         self.constants = tuple(i for i, name in enumerate(self.order.inputs) if name in constants)
@@ -43,17 +44,12 @@ class Composite(Layer):
         """The layers, in order."""
         return [step.layer for step in self.order.steps]
 
-    @property
-    def is_random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  (known from the layers alone)
-        """Whether training passes draw random numbers."""
-        return any(step.layer.is_random for step in self.order.steps)
-
     def boxes(self) -> dict[str, Parameter | Transposed]:
         """Return what holds each parameter, by path."""
         return {
             path: box
             for step in self.order.steps
-            for (_, path), box in zip(step.params, step.layer.boxes().values(), strict=True)
+            for path, box in zip(step.paths, step.layer.boxes().values(), strict=True)
         }
 
     def leaves(self, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -91,9 +87,13 @@ class Composite(Layer):
 
     def backward_pass(self, run: Run, params: Arrays, kept: Tape, *douts: Any) -> tuple[Any, Arrays]:
         """Return the derivatives by the inputs and the parameters by path, found from the last layer to the first."""
-        by_value, _, grads = self.walk_back(run, kept, douts)
-        dx = [by_value[name] for i, name in enumerate(self.order.inputs) if i not in self.constants]
-        return tuple(dx) if len(dx) != 1 else dx[0], grads
+        by_value, grads = self.walk_back(run, kept, douts)
+        names = self.order.inputs
+        if self.constants:
+            names = [name for i, name in enumerate(names) if i not in self.constants]
+        return tuple(map(by_value.get, names)) if len(names) != 1 else by_value[names[0]], grads
+
+    # No comprehensions below: before Python 3.12 each is a call.
 
     def walk(
         self, run: Run, params: Arrays, values: dict[str, Any], forget: Mapping[str, Sequence[str]] | None = None
@@ -101,8 +101,8 @@ class Composite(Layer):
         """Add the values of all layers to those of the inputs, and drop those that nothing needs after a step."""
         tape: Tape = []
         for step in self.order.steps:
-            layer_params = {own: params[path] for own, path in step.params}
-            y, kept = run.forward(step.layer, layer_params, *[values[name] for name in step.inputs])
+            layer_params = dict(zip(step.own, map(params.__getitem__, step.paths), strict=True))
+            y, kept = run.forward(step.layer, layer_params, *map(values.__getitem__, step.inputs))
             if run.training:
                 tape.append((step, layer_params, kept))
             if len(step.outputs) == 1:
@@ -114,25 +114,26 @@ class Composite(Layer):
         return tape
 
     def walk_back(
-        self, run: Run, tape: Tape, douts: Sequence[Any]
-    ) -> tuple[dict[str, Any], dict[tuple[str, int], Any], Arrays]:
-        """Return the derivatives by value, by arrow (a step and the position of its input), and by parameter."""
+        self, run: Run, tape: Tape, douts: Sequence[Any], by_edge: dict[tuple[str, int], Any] | None = None
+    ) -> tuple[dict[str, Any], Arrays]:
+        """Return the derivatives by value and by parameter; add those by arrow (a step, the position of its input)."""
         by_value: dict[str, Any] = dict(zip(self.order.outputs, douts, strict=True))
-        by_edge: dict[tuple[str, int], Any] = {("", i): dout for i, dout in enumerate(douts)}
         grads: Arrays = {}
         add = run.kernels.add
         for step, layer_params, kept in reversed(tape):
-            dx, layer_grads = run.backward(step.layer, layer_params, kept, *[by_value[name] for name in step.outputs])
-            for own, path in step.params:
+            dx, layer_grads = run.backward(step.layer, layer_params, kept, *map(by_value.__getitem__, step.outputs))
+            for own, path in zip(step.own, step.paths, strict=True):
                 gradient = layer_grads[own]
                 grads[path] = add(grads[path], gradient) if path in grads else gradient
-            for i, derivative in zip(step.differentiated, as_tuple(dx), strict=True):
-                by_edge[step.name, i] = derivative
+            parts: tuple[Any, ...] = dx if isinstance(dx, tuple) else (dx,)
+            for i, derivative in zip(step.differentiated, parts, strict=True):
                 name = step.inputs[i]
                 by_value[name] = add(by_value[name], derivative) if name in by_value else derivative
-        return by_value, by_edge, grads
+                if by_edge is not None:
+                    by_edge[step.name, i] = derivative
+        return by_value, grads
 
     def outputs_of(self, values: Mapping[str, Any]) -> Any:
         """Return the output among all values, a tuple for several."""
-        outputs = [values[name] for name in self.order.outputs]
-        return tuple(outputs) if len(outputs) > 1 else outputs[0]
+        outputs = self.order.outputs
+        return tuple(map(values.__getitem__, outputs)) if len(outputs) > 1 else values[outputs[0]]

@@ -176,7 +176,8 @@ class Graph(Network):
             raise RuntimeError("this graph needs a forward pass before backward")
         arrays = feeds.derivatives({name: self.values[name] for name in self.order.outputs}, douts, self.place)
         run = self.run()
-        by_value, self._edge_gradients, grads = self.walk_back(run, self._tape, arrays)
+        self._edge_gradients = {("", i): dout for i, dout in enumerate(arrays)}
+        by_value, grads = self.walk_back(run, self._tape, arrays, self._edge_gradients)
         self.gradients = by_value | dict(zip(self.parameters, self.wiring.collected(run.kernels, grads), strict=True))
 
     def to_mermaid(self) -> str:

@@ -2,12 +2,13 @@
 
 import copy
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Self
 
 from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, as_array
 from portable_nn.errors import ShapeError
-from portable_nn.kernels import kernels_for
+from portable_nn.kernels import is_recordable, kernels_for
 from portable_nn.layers import Parameter, Run
 from portable_nn.layers.layer import Arrays, ParameterArrays, checked_input
 from portable_nn.layers.weights import common_place, draw
@@ -20,6 +21,10 @@ from portable_nn.networks.summary import summary
 from portable_nn.networks.wiring import Wiring
 
 __all__ = ["Network"]
+
+
+_SHAPES = 64
+"""Shapes of batches for which the shape of the outputs is remembered."""
 
 
 class Network(Composite):
@@ -78,6 +83,7 @@ class Network(Composite):
         self.stream = random.Stream(self.seed)
         self.wiring = Wiring({})
         self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
+        self._shapes: dict[Any, Any] = {}
         self.identity = object()
 
     def complete(self) -> None:
@@ -101,7 +107,8 @@ class Network(Composite):
             self._incomplete = f"{self} works within another network only: {error}"
             return
         place, self._asked = common_place(leaves, *self._asked), ()  # a device cannot be copied in every library
-        super().tell(self._changes)
+        self.tell(self._changes)
+        self._is_known = all(is_recordable(type(layer)) for layer in leaves.values())
         undrawn = [box for box in self.wiring.boxes if box.value is None]
         draw(leaves, place, self.seed)
         self._settle(place)
@@ -174,7 +181,8 @@ class Network(Composite):
         """
         x, t, weight = self.batch(x, t, sample_weight)
         _, grads = self.loss_and_gradients(self.run(training=True), self.arrays(), x, t, weight)
-        return {name: grads[i] for name, i in self.trainable().items()}
+        trainable = self.trainable()
+        return dict(zip(trainable, map(grads.__getitem__, trainable.values()), strict=True))
 
     def accuracy(self, x: Array, t: Array) -> float:
         """Return the share of right answers on x, outside training.
@@ -190,7 +198,7 @@ class Network(Composite):
         return float(correct) / max(self.criterion.answers(y.shape), 1)
 
     @property
-    def parameters(self) -> ParameterArrays:
+    def parameters(self) -> ParameterArrays:  # pyright: ignore[reportIncompatibleVariableOverride]  (arrays, by path)
         """The arrays of all parameters by name, in order; assigning replaces them, in all layers that share them."""
         return ParameterArrays(self.wiring.parameters, self._place)
 
@@ -248,7 +256,7 @@ class Network(Composite):
         return summary(self.order, self.wiring.parameters, input_shape)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Place:  # pyright: ignore[reportIncompatibleVariableOverride]  (known as soon as it is whole)
         """Where the network's arrays live."""
         return self._place
 
@@ -286,7 +294,7 @@ class Network(Composite):
 
     def arrays(self) -> list[Any]:
         """Return the arrays of all parameters."""
-        return [parameter.value for parameter in self.wiring.boxes]
+        return list(map(attrgetter("value"), self.wiring.boxes))
 
     def set_arrays(self, arrays: Sequence[Any]) -> None:
         """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
@@ -317,16 +325,28 @@ class Network(Composite):
         ShapeError, DTypeError, LabelError, NamespaceError
             If one of them does not fit the network, its loss or the others.
         """
-        x, t, weight = self.inputs(x), as_array(t, "t"), as_array(sample_weight, "sample_weight")
-        return x, *self.criterion.targets(self.output_shape(x.shape), t, self._place, weight)
+        x, t = self.inputs(x), as_array(t, "t")
+        weight = None if sample_weight is None else as_array(sample_weight, "sample_weight")
+        return x, *(self.loss_function or self.criterion).targets(self._output_shape(x.shape), t, self._place, weight)
+
+    def _output_shape(self, shape: tuple[int, ...]) -> Any:
+        """Return what `output_shape` does, remembered for some shapes, if all that decides on it counts its changes."""
+        key = shape, self._changes[0]
+        known = self._shapes.get(key)
+        if known is None:
+            known = self.output_shape(shape)
+            if self._is_known:
+                self._shapes = {key: known} if len(self._shapes) >= _SHAPES else self._shapes | {key: known}
+        return known
 
     def loss_and_gradients(
         self, run: Run, params: Sequence[Any], x: Any, t: Any, weight: Any = None
     ) -> tuple[Any, list[Any]]:
         """Return the loss and its gradient by each of `params`: a pure function of what `batch` returned."""
         y, tape = self.forward_walk(run, params, x)
-        loss, kept = run.forward(self.criterion, {}, y, t, weight)
-        return loss, self.backward_walk(run, params, tape, run.gradient(self.criterion, kept))
+        criterion = self.loss_function or self.criterion
+        loss, kept = run.forward(criterion, {}, y, t, weight)
+        return loss, self.backward_walk(run, params, tape, run.gradient(criterion, kept))
 
     def pass_arrays(self) -> Arrays:
         """Return the parameters by path, as the passes take them."""

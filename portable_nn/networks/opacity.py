@@ -31,11 +31,11 @@ def opaque_parts(network: _Network) -> list[str]:
     return list(dict.fromkeys(names if has_known_walk(network) else [*names, type(network).__name__]))
 
 
-def _parts(layers: Sequence[Any]) -> Iterator[object]:
+def _parts(layers: Sequence[object]) -> Iterator[object]:
     """Yield the layers, and those in the place of each that is a network of this library's."""
     for layer in layers:
-        kind: type[Any] = type(layer)
-        if hasattr(layer, "layers") and is_recordable(kind):
-            yield from _parts(layer.layers)
+        within: Sequence[Any] | None = getattr(layer, "layers", None)
+        if within is not None and is_recordable(type(layer)):
+            yield from _parts(within)
         else:
             yield layer

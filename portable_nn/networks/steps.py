@@ -89,8 +89,8 @@ class Step:
         The names of the values that it takes and gives.
     differentiated : tuple of int
         The positions of the inputs that have a derivative.
-    params : tuple of (str, str)
-        The layer's own name of each array that it takes, and its path: of the layer's first step, if it has several.
+    own, paths : tuple of str
+        The layer's names of the arrays that it takes, and their paths: of the layer's first step, if it has several.
     """
 
     name: str
@@ -98,7 +98,8 @@ class Step:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     differentiated: tuple[int, ...]
-    params: tuple[tuple[str, str], ...]
+    own: tuple[str, ...]
+    paths: tuple[str, ...]
 
 
 class Steps:
@@ -135,8 +136,9 @@ class Steps:
         outputs = (name,) if count == 1 else tuple(self._new(f"{name}.{i}") for i in range(1, count + 1))
         differentiated = tuple(i for i in range(len(inputs)) if i not in layer.constants)
         first = next((step.name for step in self.steps if step.layer is layer), name)
-        params = tuple((own, f"{first}.{own}") for own in layer.boxes())
-        self.steps.append(Step(name, layer, tuple(inputs), outputs, differentiated, params))
+        own = tuple(layer.boxes())
+        paths = tuple(f"{first}.{name}" for name in own)
+        self.steps.append(Step(name, layer, tuple(inputs), outputs, differentiated, own, paths))
         return self.steps[-1]
 
     def default_name(self, layer: Layer) -> str:
@@ -190,7 +192,7 @@ class Steps:
                 continue
             inner = within.flat()
             inside = dict(zip(inner.inputs, (known[name] for name in step.inputs), strict=True))
-            paths = dict(zip((own for own, _ in step.params), (path for _, path in step.params), strict=True))
+            paths = dict(zip(step.own, step.paths, strict=True))
             for part in inner.steps:
                 inside |= {name: f"{step.name}.{name}" for name in part.outputs}
                 part = replace(
@@ -198,7 +200,7 @@ class Steps:
                     name=f"{step.name}.{part.name}",
                     inputs=tuple(inside[name] for name in part.inputs),
                     outputs=tuple(inside[name] for name in part.outputs),
-                    params=tuple((own, paths[path]) for own, path in part.params),
+                    paths=tuple(paths[path] for path in part.paths),
                 )
                 flat.steps.append(part)
             known |= dict(zip(step.outputs, (inside[name] for name in inner.outputs), strict=True))

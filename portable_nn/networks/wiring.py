@@ -47,13 +47,18 @@ class Wiring:
             if id(box) not in positions:
                 raise ValueError(f"{path} is the transpose of a parameter of no layer in the network")
             self._uses.append((path, positions[id(box)], box is not shared))
+        self._plain = list(uses) == list(self.parameters)  # mostly all are used once, as they are
 
     def by_path(self, kernels: Kernels, params: Sequence[Any]) -> Arrays:
         """Return `params`, in the order of `boxes`, by the path of each use, transposed where it is shared so."""
+        if self._plain:
+            return dict(zip(self.parameters, params, strict=True))
         return {path: kernels.transpose(params[i]) if transposed else params[i] for path, i, transposed in self._uses}
 
     def collected(self, kernels: Kernels, grads: Arrays) -> list[Any]:
         """Return the gradient of each of `boxes`: the sum over its uses; None where nothing came."""
+        if self._plain:
+            return list(map(grads.get, self.parameters))
         sums: list[Any] = [None] * len(self.boxes)
         for path, i, transposed in reversed(self._uses):  # in the order in which they were found
             if path in grads:
