@@ -1,24 +1,18 @@
 """What every network does, whatever its layout: predict, measure, differentiate, move."""
 
-import copy
 from collections.abc import Sequence
-from operator import attrgetter
-from typing import Any, Self
+from typing import Any
 
-from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, as_array
 from portable_nn.errors import ShapeError
-from portable_nn.kernels import is_recordable, kernels_for
-from portable_nn.layers import Parameter, Run
-from portable_nn.layers.layer import Arrays, ParameterArrays, checked_input
-from portable_nn.layers.weights import common_place, draw
+from portable_nn.layers import Run
+from portable_nn.layers.layer import Arrays, checked_input
 from portable_nn.losses import Loss
 from portable_nn.networks import files
-from portable_nn.networks.composite import Composite
 from portable_nn.networks.parts import check_instance
+from portable_nn.networks.placed import Placed
 from portable_nn.networks.predictor import Predictor
 from portable_nn.networks.summary import summary
-from portable_nn.networks.wiring import Wiring
 
 __all__ = ["Network"]
 
@@ -27,7 +21,7 @@ _SHAPES = 64
 """Shapes of batches for which the shape of the outputs is remembered."""
 
 
-class Network(Composite):
+class Network(Placed):
     """A layer made of layers that has a place, a seed, and a loss if it is to be trained. `Sequential` is one.
 
     Without a loss, a network is a layer of other networks, like any other.
@@ -71,20 +65,13 @@ class Network(Composite):
     ):
         if loss is not None:
             check_instance(type(self).__name__, "loss", loss, Loss, "pnn.SoftmaxWithLoss(), say")
-        super().__init__()
-        self._changes = [0]
-        self._incomplete = ""
-        """Why the network works within another only."""
-        self._asked: tuple[Any, ...] = (xp, device, dtype)
-        self._is_settled = any(option is not None for option in (loss, seed, *self._asked))
+        super().__init__(seed=seed, xp=xp, device=device, dtype=dtype, is_settled=loss is not None)
         self.loss_function = loss
-        self.seed = random.checked_seed(seed)
         self.notes: dict[str, Any] = {}
-        self.stream = random.Stream(self.seed)
-        self.wiring = Wiring({})
         self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
         self._shapes: dict[Any, Any] = {}
         self.identity = object()
+        self._predictor = Predictor(self)
 
     def complete(self) -> None:
         """Make the network of its layers: find its place, and draw what has no value yet.
@@ -96,46 +83,14 @@ class Network(Composite):
         ValueError
             If a layer shares a parameter with a layer outside the network, or is a network with a loss.
         """
-        super().complete()
-        self._forget_provisional()
-        leaves = dict(self.leaves())
-        try:
-            self.wiring = Wiring(self.boxes())
-        except ValueError as error:
-            if self._is_settled:
-                raise
-            self._incomplete = f"{self} works within another network only: {error}"
-            return
-        place, self._asked = common_place(leaves, *self._asked), ()  # a device cannot be copied in every library
-        self.tell(self._changes)
-        self._is_known = all(is_recordable(type(layer)) for layer in leaves.values())
-        undrawn = [box for box in self.wiring.boxes if box.value is None]
-        draw(leaves, place, self.seed)
-        self._settle(place)
-        for box in undrawn:
-            box.provisional = not self._is_settled
-
-    def _forget_provisional(self) -> None:
-        """Leave what networks within have drawn for nobody to be drawn by this one."""
         for layer in self.layers:
             if isinstance(layer, Network) and layer.loss_function is not None:
                 raise ValueError(f"a network in a network has no loss of its own, got {layer}: leave it out there")
-        for _, layer in self.leaves():
-            boxes = [box for box in layer.boxes().values() if isinstance(box, Parameter)]
-            for box in boxes:
-                box.value = None if box.provisional else box.value
-            if boxes and all(box.value is None for box in boxes):
-                layer.place = None
+        super().complete()
 
     def _settle(self, place: Place) -> None:
-        """Take note of where all parameters are, in the networks within, too."""
-        if not self._incomplete:
-            self._place, self._predictor = place, Predictor(self)
-        for layer in self.layers:
-            if isinstance(layer, Network):
-                layer._settle(place)
-            else:
-                layer.place = place
+        super()._settle(place)
+        self._predictor = Predictor(self)
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
         """Return the outputs y for x, and what the backward walk needs: a pure function."""
@@ -197,56 +152,6 @@ class Network(Composite):
         correct = getattr(run.kernels, self.criterion.counts_correct)(y, t)
         return float(correct) / max(self.criterion.answers(y.shape), 1)
 
-    @property
-    def parameters(self) -> ParameterArrays:  # pyright: ignore[reportIncompatibleVariableOverride]  (arrays, by path)
-        """The arrays of all parameters by name, in order; assigning replaces them, in all layers that share them."""
-        return ParameterArrays(self.wiring.parameters, self._place)
-
-    def freeze(self, *names: str) -> None:
-        """Keep parameters as they are in training: those of the names given, or of layers so named; else all.
-
-        Raises KeyError if there is no such parameter or layer.
-        """
-        for parameter in self._named(names):
-            parameter.trainable = False
-
-    def unfreeze(self, *names: str) -> None:
-        """Undo `freeze`."""
-        for parameter in self._named(names):
-            parameter.trainable = True
-
-    def _named(self, names: Sequence[str]) -> list[Parameter]:
-        return self.wiring.named(names, [path for path, _ in self.leaves()])
-
-    def initialize(self, seed: int | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Draw all parameters anew, from `seed` or else the network's own, and start the dropout masks over."""
-        self.seed = self.seed if seed is None else random.checked_seed(seed)
-        self.stream = random.Stream(self.seed)
-        for parameter in self.wiring.parameters.values():
-            parameter.value = None
-        draw(dict(self.leaves()), self._place, self.seed)
-
-    def to(self, xp: str | Namespace | None = None, *, device: Any = None, dtype: str | None = None) -> Self:
-        """Return a copy of the network elsewhere: same structure, parameters, ties and seed.
-
-        Parameters
-        ----------
-        xp, device, dtype : optional
-            By default the same, but the default device of another namespace.
-
-        Raises
-        ------
-        MissingExtraError, BackendError, NamespaceError, DTypeError
-            If there is no such place.
-        """
-        if xp is None:
-            xp, device = self._place.xp, self._place.device if device is None else device
-        place = Place(xp, device, dtype or self._place.dtype_name)
-        memo: dict[int, Any] = {id(p): p.at(place) for p in self.wiring.parameters.values()}
-        network = copy.deepcopy(self, memo)
-        network._settle(place)
-        return network
-
     def save(self, path: files.PathLike) -> None:
         """Write structure, parameters and ties to one safetensors file, whole or, with an OSError, not at all."""
         files.save(self, path)
@@ -254,11 +159,6 @@ class Network(Composite):
     def summary(self, input_shape: tuple[int, ...] | None = None) -> str:
         """Return a table of the layers; `input_shape`, of one sample, is known by itself where a layer fixes it."""
         return summary(self.order, self.wiring.parameters, input_shape)
-
-    @property
-    def place(self) -> Place:  # pyright: ignore[reportIncompatibleVariableOverride]  (known as soon as it is whole)
-        """Where the network's arrays live."""
-        return self._place
 
     @property
     def criterion(self) -> Loss:
@@ -272,39 +172,11 @@ class Network(Composite):
         """How often an option of a layer or of the loss, or the loss itself, was replaced."""
         return self._changes[0]
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("_place", "_predictor"):
-            raise ValueError(self.__dict__.get("_incomplete") or "the graph has no output yet: call output(node)")
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name == "loss_function" and value is not None:
             self._changes[0] += 1
             value.tell(self._changes)
-
-    def run(self, *, training: bool = False) -> Run:
-        """Return a run at the network's place; in training with the next random key, if a layer needs one."""
-        key = self.next_key() if training and self.is_random else None
-        return Run(self._place, kernels_for(self._place.xp), training=training, key=key)
-
-    def next_key(self) -> random.Key:
-        """Return the random key of the next training pass."""
-        return self.stream.next()
-
-    def arrays(self) -> list[Any]:
-        """Return the arrays of all parameters."""
-        return list(map(attrgetter("value"), self.wiring.boxes))
-
-    def set_arrays(self, arrays: Sequence[Any]) -> None:
-        """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
-        for parameter, value in zip(self.wiring.boxes, arrays, strict=True):
-            parameter.value = value
-            parameter.provisional = False
-
-    def trainable(self) -> dict[str, int]:
-        """Return the names of the parameters that are not frozen, with their positions in `arrays`."""
-        return {name: i for i, (name, p) in enumerate(self.wiring.parameters.items()) if p.trainable}
 
     def inputs(self, x: Array) -> Any:
         """Return x at the network's place and of its data type, its shape checked."""
@@ -335,7 +207,7 @@ class Network(Composite):
         known = self._shapes.get(key)
         if known is None:
             known = self.output_shape(shape)
-            if self._is_known:
+            if self.is_known:
                 self._shapes = {key: known} if len(self._shapes) >= _SHAPES else self._shapes | {key: known}
         return known
 
@@ -347,10 +219,6 @@ class Network(Composite):
         criterion = self.loss_function or self.criterion
         loss, kept = run.forward(criterion, {}, y, t, weight)
         return loss, self.backward_walk(run, params, tape, run.gradient(criterion, kept))
-
-    def pass_arrays(self) -> Arrays:
-        """Return the parameters by path, as the passes take them."""
-        return self.wiring.by_path(kernels_for(self._place.xp), self.arrays())
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))

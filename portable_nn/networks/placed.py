@@ -1,0 +1,187 @@
+"""Layers made of layers that have a place, a seed, and the arrays of their parameters there."""
+
+import copy
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, Self
+
+from portable_nn import random
+from portable_nn.arrays import Namespace, Place
+from portable_nn.kernels import is_recordable, kernels_for
+from portable_nn.layers import Parameter, Run
+from portable_nn.layers.layer import Arrays, ParameterArrays
+from portable_nn.layers.weights import common_place, draw
+from portable_nn.networks.composite import Composite
+from portable_nn.networks.wiring import Wiring
+
+__all__ = ["Placed"]
+
+
+class Placed(Composite):
+    """A layer made of layers, whose parameters it draws, names by path and moves.
+
+    As a layer of another, it leaves that to the other.
+
+    Parameters
+    ----------
+    seed, xp, device, dtype : optional
+        As in `Network`.
+    is_settled : bool
+        Whether the first values of the parameters are wanted as they are drawn here.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        xp: str | Namespace | None = None,
+        device: Any = None,
+        dtype: str | None = None,
+        is_settled: bool = False,
+    ):
+        super().__init__()
+        self._changes = [0]
+        self._incomplete = ""
+        """Why this works within another only."""
+        self._asked: tuple[Any, ...] = (xp, device, dtype)
+        self._is_settled = is_settled or any(option is not None for option in (seed, *self._asked))
+        self.seed = random.checked_seed(seed)
+        self.stream = random.Stream(self.seed)
+        self.wiring = Wiring({})
+        self.is_known = False
+        """Whether all layers count what changes in them."""
+
+    def complete(self) -> None:
+        """Make the network of its layers: find its place, and draw what has no value yet.
+
+        Raises
+        ------
+        NamespaceError
+            If layers with parameters live elsewhere than the others or than asked for.
+        ValueError
+            If a layer shares a parameter with a layer outside the network.
+        """
+        super().complete()
+        self._forget_provisional()
+        leaves = dict(self.leaves())
+        try:
+            self.wiring = Wiring(self.boxes())
+        except ValueError as error:
+            if self._is_settled:
+                raise
+            self._incomplete = f"{self} works within another network only: {error}"
+            return
+        place, self._asked = common_place(leaves, *self._asked), ()  # a device cannot be copied in every library
+        self.tell(self._changes)
+        self.is_known = all(is_recordable(type(layer)) for layer in leaves.values())
+        undrawn = [box for box in self.wiring.boxes if box.value is None]
+        draw(leaves, place, self.seed)
+        self._settle(place)
+        for box in undrawn:
+            box.provisional = not self._is_settled
+
+    def _forget_provisional(self) -> None:
+        """Leave what networks within have drawn for nobody to be drawn by this one."""
+        for _, layer in self.leaves():
+            boxes = [box for box in layer.boxes().values() if isinstance(box, Parameter)]
+            for box in boxes:
+                box.value = None if box.provisional else box.value
+            if boxes and all(box.value is None for box in boxes):
+                layer.place = None
+
+    def _settle(self, place: Place) -> None:
+        """Take note of where all parameters are, in the networks within, too."""
+        if not self._incomplete:
+            self._place = place
+        for layer in self.layers:
+            if isinstance(layer, Placed):
+                layer._settle(place)
+            else:
+                layer.place = place
+
+    @property
+    def parameters(self) -> ParameterArrays:  # pyright: ignore[reportIncompatibleVariableOverride]  (arrays, by path)
+        """The arrays of all parameters by name, in order; assigning replaces them, in all layers that share them."""
+        return ParameterArrays(self.wiring.parameters, self._place)
+
+    def freeze(self, *names: str) -> None:
+        """Keep parameters as they are in training: those of the names given, or of layers so named; else all.
+
+        Raises KeyError if there is no such parameter or layer.
+        """
+        for parameter in self._named(names):
+            parameter.trainable = False
+
+    def unfreeze(self, *names: str) -> None:
+        """Undo `freeze`."""
+        for parameter in self._named(names):
+            parameter.trainable = True
+
+    def _named(self, names: Sequence[str]) -> list[Parameter]:
+        return self.wiring.named(names, [path for path, _ in self.leaves()])
+
+    def initialize(self, seed: int | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Draw all parameters anew, from `seed` or else the network's own, and start the dropout masks over."""
+        self.seed = self.seed if seed is None else random.checked_seed(seed)
+        self.stream = random.Stream(self.seed)
+        for parameter in self.wiring.parameters.values():
+            parameter.value = None
+        draw(dict(self.leaves()), self._place, self.seed)
+
+    def to(self, xp: str | Namespace | None = None, *, device: Any = None, dtype: str | None = None) -> Self:
+        """Return a copy of the network elsewhere: same structure, parameters, ties and seed.
+
+        Parameters
+        ----------
+        xp, device, dtype : optional
+            By default the same, but the default device of another namespace.
+
+        Raises
+        ------
+        MissingExtraError, BackendError, NamespaceError, DTypeError
+            If there is no such place.
+        """
+        if xp is None:
+            xp, device = self._place.xp, self._place.device if device is None else device
+        place = Place(xp, device, dtype or self._place.dtype_name)
+        memo: dict[int, Any] = {id(p): p.at(place) for p in self.wiring.parameters.values()}
+        network = copy.deepcopy(self, memo)
+        network._settle(place)
+        return network
+
+    def run(self, *, training: bool = False) -> Run:
+        """Return a run at the network's place; in training with the next random key, if a layer needs one."""
+        key = self.next_key() if training and self.is_random else None
+        return Run(self._place, kernels_for(self._place.xp), training=training, key=key)
+
+    def next_key(self) -> random.Key:
+        """Return the random key of the next training pass."""
+        return self.stream.next()
+
+    def arrays(self) -> list[Any]:
+        """Return the arrays of all parameters."""
+        return list(map(attrgetter("value"), self.wiring.boxes))
+
+    def set_arrays(self, arrays: Sequence[Any]) -> None:
+        """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
+        for parameter, value in zip(self.wiring.boxes, arrays, strict=True):
+            parameter.value = value
+            parameter.provisional = False
+
+    def trainable(self) -> dict[str, int]:
+        """Return the names of the parameters that are not frozen, with their positions in `arrays`."""
+        return {name: i for i, (name, p) in enumerate(self.wiring.parameters.items()) if p.trainable}
+
+    def pass_arrays(self) -> Arrays:
+        """Return the parameters by path, as the passes take them."""
+        return self.wiring.by_path(kernels_for(self._place.xp), self.arrays())
+
+    @property
+    def place(self) -> Place:  # pyright: ignore[reportIncompatibleVariableOverride]  (known as soon as it is whole)
+        """Where the network's arrays live."""
+        return self._place
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_place":
+            raise ValueError(self.__dict__.get("_incomplete") or "the graph has no output yet: call output(node)")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
