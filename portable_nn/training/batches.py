@@ -88,10 +88,10 @@ class Batches:
         order = self.order(number)
         orders: list[Any] = [None if array is None else indices_beside(array, order) for array in self.arrays]
         for cut in slices:
-            yield [
-                None if rows is None else rows(array, indices[cut])
-                for array, indices, rows in zip(self.arrays, orders, self._rows, strict=True)
-            ]
+            batch: list[Any] = []
+            for array, indices, rows in zip(self.arrays, orders, self._rows, strict=True):
+                batch.append(None if rows is None else rows(array, indices[cut]))
+            yield batch
 
 
 def _rows(array: Any, place: Place | None) -> Callable[[Any, Any], Any]:

@@ -68,6 +68,7 @@ class Loop:
         started, optimizer = time.perf_counter(), self.trainer.optimizer
         self._heed_freezing()
         self.trainer.epochs += 1
+        optimizer.begin_epoch(self.trainer.epochs)
         rate = float(state.numbers.get("rate", optimizer.schedule(optimizer.steps)))
         running = RunningLoss(self.trainer.network.criterion, self.recovery.limit)
         if state.step:

@@ -99,6 +99,7 @@ class Recording:
             for name in numbers["optimizer"]["updated"]
         }
         optimizer.steps, optimizer.lr_scale = numbers["optimizer"]["steps"], numbers["optimizer"].get("lr_scale", 1.0)
+        optimizer.thawed = dict(numbers["optimizer"].get("thawed", []))
         self._recovery.made = numbers.get("recoveries", 0)
         schedules.restore(optimizer.schedule, numbers["schedule"])
         network.stream.position = numbers["stream"]
@@ -171,7 +172,12 @@ class Recording:
             "about": self._run(),
             "description": self._description,
             "epochs": begun,
-            "optimizer": {"steps": optimizer.steps, "lr_scale": optimizer.lr_scale, "updated": list(optimizer.state)},
+            "optimizer": {
+                "steps": optimizer.steps,
+                "lr_scale": optimizer.lr_scale,
+                "updated": list(optimizer.state),
+                "thawed": list(optimizer.thawed.items()),
+            },
             "recoveries": self._recovery.made,
             "schedule": schedules.state_of(optimizer.schedule),
             "stream": network.stream.position,

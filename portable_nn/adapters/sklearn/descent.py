@@ -146,6 +146,7 @@ class Descent:
         """Train on every sample once; tell the attributes, the schedule and the callbacks."""
         started, rate = time.perf_counter(), self._optimizer.learning_rate
         watched.epochs += 1
+        self._optimizer.optimizer.begin_epoch(watched.epochs)
         if self.shuffle:
             batches.current = shuffle(batches.current, random_state=self._random_state)
         running = RunningLoss(step.network.criterion)
