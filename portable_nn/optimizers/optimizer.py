@@ -212,6 +212,13 @@ class Optimizer(InParts):
         """Return the updated parameters and slots, by the optimizer's own rule."""
         raise NotImplementedError
 
+    def evaluation_weights(self, params: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the weights, by name, with which to evaluate and save a network trained so far to `params`.
+
+        None means the same. An optimizer of your own may find gradients elsewhere than where it evaluates, as
+        schedule-free ones do (Defazio et al., 2024): slots are in `state`. The arrays are not to be written afterwards.
+        """
+
     def keep(self, names: Sequence[Any], slots: Slots) -> None:
         """Make `slots` the state of the parameters `names`."""
         self.state.update({name: tuple(slot[i] for slot in slots) for i, name in enumerate(names)})

@@ -64,10 +64,17 @@ class TrainingStep(ABC):
 
     A step may reuse the memory of the arrays that it replaces. Only arrays of the run's own are replaced so: each
     snapshot keeps the arrays that anyone may have seen, and goes on with copies.
+
+    Parameters
+    ----------
+    network : Network
+    optimizer : Optimizer
+    accumulate : int
+        In how many parts the gradient of a batch is computed, one after the other.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer):
-        self.network, self.optimizer = network, optimizer
+    def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1):
+        self.network, self.optimizer, self.accumulate = network, optimizer, accumulate
         self.made_for = made_for(network, optimizer)
         self._names, self._positions = list(network.trainable()), list(network.trainable().values())
         self._slots: Slots = []
@@ -140,7 +147,8 @@ class TrainingStep(ABC):
         """Update from a batch as `Network.batch` returns it, and return its loss, a 0-d array on its device."""
         if self.network.version != self._version or self.optimizer.grouping != self._grouping:
             self._look_again()
-        loss = self.gradient(x, t, weight, self._next_key() if self._may_draw else None)
+        gradient = self.gradient if self.accumulate == 1 else self.gradient_in_parts
+        loss = gradient(x, t, weight, self._next_key() if self._may_draw else None)
         self.reduce()
         self.apply(*self.transform())
         self.optimizer.steps += 1
@@ -149,6 +157,10 @@ class TrainingStep(ABC):
     @abstractmethod
     def gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
         """Find the gradient of the loss on a batch, and return the loss."""
+
+    @abstractmethod
+    def gradient_in_parts(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        """Do what `gradient` does, with the memory that a part of the batch needs."""
 
     def reduce(self) -> None:  # noqa: B027  (there is nothing to do as long as there is one process)
         """Make one gradient of those of all processes: there is one."""

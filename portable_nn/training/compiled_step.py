@@ -12,6 +12,7 @@ from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.optimizers.groups import rows
 from portable_nn.optimizers.parts import joined, joined_slots, slots_by_part
 from portable_nn.random import Key
+from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
 from portable_nn.training.base_step import Done, TrainingStep, versions
 from portable_nn.training.batches import Batches
 from portable_nn.training.streams import BatchStream
@@ -28,18 +29,31 @@ _WORK = 2_500_000_000
 """Multiplications in one call, about: some 50 ms on one core."""
 
 
-def pure_gradient(network: Network) -> Callable[..., tuple[list[Any], Slots, Any]]:
+def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the first half of `pure_step`: its result is (loss, gradients of what is trained)."""
     place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
 
-    def gradient(
-        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
-    ) -> tuple[list[Any], Slots, Any]:
+    def one(params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> tuple[Any, list[Any]]:
         run = Run(place, kernels, training=True, key=key if network.is_random else None)
         loss, grads = network.loss_and_gradients(run, params, x, t, weight)
         found = {name: grads[i] for name, i in trained.items()}
         check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
-        return params, slots, (loss, list(found.values()))
+        return loss, list(found.values())
+
+    def gradient(
+        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
+    ) -> tuple[list[Any], Slots, Any]:
+        cuts = parts_of(x.shape[0], accumulate)
+        if len(cuts) <= 1:
+            return params, slots, one(params, x, t, weight, key)
+        run, weights, found = Run(place, kernels, training=True), list[Any](), list[tuple[Any, list[Any]]]()
+        for cut in cuts:
+            part = t[cut, ...], None if weight is None else weight[cut]
+            weights.append(part_weight(network.criterion, run, *part))
+            found.append(one(params, x[cut, ...], *part, part_key(key, cut)))
+        factor = mean_factor(network.criterion, kernels, weights)
+        grads = [weighted_sum(weights, each) * factor for each in zip(*(grads for _, grads in found), strict=True)]
+        return params, slots, (weighted_sum(weights, [loss for loss, _ in found]) * factor, grads)
 
     return gradient
 
@@ -65,12 +79,14 @@ def pure_update(network: Network, optimizer: Optimizer) -> Callable[..., tuple[l
     return update
 
 
-def pure_step(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
+def pure_step(
+    network: Network, optimizer: Optimizer, accumulate: int = 1
+) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the function (params, slots, x, t, weight, key, numbers) -> (params, slots, (loss, weight of the batch)).
 
     It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
     """
-    gradient, update = pure_gradient(network), pure_update(network, optimizer)
+    gradient, update = pure_gradient(network, accumulate), pure_update(network, optimizer)
     place, kernels = network.place, kernels_for(network.place.xp)
 
     def step(
@@ -91,8 +107,8 @@ class CompiledStep(TrainingStep):
     time.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, *, compiled: bool = True):
-        super().__init__(network, optimizer)
+    def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1, *, compiled: bool = True):
+        super().__init__(network, optimizer, accumulate)
         self._kernels = kernels_for(network.place.xp) if compiled else PORTABLE
         self._joins = self._kernels.compile_steps is not PORTABLE.compile_steps
         self._versions: tuple[int, ...] = ()
@@ -105,7 +121,7 @@ class CompiledStep(TrainingStep):
 
     def _compile(self) -> None:
         self._versions = versions(self.network, self.optimizer)
-        step = pure_step(self.network, self.optimizer)
+        step = pure_step(self.network, self.optimizer, self.accumulate)
         self._step, self._steps = self._kernels.compile_step(step), self._kernels.compile_steps(step)
         self._halves: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
@@ -178,13 +194,15 @@ class CompiledStep(TrainingStep):
     def gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
         """Find the gradient, and return the loss."""
         if self._halves is None:
-            halves = pure_gradient(self.network), pure_update(self.network, self.optimizer)
+            halves = pure_gradient(self.network, self.accumulate), pure_update(self.network, self.optimizer)
             self._halves = self._kernels.compile_step(halves[0]), self._kernels.compile_step(halves[1])
         params, slots, (loss, self._found) = self._halves[0](
             self.network.arrays(), self._slots, x, t, weight, key, self._numbers()
         )
         self._take(params, slots)
         return loss
+
+    gradient_in_parts = gradient
 
     def transform(self) -> tuple[list[Any], list[Any], Numbers]:
         """Let `on_gradients` change the gradient; `pure_update` does the rest."""

@@ -15,6 +15,7 @@ from portable_nn.optimizers import Numbers, Optimizer, Part, Slots
 from portable_nn.optimizers.groups import taken
 from portable_nn.optimizers.parts import slots_by_part
 from portable_nn.random import Key
+from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
 from portable_nn.training.base_step import TrainingStep
 
 __all__ = ["PlannedStep"]
@@ -30,14 +31,14 @@ class PlannedStep(TrainingStep):
     that is updated alike a run of them. Any other gets lists of arrays in their shapes.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, kernels: Kernels):
+    def __init__(self, network: Network, optimizer: Optimizer, kernels: Kernels, accumulate: int = 1):
         self._kernels = kernels
         self._elementwise = declares(type(optimizer), "elementwise")
         # Somebody's own rule may read what it gets after a kernel has returned.
         self._update_kernels = kernels.in_place() if is_ours(type(optimizer)) else kernels
         self._plans: dict[Any, Callable[..., Any]] = {}
         self._layout = Layout((), {})
-        super().__init__(network, optimizer)
+        super().__init__(network, optimizer, accumulate)
 
     def _copied(self, params: list[Any], slots: Slots) -> tuple[list[Any], Slots]:
         return params, slots
@@ -49,7 +50,8 @@ class PlannedStep(TrainingStep):
         self._layout = Layout.of(self._parts, self._trained(self.network.arrays()))
         if self._layout != before:
             self._plans.clear()
-            vars(self).pop("_grads", None)
+            for name in ("_grads", "_total"):
+                vars(self).pop(name, None)
 
     def _take(self, params: list[Any], slots: Slots) -> None:
         """Go on with copies of these arrays; the list of slots is used up: each goes before the next is made."""
@@ -101,6 +103,35 @@ class PlannedStep(TrainingStep):
             self._plans.clear()
         self._plans[shapes], loss = self._planned(params, x, t, weight, key)
         return loss
+
+    def gradient_in_parts(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        """Write the gradient, added up from parts of the batch, and return the loss."""
+        cuts = parts_of(x.shape[0], self.accumulate)
+        if len(cuts) == 1:
+            return self.gradient(x, t, weight, key)
+        criterion, run = self.network.criterion, self.network.run()
+        losses: list[Any] = []
+        weights: list[Any] = []
+        for cut in cuts:
+            part = t[cut, ...], None if weight is None else weight[cut]
+            losses.append(self.gradient(x[cut, ...], *part, part_key(key, cut)))
+            weights.append(part_weight(criterion, run, *part))
+            self._add_up(weights[-1], first=len(weights) == 1, last=len(weights) == len(cuts))
+        factor = mean_factor(criterion, self._kernels, weights)
+        slope = self.slope
+        slope *= factor
+        return weighted_sum(weights, losses) * factor
+
+    def _add_up(self, weight: Any, *, first: bool, last: bool) -> None:
+        """Add the gradient, weighted, to the total, or last of all the total to the gradient: in place."""
+        slope, total = self.slope, self._total
+        slope *= weight
+        if first:
+            total[...] = slope
+        elif last:
+            slope += total
+        else:
+            total += slope
 
     def transform(self) -> tuple[list[Any], list[Any], Numbers]:
         """Let `on_gradients` and the optimizer change the gradient and the parameters, in place if it can be."""
@@ -168,6 +199,11 @@ class PlannedStep(TrainingStep):
     def _grads(self) -> "Flat":
         """Where plans write the gradients."""
         return Flat(self._trained(self._params), self._layout)
+
+    @cached_property
+    def _total(self) -> Any:
+        """Where the gradients of parts of a batch are added up."""
+        return copies([self.slope])[0]
 
     @cached_property
     def _grad_rows(self) -> list[list[Any]]:
