@@ -124,9 +124,12 @@ class Optimizer(InParts):
         counts = name in self.__dict__ and not name.startswith("_") and name not in _MOVING
         if counts and is_recordable(type(self)):  # no other is compiled
             self.__dict__["version"] = self.version + 1
+        if name == "groups":
+            value = Groups(value)
+            self.__dict__["_divides"] = bool(value)
         if name in ("groups", "decay"):
             self.__dict__["grouping"] = self.grouping + 1
-        super().__setattr__(name, Groups(value) if name == "groups" else value)
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         """Return the class with those options that are not as by default."""

@@ -31,6 +31,7 @@ class InParts:
     epoch: int = 0
     grouping: int = 0
     """How often it was said anew which parameters are updated alike, or whether they are."""
+    _divides: bool = False  # there are groups that say something
     _part_scale: float = 1.0  # of the part whose numbers or rule are asked for
     _part_began: int = 0  # after so many updates
 
@@ -102,12 +103,15 @@ class InParts:
         """Return parameters and gradients, part by part, after clipping and weight decay: a pure function."""
         if self.clip_value is not None:
             grads = [kernels.clip_by_value(row, self.clip_value) for row in grads]
-        limits: dict[str, float | None] = {}
+        if self.clip_norm is None and not self.weight_decay and not self._divides:
+            return params, grads
+        limits: dict[str, float] = {}
         for part in parts:
-            limits[part.clips] = self.clip_norm if part.clip_norm is None else part.clip_norm
-        for clips, limit in limits.items():
+            limit = self.clip_norm if part.clip_norm is None else part.clip_norm
             if limit is not None:
-                grads = _clipped(kernels, grads, [i for i, part in enumerate(parts) if part.clips == clips], limit)
+                limits[part.clips] = limit
+        for clips, limit in limits.items():
+            grads = _clipped(kernels, grads, parts, clips, limit)
         for i, part in enumerate(parts):
             decay = self.weight_decay if part.weight_decay is None else part.weight_decay
             if decay:
@@ -131,8 +135,11 @@ class InParts:
         return [row for row, _ in updated], [row for _, row in updated]
 
 
-def _clipped(kernels: Kernels, grads: list[Arrays], which: list[int], limit: float) -> list[Arrays]:
-    """Return gradients, of which those of some parts are clipped, all together."""
+def _clipped(kernels: Kernels, grads: list[Arrays], parts: Sequence[Part], clips: str, limit: float) -> list[Arrays]:
+    """Return gradients, of which those that one pattern clips are clipped, all together."""
+    if len(parts) == 1:
+        return [kernels.clip_by_global_norm(grads[0], limit)]
+    which = [i for i, part in enumerate(parts) if part.clips == clips]
     clipped, grads = iter(kernels.clip_by_global_norm([g for i in which for g in grads[i]], limit)), list(grads)
     for i in which:
         grads[i] = [next(clipped) for _ in grads[i]]

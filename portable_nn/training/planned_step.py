@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate, chain
-from operator import itemgetter
+from operator import is_not, itemgetter
 from typing import Any, NamedTuple
 
 from portable_nn.arrays import copies, namespace_of, owns_memory
@@ -66,6 +66,7 @@ class PlannedStep(TrainingStep):
             self._slot_rows = slots_by_part(self._live, slots)
         self._flat = Flat(self._trained(params), self._layout)
         self._param_rows = self._rows(self._flat)
+        self._written: list[list[Any]] = [*self._param_rows, *chain(*self._slot_rows)]
         vars(self).pop("_grad_rows", None)
         params = list(params)
         for i, view in zip(self._positions, self._flat.views, strict=True):
@@ -149,17 +150,15 @@ class PlannedStep(TrainingStep):
         if self._plain:
             slots = [*map(list, self._slot_rows[0])]
             row, slots = optimizer.rule(kernels, params[0], grads[0], slots, numbers)
-            mine, new = [self._param_rows[0], *self._slot_rows[0]], [row, *slots]
+            new = [row, *slots]
         else:
             slots = [[list(slot) for slot in row] for row in self._slot_rows]
             rows, changed = optimizer.apply(kernels, params, grads, slots, numbers, self._live)
-            mine = [*self._param_rows, *chain(*self._slot_rows)]
             new = [*rows, *chain(*changed)]
-        for ours, theirs in zip(mine, new, strict=True):
-            for array, value in zip(ours, theirs, strict=True):
-                if value is not array:
-                    self._write_updated(mine, new)
-                    return
+        for ours, theirs in zip(self._written, new, strict=True):
+            if len(ours) != len(theirs) or any(map(is_not, ours, theirs)):
+                self._write_updated(self._written, new)
+                return
 
     def _write_updated(self, mine: list[list[Any]], new: list[list[Any]]) -> None:
         """Write what a rule has returned; where it gave an array of ours back, as it is before anything is written."""
