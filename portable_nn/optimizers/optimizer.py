@@ -119,6 +119,7 @@ class Optimizer(InParts):
         self.lr_scale = 1.0
         self.state: dict[Any, tuple[Any, ...]] = {}
         self._network: Any = None
+        self._reads_numbers_alone = is_recordable(type(self))
 
     def __setattr__(self, name: str, value: Any) -> None:
         counts = name in self.__dict__ and not name.startswith("_") and name not in _MOVING

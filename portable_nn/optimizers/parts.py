@@ -31,6 +31,7 @@ class InParts:
     epoch: int = 0
     grouping: int = 0
     """How often it was said anew which parameters are updated alike, or whether they are."""
+    _reads_numbers_alone: bool  # a rule that is compiled must not see `steps`, which changes
     _divides: bool = False  # there are groups that say something
     _part_scale: float = 1.0  # of the part whose numbers or rule are asked for
     _part_began: int = 0  # after so many updates
@@ -130,8 +131,12 @@ class InParts:
         """Return the updated parameters and slots, part by part: a pure function."""
         updated: list[Updated] = []
         for i, part in enumerate(parts):
-            with self._updating(part):
-                updated.append(self.rule(kernels, params[i], grads[i], slots[i], of_part(numbers, i, parts)))
+            own = params[i], grads[i], slots[i], of_part(numbers, i, parts)
+            if self._reads_numbers_alone:
+                updated.append(self.rule(kernels, *own))
+            else:
+                with self._updating(part):
+                    updated.append(self.rule(kernels, *own))
         return [row for row, _ in updated], [row for _, row in updated]
 
 

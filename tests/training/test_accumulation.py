@@ -1,6 +1,7 @@
 """Small batches whose gradients are added up: the run is that of the large batch."""
 
 import signal
+import threading
 import tracemalloc
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import portable_nn as pnn
 from portable_nn import to_numpy
 from portable_nn.training.planned_step import PlannedStep
+from portable_nn.training.streams import BatchStream
 
 RNG = np.random.default_rng(0)
 N = 1030  # 11 batches of 100, the last of 30; in batches of 25, the last group has 2, the last of 5
@@ -224,3 +226,21 @@ def test_layers_of_one_s_own_find_their_rows(backend):
 
     expected = trained(net(), batch_size=100, epochs=2)
     assert_same(trained(net(), batch_size=25, accumulate=4, epochs=2), expected)
+
+
+def test_an_interrupted_stream_leaves_no_half_group():
+    ended = threading.Event()
+
+    def batches(epoch):
+        for start in range(0, 150, 25):
+            yield X[start : start + 25], T[start : start + 25]
+        ended.wait(10)  # the next batch takes its time
+
+    stream = BatchStream(batches, network(), again=False, accumulate=4)
+    stream.interrupted = lambda: True
+    groups = list(stream.epoch(1))
+    ended.set()
+    assert [x.shape[0] for x, _, _ in groups] == [100]
+    stream.interrupted = lambda: False
+    assert [x.shape[0] for x, _, _ in stream.epoch(1)] == [100, 50]
+    assert [x.shape[0] for x, _, _ in stream.epoch(1, skip=1)] == [50]
