@@ -69,7 +69,7 @@ class EMA(_Average):
     >>> import portable_nn as pnn
     >>> (x, t), test = pnn.datasets.load_digits()
     >>> net = pnn.Sequential(pnn.Affine(64, 32), pnn.ReLU(), pnn.Affine(32, 10), loss=pnn.SoftmaxWithLoss(), seed=0)
-    >>> _ = pnn.Trainer(net).fit(x, t, epochs=5, callbacks=[pnn.EMA(decay=0.9)], progress=False)
+    >>> _ = pnn.Trainer(net, pnn.Adam(3e-3)).fit(x, t, epochs=8, callbacks=[pnn.EMA(decay=0.98)], progress=False)
     >>> net.accuracy(*test) > 0.9
     True
     """
@@ -108,7 +108,7 @@ class SWA(_Average):
     >>> import portable_nn as pnn
     >>> (x, t), test = pnn.datasets.load_digits()
     >>> net = pnn.Sequential(pnn.Affine(64, 32), pnn.ReLU(), pnn.Affine(32, 10), loss=pnn.SoftmaxWithLoss(), seed=0)
-    >>> _ = pnn.Trainer(net).fit(x, t, epochs=5, callbacks=[pnn.SWA(start=3)], progress=False)
+    >>> _ = pnn.Trainer(net, pnn.Adam(3e-3)).fit(x, t, epochs=8, callbacks=[pnn.SWA(start=5)], progress=False)
     >>> net.accuracy(*test) > 0.9
     True
     """
