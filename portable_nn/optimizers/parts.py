@@ -1,7 +1,6 @@
 """The last two phases of a training step, part by part: gradients are transformed, and the updates applied."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from portable_nn.kernels import Kernels
@@ -73,23 +72,20 @@ class InParts:
             if (thaws <= epoch) != (thaws <= before):
                 self.grouping += 1
 
-    @contextmanager
-    def _updating(self, part: Part) -> Generator[None]:
-        """Let the rate be that of a part, and `steps` the number of its updates."""
-        steps = self.steps
-        self._part_scale, self._part_began = part.lr_scale, self.thawed.get(part.frozen_until, 0)
-        self.steps = steps - self._part_began
+    def _within(self, part: Part, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function while the rate is that of a part, and `steps` the number of its updates."""
+        mine, steps, began = vars(self), self.steps, self.thawed.get(part.frozen_until, 0)
+        mine.update(steps=steps - began, _part_scale=part.lr_scale, _part_began=began)
         try:
-            yield
+            return function(*arguments)
         finally:
-            self.steps, self._part_scale, self._part_began = steps, 1.0, 0
+            mine.update(steps=steps, _part_scale=1.0, _part_began=0)
 
     def numbers_for(self, parts: Sequence[Part]) -> Numbers:
         """Return what the next update of some parts needs to know: `numbers`, named by parts if there are several."""
         numbers: Numbers = {}
         for i, part in enumerate(parts):
-            with self._updating(part):
-                own = self.numbers()
+            own = self._within(part, self.numbers)
             numbers |= own if len(parts) == 1 else {f"{i} {name}": number for name, number in own.items()}
         return numbers
 
@@ -132,11 +128,8 @@ class InParts:
         updated: list[Updated] = []
         for i, part in enumerate(parts):
             own = params[i], grads[i], slots[i], of_part(numbers, i, parts)
-            if self._reads_numbers_alone:
-                updated.append(self.rule(kernels, *own))
-            else:
-                with self._updating(part):
-                    updated.append(self.rule(kernels, *own))
+            alone = self._reads_numbers_alone
+            updated.append(self.rule(kernels, *own) if alone else self._within(part, self.rule, kernels, *own))
         return [row for row, _ in updated], [row for _, row in updated]
 
 
