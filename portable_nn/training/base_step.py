@@ -13,7 +13,8 @@ from portable_nn.arrays import copies, overflow_unreported
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import is_recordable, kernels_for
 from portable_nn.networks import Network
-from portable_nn.optimizers import Numbers, Optimizer, Part, Slots
+from portable_nn.optimizers import Numbers, Optimizer, Slots
+from portable_nn.optimizers.groups import Part
 from portable_nn.random import Key
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import overrides

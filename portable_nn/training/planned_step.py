@@ -11,8 +11,8 @@ from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declar
 from portable_nn.layers import Run
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import has_known_walk
-from portable_nn.optimizers import Numbers, Optimizer, Part, Slots
-from portable_nn.optimizers.groups import taken
+from portable_nn.optimizers import Numbers, Optimizer, Slots
+from portable_nn.optimizers.groups import Part, taken
 from portable_nn.optimizers.parts import slots_by_part
 from portable_nn.random import Key
 from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
