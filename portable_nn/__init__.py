@@ -75,12 +75,14 @@ from portable_nn.schedules import (
     StepDecay,
     WarmUp,
 )
-from portable_nn.training import Callback, EarlyStopping, History, Trainer
+from portable_nn.training import EMA, SWA, Callback, EarlyStopping, History, Trainer
 
 __all__ = [
     "ELU",
+    "EMA",
     "GELU",
     "SGD",
+    "SWA",
     "AdaGrad",
     "Adam",
     "AdamW",

@@ -38,7 +38,8 @@ class RunState:
     numbers : dict
         What JSON can say: counters, history, schedule, callbacks.
     arrays : dict
-        Parameters, optimizer slots and what callbacks keep, by name: "network/0.W", "mean/0.W", ...
+        Parameters, optimizer slots and what callbacks keep, by name: "network/0.W", "mean/0.W", ...; parameters with
+        which training goes on as "training/0.W" too, if the network is evaluated with others.
     network : dict, optional
         What a file of the network says besides its arrays; with it, a checkpoint can be loaded as a network.
     """

@@ -16,10 +16,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["Key", "Stream", "checked_seed", "fresh_seed", "generator", "permutation", "replayed"]
+__all__ = ["Key", "Stream", "checked_seed", "first_element", "fresh_seed", "generator", "permutation", "replayed"]
 
-Key: TypeAlias = tuple[Any, Any]
-"""Two signed 32-bit numbers; Python integers, or 0-d integer arrays while a step is being traced."""
+Key: TypeAlias = tuple[Any, ...]
+"""Two signed 32-bit numbers; Python integers, or 0-d integer arrays while a step is being traced.
+
+For some rows of a batch, two more: the number of the first, and how many there are. What is drawn for them is then what
+is drawn for these rows of the whole batch.
+"""
 
 
 def fresh_seed() -> int:
@@ -60,6 +64,12 @@ def permutation(seed: int, epoch: int, length: int) -> Any:
 def ordered(length: int) -> Any:
     """Return the order of samples that are not shuffled: NumPy int64 of shape (length,)."""
     return np.arange(length)
+
+
+def first_element(size: int, key: Key) -> int:
+    """Return the number, in the whole batch, of the first of `size` elements that belong to the rows of a key."""
+    first_row, rows = key[2:] or (0, 1)
+    return size // max(rows, 1) * first_row
 
 
 _taking = threading.Lock()

@@ -35,7 +35,9 @@ class Run:
     training : bool
         Whether layers such as Dropout act.
     key : Key, optional
-        Decides the dropout masks; needed in training by layers whose `is_random` is true.
+        Decides the dropout masks; needed in training by layers whose `is_random` is true. It may say that x has only
+        some rows of a batch: then their masks are these rows of the batch's. A layer that draws otherwise than by
+        `kernels.dropout_mask` finds the first row's number in `first_row`.
     """
 
     def __init__(
@@ -62,6 +64,11 @@ class Run:
             )
         self._draws += 1
         return self._key, self._draws
+
+    @property
+    def first_row(self) -> int:
+        """The number of the first row at hand in its batch: 0, unless the batch is computed in parts."""
+        return 0 if self._key is None or len(self._key) == 2 else self._key[2]
 
     def constant(self, numbers: Any) -> Any:
         """Return numbers that a layer was made with as an array at the run's place."""

@@ -83,7 +83,7 @@ class SoftmaxWithLoss(Loss):
     def total_weight(self, run: Run, t: Any, weight: Any = None) -> Any:
         """Return the number of samples, or the sum of their weights times those of their classes."""
         if self.class_weight is None:
-            return super().total_weight(run, t, weight)
+            return t.shape[0] if weight is None else run.kernels.total(weight)
         classes = self._classes if t.ndim == 1 else t.shape[1]
         share = run.kernels.class_share(t, run.constant(of_classes(self.class_weight, classes)))
         return run.kernels.total(share if weight is None else run.kernels.multiply(share, weight))

@@ -1,33 +1,42 @@
 """What every optimizer is.
 
-`update` works on arrays of any namespace. Beneath it `apply` is pure, for training steps that are compiled.
+`update` works on arrays of any namespace. Beneath it `transform` and `apply` are pure, the last two phases of a
+training step, on parameters part by part: without groups, all of them are one part.
 """
 
-import difflib
-import inspect
-import math
 from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
-from portable_nn.arrays import backend_name, device_of, namespace_of, without_graph
-from portable_nn.errors import DTypeError, NamespaceError, ShapeError
+from portable_nn.arrays import namespace_of, without_graph
 from portable_nn.kernels import Kernels, is_recordable, kernels_for
-from portable_nn.schedules import Schedule, as_schedule
+from portable_nn.optimizers.checks import (
+    check_pair,
+    check_state,
+    in_range,
+    matching_names,
+    options_of,
+    unknown_option,
+)
+from portable_nn.optimizers.groups import Decay, Groups, rows
+from portable_nn.optimizers.parts import (
+    Arrays,
+    InParts,
+    Numbers,
+    Slots,
+    Updated,
+    joined,
+    joined_slots,
+    slots_by_part,
+)
+from portable_nn.schedules import Constant, Schedule, as_schedule
 
-__all__ = ["Arrays", "Numbers", "Optimizer", "Slots", "Updated", "in_range"]
+__all__ = ["Arrays", "Numbers", "Optimizer", "Slots", "Updated"]
 
-Arrays: TypeAlias = list[Any]
-Slots: TypeAlias = list[Arrays]
-"""For each of an optimizer's slots, one array a parameter."""
-Updated: TypeAlias = tuple[Arrays, Slots]
-Numbers: TypeAlias = dict[str, float]
-"""What changes from update to update and is known beforehand: the rate, and what is computed from it."""
-
-_MOVING = ("state", "steps", "lr_scale", "schedule", "version")
+_MOVING = ("state", "steps", "lr_scale", "schedule", "version", "epoch", "thawed", "grouping")
 """What changes in training."""
 
 
-class Optimizer:
+class Optimizer(InParts):
     """A rule for updating parameters from their gradients.
 
     An optimizer of your own overrides `rule`, and names its `slots`. The rule is pure: it gets lists with one array a
@@ -49,6 +58,20 @@ class Optimizer:
         Before the update all gradients are scaled so that the norm of all of them together is at most this.
     clip_value : float, optional
         Before that, each element is cut to [-clip_value, clip_value].
+    groups : mapping of patterns to mappings, optional
+        What is different for the parameters whose names match a pattern, `{"*.b": {"lr_scale": 0.1}}`: `*` stands for
+        anything, dots included, as in `fnmatch`. Where several patterns match, the last one that says something counts.
+        A pattern that matches no parameter is an error when training begins. A group may say
+
+        - `lr_scale`: the learning rate is multiplied by it;
+        - `weight_decay`: in the place of the optimizer's;
+        - `clip_norm`: the gradients of this pattern's parameters are clipped by themselves, all together, and the
+          optimizer's `clip_norm` is for the others;
+        - `frozen_until`: the epoch, counted from 1, from which on they are trained. What follows from the number of
+          updates, such as Adam's bias correction, begins with their first one.
+    decay : "all" or "weights"
+        "weights" leaves biases and norms, all parameters with less than two axes, out of `weight_decay`; what a group
+        says of it counts all the same.
 
     Attributes
     ----------
@@ -56,6 +79,8 @@ class Optimizer:
         How many updates were made.
     lr_scale : float
         What the rate of the schedule is multiplied by: 1, or less if training had to go back; see `Trainer.fit`.
+    epoch : int
+        The running one, for groups that are frozen until one; 0 outside training.
     state : dict
         For each parameter that was updated, by name or position, one array for each name in `slots`.
 
@@ -76,24 +101,43 @@ class Optimizer:
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        groups: Mapping[str, Mapping[str, float]] | None = None,
+        decay: Decay = "all",
         **unknown: Any,
     ):
         if unknown:
-            raise TypeError(_unknown(type(self), unknown))
+            raise TypeError(unknown_option(type(self), unknown))
         self.schedule = as_schedule(lr)
         self.weight_decay = in_range("weight_decay", weight_decay, 0.0)
         self.clip_norm = None if clip_norm is None else in_range("clip_norm", clip_norm, 1e-30)
         self.clip_value = None if clip_value is None else in_range("clip_value", clip_value, 1e-30)
+        if decay not in ("all", "weights"):
+            raise ValueError(f'decay needs to be "all" or "weights", got {decay!r}')
+        self.groups, self.decay = groups, decay
         self.steps = 0
+        self.thawed: dict[int, int] = {}
         self.lr_scale = 1.0
         self.state: dict[Any, tuple[Any, ...]] = {}
         self._network: Any = None
+        self._reads_numbers_alone = is_recordable(type(self))
 
     def __setattr__(self, name: str, value: Any) -> None:
         counts = name in self.__dict__ and not name.startswith("_") and name not in _MOVING
         if counts and is_recordable(type(self)):  # no other is compiled
             self.__dict__["version"] = self.version + 1
+        if name == "groups":
+            value = Groups(value)
+            self.__dict__["_divides"] = bool(value)
+        if name in ("groups", "decay"):
+            self.__dict__["grouping"] = self.grouping + 1
         super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        """Return the class with those options that are not as by default."""
+        lr = self.schedule.lr if isinstance(self.schedule, Constant) else self.schedule
+        said = {"lr": lr} | {name: getattr(self, name, None) for name in options_of(type(self)) if name != "lr"}
+        usual: dict[str, Any] = options_of(type(self)) | {"groups": {}, "lr": None}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in said.items() if v != usual[k])})"
 
     def belong(self, identity: object) -> None:
         """Remember from the first update on which network this optimizer updates; `identity` stands for it.
@@ -113,7 +157,7 @@ class Optimizer:
     @property
     def lr(self) -> float:
         """The learning rate of the next update. Assigning a number or a schedule replaces the schedule."""
-        return float(self.schedule(self.steps)) * self.lr_scale
+        return float(self.schedule(self.steps + self._part_began)) * self.lr_scale * self._part_scale
 
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
@@ -133,18 +177,21 @@ class Optimizer:
         ShapeError, DTypeError, NamespaceError, KeyError, TypeError
             If the two do not fit together. Nothing is changed then.
         """
-        names = _matching_names(params, grads)
+        names = matching_names(params, grads)
         if not names:
             return
         old: list[Any] = [without_graph(params[name]) for name in names]
         new: list[Any] = [without_graph(grads[name]) for name in names]
         for name, p, g in zip(names, old, new, strict=True):
-            _check_pair(name, p, g, old[0])
-        slots = self.slots_of(names, old)
-        updated, slots = self.apply(kernels_for(namespace_of(old[0])), old, new, slots, self.numbers())
-        for name, p in zip(names, updated, strict=True):
+            check_pair(name, p, g, old[0])
+        slots, parts = self.slots_of(names, old), self.parts(names, old, _all_names(params))
+        live = self.live(parts)
+        kernels, numbers = kernels_for(namespace_of(old[0])), self.numbers_for(live)
+        ready = self.transform(kernels, rows(live, old), rows(live, new), numbers, live)
+        updated, changed = self.apply(kernels, *ready, slots_by_part(live, slots), numbers, live)
+        for name, p in zip(names, joined(live, old, updated), strict=True):
             params[name] = p
-        self.keep(names, slots)
+        self.keep(names, joined_slots(live, slots, changed))
         self.steps += 1
 
     def slots_of(self, names: Sequence[Any], params: Sequence[Any]) -> Slots:
@@ -157,7 +204,7 @@ class Optimizer:
         """
         for name, p in zip(names, params, strict=True):
             if name in self.state:
-                _check_state(name, self.state[name], self.new_slots(p))
+                check_state(name, self.state[name], self.new_slots(p))
         rows = [self.state.get(name) or self.new_slots(p) for name, p in zip(names, params, strict=True)]
         return [[row[i] for row in rows] for i in range(len(self.slots))]
 
@@ -165,26 +212,20 @@ class Optimizer:
         """Return what the next update needs to know of its place in the run."""
         return {"lr": self.lr}
 
-    def apply(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
-        """Return the updated parameters and slots: a pure function."""
-        if self.clip_value is not None:
-            grads = kernels.clip_by_value(grads, self.clip_value)
-        if self.clip_norm is not None:
-            grads = kernels.clip_by_global_norm(grads, self.clip_norm)
-        if self.weight_decay:
-            params, grads = self._decayed(kernels, params, grads, numbers)
-        return self.rule(kernels, params, grads, slots, numbers)
-
     def rule(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
         """Return the updated parameters and slots, by the optimizer's own rule."""
         raise NotImplementedError
 
+    def evaluation_weights(self, params: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the weights, by name, with which to evaluate and save a network trained so far to `params`.
+
+        None means the same. An optimizer of your own may find gradients elsewhere than where it evaluates, as
+        schedule-free ones do (Defazio et al., 2024): slots are in `state`. The arrays are not to be written afterwards.
+        """
+
     def keep(self, names: Sequence[Any], slots: Slots) -> None:
         """Make `slots` the state of the parameters `names`."""
         self.state.update({name: tuple(slot[i] for slot in slots) for i, name in enumerate(names)})
-
-    def _decayed(self, kernels: Kernels, params: Arrays, grads: Arrays, numbers: Numbers) -> tuple[Arrays, Arrays]:
-        return params, kernels.add_l2(grads, params, self.weight_decay)
 
     def new_slots(self, parameter: Any) -> tuple[Any, ...]:
         """Return the slots of a parameter before its first update, one array for each name in `slots`: zeros like it.
@@ -194,86 +235,5 @@ class Optimizer:
         return tuple(namespace_of(parameter).zeros_like(parameter) for _ in self.slots)
 
 
-_FOREIGN = {
-    "learning_rate": "lr",
-    "eps": "epsilon",
-    "rho": "decay",
-    "alpha": "decay",
-    "beta_1": "beta1",
-    "beta_2": "beta2",
-    "betas": "beta1, beta2",
-    "clipnorm": "clip_norm",
-    "global_clipnorm": "clip_norm",
-    "clipvalue": "clip_value",
-    "wd": "weight_decay",
-    "l2": "weight_decay",
-}
-"""What other libraries call the options."""
-
-
-def _unknown(kind: type, options: Mapping[str, Any]) -> str:
-    """Return an error's text for options that a class does not have: what ours is called, or which there are."""
-    known = dict.fromkeys(
-        name
-        for base in kind.__mro__
-        if base is not object
-        for name, parameter in inspect.signature(base).parameters.items()
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    )
-    name = next(iter(options))
-    ours = _FOREIGN.get(name) or next(iter(difflib.get_close_matches(name, known, 1)), None)
-    which = f"write {ours}" if ours else f"there are {', '.join(known)}"
-    return f"{kind.__name__} has no option {name}: {which}"
-
-
-def in_range(name: str, value: float, low: float, below: float = math.inf) -> float:
-    """Return `value` as a Python float (a NumPy scalar would promote float32 weights) if low <= value < below."""
-    if not low <= value < below:
-        raise ValueError(f"{name} needs to be in [{low}, {below}), got {value}")
-    return float(value)
-
-
-def _matching_names(params: Any, grads: Any) -> list[Any]:
-    if _is(params, MutableMapping) and _is(grads, Mapping):
-        unknown = [name for name in grads if name not in params]
-        if unknown:
-            raise KeyError(f"there are gradients for {unknown}, but parameters only for {list(params)}")
-        return list(grads)
-    if _is(params, MutableSequence) and _is(grads, Sequence):
-        if len(params) != len(grads):
-            raise ShapeError(f"as many gradients as parameters are needed, got {len(grads)} for {len(params)}")
-        return list(range(len(params)))
-    raise TypeError(
-        "parameters and gradients need to be two mappings or two lists, the parameters changeable, "
-        f"got {type(params).__name__} and {type(grads).__name__}"
-    )
-
-
-def _is(value: object, kind: type) -> bool:
-    return isinstance(value, kind)
-
-
-def _check_pair(name: Any, parameter: Any, gradient: Any, first: Any) -> None:
-    xp = namespace_of(first)
-    if namespace_of(parameter) is not xp or namespace_of(gradient) is not xp:
-        raise NamespaceError(f"parameter {name} and its gradient need to be arrays of the same library as the others")
-    if not xp.isdtype(parameter.dtype, "real floating") or parameter.dtype != gradient.dtype:
-        raise DTypeError(
-            f"parameter {name} and its gradient need one floating dtype, got {parameter.dtype} and {gradient.dtype}"
-        )
-    if parameter.shape != gradient.shape:
-        raise ShapeError(f"the gradient of {name} needs shape {parameter.shape}, got {gradient.shape}")
-
-
-def _check_state(name: Any, state: tuple[Any, ...], fresh: tuple[Any, ...]) -> None:
-    for slot, new in zip(state, fresh, strict=True):
-        before, now = _kind(slot), _kind(new)
-        if before != now:
-            raise ShapeError(
-                f"this optimizer has updated a parameter {name} of {before}, now it gets one of {now}: "
-                "a new network needs a new optimizer"
-            )
-
-
-def _kind(array: Any) -> str:
-    return f"shape {array.shape} in {backend_name(namespace_of(array))} on {device_of(array)}, {array.dtype}"
+def _all_names(params: Any) -> list[str]:
+    return [str(name) for name in (params if hasattr(params, "keys") else range(len(params)))]

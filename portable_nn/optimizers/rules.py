@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from portable_nn.kernels import Kernels
-from portable_nn.optimizers.optimizer import Arrays, Numbers, Optimizer, Slots, Updated, in_range
+from portable_nn.optimizers.checks import in_range
+from portable_nn.optimizers.optimizer import Arrays, Numbers, Optimizer, Slots, Updated
 from portable_nn.schedules import Schedule
 
 __all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSprop"]
@@ -75,6 +76,11 @@ class RMSprop(Optimizer):
 
     def __init__(self, lr: float | Schedule = 0.01, decay: float = 0.99, epsilon: float = 1e-8, **options: Any):
         super().__init__(lr, **options)
+        if isinstance(decay, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (what it is of other optimizers)
+            raise TypeError(
+                f"RMSprop needs decay to be a number, that of its mean, got {decay!r}: what weight_decay leaves out is "
+                'said by groups={"*.b": {"weight_decay": 0.0}}, say'
+            )
         self.decay = in_range("decay", decay, 0.0, 1.0)
         self.epsilon = in_range("epsilon", epsilon, 0.0)
 
@@ -154,5 +160,7 @@ class AdamW(Adam):
     def __init__(self, lr: float | Schedule = 1e-3, *args: Any, weight_decay: float = 0.01, **options: Any):
         super().__init__(lr, *args, weight_decay=weight_decay, **options)
 
-    def _decayed(self, kernels: Kernels, params: Arrays, grads: Arrays, numbers: Numbers) -> tuple[Arrays, Arrays]:
-        return kernels.decay(params, numbers["lr"] * self.weight_decay), grads
+    def _decayed(
+        self, kernels: Kernels, params: Arrays, grads: Arrays, numbers: Numbers, weight_decay: float
+    ) -> tuple[Arrays, Arrays]:
+        return kernels.decay(params, numbers["lr"] * weight_decay), grads

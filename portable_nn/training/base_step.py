@@ -1,4 +1,7 @@
-"""What all training steps have in common: from a batch to updated parameters, again and again."""
+"""What all training steps have in common: from a batch to updated parameters, again and again.
+
+A step has four phases: `gradient`, `reduce`, `transform` (clipping and decay) and `apply` (the optimizer's rule).
+"""
 
 import math
 import time
@@ -8,9 +11,10 @@ from typing import Any, NamedTuple
 
 from portable_nn.arrays import copies, overflow_unreported
 from portable_nn.errors import ShapeError
-from portable_nn.kernels import kernels_for
+from portable_nn.kernels import is_recordable, kernels_for
 from portable_nn.networks import Network
-from portable_nn.optimizers import Optimizer, Slots
+from portable_nn.optimizers import Numbers, Optimizer, Slots
+from portable_nn.optimizers.groups import Part
 from portable_nn.random import Key
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import overrides
@@ -33,9 +37,9 @@ def made_for(network: Network, optimizer: Optimizer) -> tuple[Any, ...]:
     return network, optimizer, network.loss_function, list(network.trainable()), versions(network, optimizer)
 
 
-def versions(network: Network, optimizer: Optimizer) -> tuple[int, int]:
+def versions(network: Network, optimizer: Optimizer) -> tuple[int, int, int]:
     """Return how often options of the two were replaced."""
-    return network.version, optimizer.version
+    return network.version, optimizer.version, optimizer.grouping
 
 
 class Done(NamedTuple):
@@ -61,13 +65,23 @@ class TrainingStep(ABC):
 
     A step may reuse the memory of the arrays that it replaces. Only arrays of the run's own are replaced so: each
     snapshot keeps the arrays that anyone may have seen, and goes on with copies.
+
+    Parameters
+    ----------
+    network : Network
+    optimizer : Optimizer
+    accumulate : int
+        In how many parts the gradient of a batch is computed, one after the other.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer):
-        self.network, self.optimizer = network, optimizer
+    def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1):
+        self.network, self.optimizer, self.accumulate = network, optimizer, accumulate
         self.made_for = made_for(network, optimizer)
         self._names, self._positions = list(network.trainable()), list(network.trainable().values())
         self._slots: Slots = []
+        self._parts: list[Part] = []
+        self._live: list[Part] = []
+        self._boxes = network.wiring.boxes
         self.after_batch: Callable[[int, dict[str, Any]], None] | None = None
         """What is told of each update; see `Callback.on_batch`."""
         self.on_gradients: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
@@ -104,8 +118,27 @@ class TrainingStep(ABC):
     def begin(self) -> None:
         """Take over the network and the optimizer as they are now."""
         arrays = self.network.arrays()
-        slots = self.optimizer.slots_of(self._names, [arrays[i] for i in self._positions])
+        slots = self.optimizer.slots_of(self._names, self._trained(arrays))
+        self._look()
         self._take(*self._copied(arrays, slots))
+
+    def _look(self) -> None:
+        """See what a callback may have replaced: options, and which parameters are updated alike."""
+        self._version, self._grouping = self.network.version, self.optimizer.grouping
+        # Somebody's own layer may change its mind at any time.
+        self._may_draw = self.network.is_random or not all(is_recordable(type(part)) for part in self.network.layers)
+        trained = self._trained(self.network.arrays())
+        self._parts = self.optimizer.parts(self._names, trained, list(self.network.parameters))
+        self._live = self.optimizer.live(self._parts)
+
+    def _look_again(self) -> None:
+        grouping = self._grouping
+        self._look()
+        if self._grouping != grouping:
+            self.go_on_with_copies()
+
+    def _trained(self, arrays: list[Any]) -> list[Any]:
+        return [arrays[i] for i in self._positions]
 
     def go_on_with_copies(self) -> None:
         """Leave the arrays of the network, which somebody may have seen, as they are from now on."""
@@ -113,9 +146,33 @@ class TrainingStep(ABC):
 
     def __call__(self, x: Any, t: Any, weight: Any = None) -> Any:
         """Update from a batch as `Network.batch` returns it, and return its loss, a 0-d array on its device."""
-        loss = self._advance(x, t, weight, self._next_key())
+        if self.network.version != self._version or self.optimizer.grouping != self._grouping:
+            self._look_again()
+        gradient = self.gradient if self.accumulate == 1 else self.gradient_in_parts
+        loss = gradient(x, t, weight, self._next_key() if self._may_draw else None)
+        self.reduce()
+        self.apply(*self.transform())
         self.optimizer.steps += 1
         return loss
+
+    @abstractmethod
+    def gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        """Find the gradient of the loss on a batch, and return the loss."""
+
+    @abstractmethod
+    def gradient_in_parts(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        """Do what `gradient` does, with the memory that a part of the batch needs."""
+
+    def reduce(self) -> None:  # noqa: B027  (there is nothing to do as long as there is one process)
+        """Make one gradient of those of all processes: there is one."""
+
+    @abstractmethod
+    def transform(self) -> tuple[list[Any], list[Any], Numbers]:
+        """Return parameters and gradients, part by part, after clipping and decay, and the numbers of the update."""
+
+    @abstractmethod
+    def apply(self, params: list[Any], grads: list[Any], numbers: Numbers) -> None:
+        """Make what `transform` returned the next parameters and slots, by the optimizer's rule."""
 
     def _next_key(self) -> Key | None:
         return self.network.next_key() if self.network.is_random else None
@@ -171,7 +228,7 @@ class TrainingStep(ABC):
         self.network.set_arrays(weights)
         self.optimizer.steps = steps
         if self.optimizer.slots:
-            self.optimizer.state, self.optimizer.steps = {}, 0
+            self.optimizer.state, self.optimizer.steps, self.optimizer.thawed = {}, 0, {}
         self.begin()
 
     def weights_norm(self) -> float:
@@ -193,10 +250,6 @@ class TrainingStep(ABC):
     def names(self) -> list[str]:
         """The parameters that are trained."""
         return self._names
-
-    @abstractmethod
-    def _advance(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
-        """Update network and optimizer, and return the loss."""
 
     def _take(self, params: list[Any], slots: Slots) -> None:
         self.network.set_arrays(params)

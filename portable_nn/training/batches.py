@@ -27,6 +27,8 @@ class Batches:
         one another then, and those of NumPy arrays may be on their way there already.
     among : NumPy array of indices, optional
         The samples that count, if not all do.
+    accumulate : int
+        How many batches of `batch_size` make one, whose gradient is computed in as many parts.
 
     Attributes
     ----------
@@ -47,9 +49,10 @@ class Batches:
         seed: int,
         place: Place | None = None,
         among: Any = None,
+        accumulate: int = 1,
     ):
         self.arrays = arrays
-        self.batch_size = batch_size
+        self.batch_size, self.accumulate = batch_size * accumulate, accumulate
         self.shuffle = shuffle
         self.seed = seed
         self.samples: int = arrays[0].shape[0] if among is None else len(among)
@@ -62,12 +65,18 @@ class Batches:
     @property
     def about(self) -> dict[str, Any]:
         """What must not change if a run is to go on with these batches."""
-        return {"batch_size": self.batch_size, "samples": self.samples, "shuffle": self.shuffle}
+        kept = {"samples": self.samples, "shuffle": self.shuffle, "accumulate": self.accumulate}
+        return {"batch_size": self.rows_at_once} | kept
 
     @property
     def targets(self) -> Any:
         """The second of the arrays, of the samples that count."""
         return self.arrays[1] if self.among is None else take(self.arrays[1], self.among)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many samples are computed with at a time, at most."""
+        return self.batch_size // self.accumulate
 
     def lie_at(self, place: Place) -> bool:
         """Tell whether all arrays, whole, are at `place`."""
@@ -88,10 +97,10 @@ class Batches:
         order = self.order(number)
         orders: list[Any] = [None if array is None else indices_beside(array, order) for array in self.arrays]
         for cut in slices:
-            yield [
-                None if rows is None else rows(array, indices[cut])
-                for array, indices, rows in zip(self.arrays, orders, self._rows, strict=True)
-            ]
+            batch: list[Any] = []
+            for array, indices, rows in zip(self.arrays, orders, self._rows, strict=True):
+                batch.append(None if rows is None else rows(array, indices[cut]))
+            yield batch
 
 
 def _rows(array: Any, place: Place | None) -> Callable[[Any, Any], Any]:

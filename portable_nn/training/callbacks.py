@@ -33,6 +33,14 @@ class Callback:
         The arrays are the step's: what is to be kept is copied. On JAX the step is compiled in two parts then.
         """
 
+    def evaluation_weights(self, trainer: "Trainer") -> Mapping[str, Any] | None:
+        """Return other weights, by name, than those of training for the network to be evaluated and saved with.
+
+        Asked for after the steps of an epoch, when training ends, and for checkpoints in between. The network has them
+        while it validates, during `on_epoch`, in checkpoints and after `fit`; the last callback that has some decides.
+        The arrays are not to be written afterwards.
+        """
+
     def on_epoch(self, trainer: "Trainer", epoch: int, record: dict[str, float]) -> None:
         """Act after an epoch, numbered from 1; `record` holds its values and may be added to."""
 

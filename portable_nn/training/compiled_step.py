@@ -1,7 +1,7 @@
 """Training steps as one pure function, which the backend may compile."""
 
 import math
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import Any
 
 from portable_nn.kernels import PORTABLE, kernels_for
@@ -9,12 +9,18 @@ from portable_nn.layers import Run
 from portable_nn.layers.run import check_gradients
 from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
+from portable_nn.optimizers.groups import rows
+from portable_nn.optimizers.parts import joined, joined_slots, slots_by_part
 from portable_nn.random import Key
+from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
 from portable_nn.training.base_step import Done, TrainingStep, versions
 from portable_nn.training.batches import Batches
 from portable_nn.training.streams import BatchStream
 
 __all__ = ["CompiledStep", "pure_step"]
+
+_NO_KEY: Key = (0, 0)
+"""In the place of a key that nothing asks for: with None a compiled function would be another one."""
 
 _STEPS = 50
 """Steps in one call, at most: more would hide progress, and gain nothing."""
@@ -23,18 +29,31 @@ _WORK = 2_500_000_000
 """Multiplications in one call, about: some 50 ms on one core."""
 
 
-def pure_gradient(network: Network) -> Callable[..., tuple[list[Any], Slots, Any]]:
+def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the first half of `pure_step`: its result is (loss, gradients of what is trained)."""
     place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
 
-    def gradient(
-        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
-    ) -> tuple[list[Any], Slots, Any]:
+    def one(params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> tuple[Any, list[Any]]:
         run = Run(place, kernels, training=True, key=key if network.is_random else None)
         loss, grads = network.loss_and_gradients(run, params, x, t, weight)
         found = {name: grads[i] for name, i in trained.items()}
         check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
-        return params, slots, (loss, list(found.values()))
+        return loss, list(found.values())
+
+    def gradient(
+        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
+    ) -> tuple[list[Any], Slots, Any]:
+        cuts = parts_of(x.shape[0], accumulate)
+        if len(cuts) <= 1:
+            return params, slots, one(params, x, t, weight, key)
+        run, weights, found = Run(place, kernels, training=True), list[Any](), list[tuple[Any, list[Any]]]()
+        for cut in cuts:
+            part = t[cut, ...], None if weight is None else weight[cut]
+            weights.append(part_weight(network.criterion, run, *part))
+            found.append(one(params, x[cut, ...], *part, part_key(key, cut)))
+        factor = mean_factor(network.criterion, kernels, weights)
+        grads = [weighted_sum(weights, each) * factor for each in zip(*(grads for _, grads in found), strict=True)]
+        return params, slots, (weighted_sum(weights, [loss for loss, _ in found]) * factor, grads)
 
     return gradient
 
@@ -42,25 +61,32 @@ def pure_gradient(network: Network) -> Callable[..., tuple[list[Any], Slots, Any
 def pure_update(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the second half of `pure_step`, the function (params, slots, gradients, key, numbers)."""
     kernels, trained = kernels_for(network.place.xp), list(network.trainable().values())
+    arrays = network.arrays()
+    parts = optimizer.parts(list(network.trainable()), [arrays[i] for i in trained], list(network.parameters))
+    parts = optimizer.live(parts)
 
     def update(
         params: list[Any], slots: Slots, grads: list[Any], key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
-        updated, slots = optimizer.apply(kernels, [params[i] for i in trained], grads, slots, numbers)
+        before = [params[i] for i in trained]
+        ready = optimizer.transform(kernels, rows(parts, before), rows(parts, grads), numbers, parts)
+        updated, changed = optimizer.apply(kernels, *ready, slots_by_part(parts, slots), numbers, parts)
         params = list(params)
-        for i, array in zip(trained, updated, strict=True):
+        for i, array in zip(trained, joined(parts, before, updated), strict=True):
             params[i] = array
-        return params, slots, None
+        return params, joined_slots(parts, slots, changed), None
 
     return update
 
 
-def pure_step(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
+def pure_step(
+    network: Network, optimizer: Optimizer, accumulate: int = 1
+) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the function (params, slots, x, t, weight, key, numbers) -> (params, slots, (loss, weight of the batch)).
 
     It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
     """
-    gradient, update = pure_gradient(network), pure_update(network, optimizer)
+    gradient, update = pure_gradient(network, accumulate), pure_update(network, optimizer)
     place, kernels = network.place, kernels_for(network.place.xp)
 
     def step(
@@ -81,23 +107,28 @@ class CompiledStep(TrainingStep):
     time.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, *, compiled: bool = True):
-        super().__init__(network, optimizer)
+    def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1, *, compiled: bool = True):
+        super().__init__(network, optimizer, accumulate)
         self._kernels = kernels_for(network.place.xp) if compiled else PORTABLE
         self._joins = self._kernels.compile_steps is not PORTABLE.compile_steps
-        self._compile()
+        self._versions: tuple[int, ...] = ()
+
+    def _look(self) -> None:
+        super()._look()
+        self._may_draw = True  # `_next_key` says
+        if versions(self.network, self.optimizer) != self._versions:
+            self._compile()
 
     def _compile(self) -> None:
         self._versions = versions(self.network, self.optimizer)
-        step = pure_step(self.network, self.optimizer)
+        step = pure_step(self.network, self.optimizer, self.accumulate)
         self._step, self._steps = self._kernels.compile_step(step), self._kernels.compile_steps(step)
         self._halves: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
     def _next_key(self) -> Key:
-        # No None: a compiled function would have to be another one. Without a random layer nothing asks for the key.
         if versions(self.network, self.optimizer) != self._versions:  # a callback has replaced an option
-            self._compile()
-        return super()._next_key() or (0, 0)
+            self._look()
+        return super()._next_key() or _NO_KEY
 
     def steps_in_a_call(self, batch_size: int) -> int:
         """Return how many steps `take` is best called for."""
@@ -135,7 +166,7 @@ class CompiledStep(TrainingStep):
         keys: list[Key] = []
         for _ in range(orders.shape[0]):
             keys.append(self._next_key())
-            numbers.append(self.optimizer.numbers())
+            numbers.append(self._numbers())
             self.optimizer.steps += 1
         place = self.network.place
         x, *others = data
@@ -150,27 +181,41 @@ class CompiledStep(TrainingStep):
         self._take(params, slots)
         return Done(losses, weights, [orders.shape[1]] * orders.shape[0])
 
-    def _advance(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+    def __call__(self, x: Any, t: Any, weight: Any = None) -> Any:
+        """Update from a batch, and return its loss: all phases in one call, unless somebody looks at the gradient."""
         if self.on_gradients is not None:
-            return self._advance_in_two(x, t, weight, key, self.on_gradients)
-        params, slots, (loss, _) = self._step(
-            self.network.arrays(), self._slots, x, t, weight, key, self.optimizer.numbers()
+            return super().__call__(x, t, weight)
+        key = self._next_key()
+        params, slots, (loss, _) = self._step(self.network.arrays(), self._slots, x, t, weight, key, self._numbers())
+        self._take(params, slots)
+        self.optimizer.steps += 1
+        return loss
+
+    def gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        """Find the gradient, and return the loss."""
+        if self._halves is None:
+            halves = pure_gradient(self.network, self.accumulate), pure_update(self.network, self.optimizer)
+            self._halves = self._kernels.compile_step(halves[0]), self._kernels.compile_step(halves[1])
+        params, slots, (loss, self._found) = self._halves[0](
+            self.network.arrays(), self._slots, x, t, weight, key, self._numbers()
         )
         self._take(params, slots)
         return loss
 
-    def _advance_in_two(
-        self, x: Any, t: Any, weight: Any, key: Key | None, change: Callable[[dict[str, Any]], Mapping[str, Any]]
-    ) -> Any:
-        if self._halves is None:
-            halves = pure_gradient(self.network), pure_update(self.network, self.optimizer)
-            self._halves = self._kernels.compile_step(halves[0]), self._kernels.compile_step(halves[1])
-        gradient, update = self._halves
-        numbers = self.optimizer.numbers()
-        params, slots, (loss, grads) = gradient(self.network.arrays(), self._slots, x, t, weight, key, numbers)
-        self._take(params, slots)  # those before were given away
-        by_name = dict(zip(self._names, grads, strict=True))
-        by_name |= change(by_name)
-        params, slots, _ = update(params, slots, list(by_name.values()), key, numbers)
+    gradient_in_parts = gradient
+
+    def transform(self) -> tuple[list[Any], list[Any], Numbers]:
+        """Let `on_gradients` change the gradient; `pure_update` does the rest."""
+        by_name = dict(zip(self._names, self._found, strict=True))
+        by_name |= {} if self.on_gradients is None else self.on_gradients(by_name)
+        self._found: list[Any] = []
+        return self.network.arrays(), list(by_name.values()), self._numbers()
+
+    def apply(self, params: list[Any], grads: list[Any], numbers: Numbers) -> None:
+        """Update the network, by `pure_update`."""
+        assert self._halves is not None
+        params, slots, _ = self._halves[1](params, self._slots, grads, _NO_KEY, numbers)
         self._take(params, slots)
-        return loss
+
+    def _numbers(self) -> Numbers:
+        return self.optimizer.numbers_for(self._live)

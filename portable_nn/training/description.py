@@ -53,8 +53,10 @@ def loss(of: Network) -> Any:
 
 
 def optimizer(of: Optimizer) -> dict[str, Any]:
-    """Describe an optimizer, but for its schedule and for what it has become."""
-    return part(of)
+    """Describe an optimizer, but for its schedule and for what it has become; groups only where there are some."""
+    usual: dict[str, Any] = {"groups": {}, "decay": "all"}
+    said = {name: value for name, value in part(of).items() if name not in usual or value != usual[name]}
+    return said | ({"order of groups": list(of.groups)} if len(of.groups) > 1 else {})
 
 
 def schedule(of: Any) -> Any:
@@ -118,8 +120,8 @@ def _plain(value: Any) -> Any:
         return "nan" if math.isnan(value) else float(value)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, partial):
         call = cast("partial[Any]", value)
         return {"kind": _plain(call.func), "arguments": _plain(call.args), "options": _plain(call.keywords)}

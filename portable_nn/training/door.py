@@ -27,6 +27,7 @@ def to_train(
     batch_size: int,
     shuffle: bool,
     steps: int | None = None,
+    accumulate: int = 1,
 ) -> tuple[Batches | BatchStream, Batches | BatchStream | None]:
     """Return the batches to train on and those to validate with, from the arguments of `Trainer.fit`.
 
@@ -42,11 +43,12 @@ def to_train(
     if validation is not None and share:
         raise ValueError("fit needs validation_data or validation_split, got both")
     if t is None:
-        batches, kept = _stream(network, x, weight, share, again=again, steps=steps), None
+        _refuse_for_streams(x, weight, share)
+        batches, kept = BatchStream(x, network, again=again, steps=steps, accumulate=accumulate), None
     elif steps is not None:
         raise ValueError("steps_per_epoch needs an iterable of batches: with arrays, an epoch is every sample once")
     else:
-        batches, kept = _arrays(network, x, t, weight, share, batch_size, shuffle=shuffle)
+        batches, kept = _arrays(network, x, t, weight, share, batch_size, shuffle=shuffle, accumulate=accumulate)
     kept = kept if validation is None else _to_validate(network, validation, again=again)
     _warn_of_new_classes(batches, kept)
     return batches, kept
@@ -64,7 +66,7 @@ def to_evaluate(
 
 
 def _arrays(
-    network: Network, x: Any, t: Any, weight: Any, share: float, batch_size: int, *, shuffle: bool
+    network: Network, x: Any, t: Any, weight: Any, share: float, batch_size: int, *, shuffle: bool, accumulate: int
 ) -> tuple[Batches, Batches | None]:
     data, seed, among, kept = checked(network, x, t, weight), network.seed, None, None
     x = data[0]
@@ -72,16 +74,22 @@ def _arrays(
     if share:
         among, kept_among = split(x.shape[0], share, seed)
         kept = Batches(data, _BATCH, shuffle=False, seed=0, among=kept_among)
-    return Batches(data, batch_size, shuffle=shuffle, seed=seed, place=network.place, among=among), kept
+    how: dict[str, Any] = {
+        "shuffle": shuffle,
+        "seed": seed,
+        "place": network.place,
+        "among": among,
+        "accumulate": accumulate,
+    }
+    return Batches(data, batch_size, **how), kept
 
 
-def _stream(network: Network, source: Any, weight: Any, share: float, *, again: bool, steps: int | None) -> BatchStream:
+def _refuse_for_streams(source: Any, weight: Any, share: float) -> None:
     _refuse_array(source)
     if weight is not None:
         raise ValueError("an iterable of batches brings its weights itself, as (x, t, sample_weight)")
     if share:
         raise ValueError("an iterable of batches cannot be split: fit needs validation_data instead")
-    return BatchStream(source, network, again=again, steps=steps)
 
 
 def _refuse_array(x: Any) -> None:

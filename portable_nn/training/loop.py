@@ -12,6 +12,7 @@ from portable_nn.schedules import observe
 from portable_nn.training.base_step import LOOK_EVERY, TrainingStep
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
+from portable_nn.training.evaluation import EvaluationWeights
 from portable_nn.training.interruption import Interruption
 from portable_nn.training.metrics import RunningLoss, evaluate
 from portable_nn.training.progress import Progress
@@ -35,6 +36,7 @@ class Loop:
     validation: Batches | BatchStream | None
     watchers: list[Callback]
     recording: Recording
+    evaluation: EvaluationWeights
     recovery: Recovery
     bar: Progress
     interruption: Interruption
@@ -68,6 +70,7 @@ class Loop:
         started, optimizer = time.perf_counter(), self.trainer.optimizer
         self._heed_freezing()
         self.trainer.epochs += 1
+        optimizer.begin_epoch(self.trainer.epochs)
         rate = float(state.numbers.get("rate", optimizer.schedule(optimizer.steps)))
         running = RunningLoss(self.trainer.network.criterion, self.recovery.limit)
         if state.step:
@@ -77,26 +80,28 @@ class Loop:
             self._show_position(epoch, running)
             whole = self._steps(running)
             record = {"loss": running.read()}
-            if not running.first_bad:
-                if not whole:
-                    self._cut_short(epoch, running, rate)
-                    return False
-                with self._kept(lambda: self.recording.within(epoch - 1, running, rate)):
-                    record |= self._validate()
-                if math.isfinite(record.get("val_loss", 0.0)) and self.step.is_finite():
-                    break
+            if not running.first_bad and not whole:
+                self._cut_short(epoch, running, rate)
+                return False
+            if not running.first_bad and self.step.is_finite():
+                with self.evaluation.shown():
+                    with self._kept(lambda: self.recording.within(epoch - 1, running, rate)):
+                        record |= self._validate()
+                    if math.isfinite(record.get("val_loss", 0.0)):
+                        self._record(epoch, record | {"lr": rate * optimizer.lr_scale}, running, rate, started)
+                        goes_on = not (last or self.trainer.history.stopped)
+                        self.recording.epoch_done(epoch, record.get("val_loss", record["loss"]), last=not goes_on)
+                        break
             self.recovery.go_back(self.step, running, epoch)
-        self._record(epoch, record | {"lr": rate * optimizer.lr_scale}, running, rate, started)
-        goes_on = not (last or self.trainer.history.stopped)
-        self.recording.epoch_done(epoch, record.get("val_loss", record["loss"]), last=not goes_on)
+        if self.watchers:
+            self.step.go_on_with_copies()
         return goes_on
 
     def _heed_freezing(self) -> None:
         """Train what is to be trained now, if a callback has frozen or unfrozen parameters."""
         trainer = self.trainer
         if list(trainer.network.trainable()) != self.step.names:
-            self.step = trainer.new_step()
-            self.step.watch(trainer, self.watchers)
+            self.step = trainer.new_step(self.watchers)
             self.recovery.forget()
 
     def _show_position(self, epoch: int, running: RunningLoss) -> None:
@@ -154,8 +159,6 @@ class Loop:
             for watcher in self.watchers:
                 watcher.on_epoch(trainer, epoch, record)
                 self.recording.watched(watcher)
-        if self.watchers:
-            self.step.go_on_with_copies()
         self.recording.check_record(record)
         trainer.history.append(record)
         self.bar.show(record)

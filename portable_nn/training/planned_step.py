@@ -1,16 +1,21 @@
 """Training steps as plans: arrays written in place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from itertools import accumulate, chain
+from operator import is_not, itemgetter
+from typing import Any, NamedTuple
 
 from portable_nn.arrays import copies, namespace_of, owns_memory
 from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours, kernels_for
 from portable_nn.layers import Run
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import has_known_walk
-from portable_nn.optimizers import Optimizer, Slots
+from portable_nn.optimizers import Numbers, Optimizer, Slots
+from portable_nn.optimizers.groups import Part, taken
+from portable_nn.optimizers.parts import slots_by_part
 from portable_nn.random import Key
+from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
 from portable_nn.training.base_step import TrainingStep
 
 __all__ = ["PlannedStep"]
@@ -22,39 +27,56 @@ _PLANS = 8
 class PlannedStep(TrainingStep):
     """Steps that write: parameters and gradients are one flat array each, and each batch shape has its plan.
 
-    An optimizer whose rule is elementwise gets the flat arrays, and its slots are flat, too. Any other gets lists of
-    arrays in their shapes.
+    An optimizer whose rule is elementwise gets the flat arrays, and its slots are flat, too: with groups, for each part
+    that is updated alike a run of them. Any other gets lists of arrays in their shapes.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, kernels: Kernels):
+    def __init__(self, network: Network, optimizer: Optimizer, kernels: Kernels, accumulate: int = 1):
         self._kernels = kernels
         self._elementwise = declares(type(optimizer), "elementwise")
         # Somebody's own rule may read what it gets after a kernel has returned.
         self._update_kernels = kernels.in_place() if is_ours(type(optimizer)) else kernels
         self._plans: dict[Any, Callable[..., Any]] = {}
-        super().__init__(network, optimizer)
+        self._layout = Layout((), {})
+        super().__init__(network, optimizer, accumulate)
 
     def _copied(self, params: list[Any], slots: Slots) -> tuple[list[Any], Slots]:
         return params, slots
 
-    def _trained(self, arrays: list[Any]) -> list[Any]:
-        return [arrays[i] for i in self._positions]
+    def _look(self) -> None:
+        before = self._layout
+        super()._look()
+        self._plain = len(self._live) == 1 and self._live[0].is_plain
+        self._layout = Layout.of(self._parts, self._trained(self.network.arrays()))
+        if self._layout != before:
+            self._plans.clear()
+            for name in ("_grads", "_total"):
+                vars(self).pop(name, None)
 
     def _take(self, params: list[Any], slots: Slots) -> None:
         """Go on with copies of these arrays; the list of slots is used up: each goes before the next is made."""
         if self._elementwise:
             flats: list[Flat] = []
             while slots:
-                flats.append(Flat(slots.pop(0)))
-            self._rule_slots, slots = [[flat.whole] for flat in flats], [flat.views for flat in flats]
+                flats.append(Flat(slots.pop(0), self._layout))
+            self._slot_rows = [[[flat.run(part)] for flat in flats] for part in self._live]
+            slots = [flat.views for flat in flats]
         else:
-            self._rule_slots = slots = [copies(slot) for slot in slots]
-        self._flat = Flat(self._trained(params))
+            slots = [copies(slot) for slot in slots]
+            self._slot_rows = slots_by_part(self._live, slots)
+        self._flat = Flat(self._trained(params), self._layout)
+        self._param_rows = self._rows(self._flat)
+        self._written: list[list[Any]] = [*self._param_rows, *chain(*self._slot_rows)]
+        vars(self).pop("_grad_rows", None)
         params = list(params)
         for i, view in zip(self._positions, self._flat.views, strict=True):
             params[i] = view
         self._params = params
         super()._take(params, slots)
+
+    def _rows(self, flat: "Flat") -> list[list[Any]]:
+        """Return what the optimizer gets of each part that is not frozen."""
+        return [[flat.run(part)] if self._elementwise else taken(part, flat.views) for part in self._live]
 
     @property
     def vector(self) -> Any:
@@ -62,19 +84,19 @@ class PlannedStep(TrainingStep):
         return self._flat.whole
 
     @property
-    def gradient(self) -> Any:
-        """The gradient by `vector` that `differentiate` found."""
+    def slope(self) -> Any:
+        """The gradient by `vector`."""
         return self._grads.whole
 
-    def differentiate(self, x: Any, t: Any, weight: Any = None, key: Key | None = None) -> Any:
+    def gradient(self, x: Any, t: Any, weight: Any = None, key: Key | None = None) -> Any:
         """Write the gradient, and return the loss."""
-        params = self.network.arrays()
-        for mine, current in zip(self._params, params, strict=True):
-            if mine is not current:  # somebody has assigned a parameter
-                self._take(params, list(self._slots))
+        params = self._params
+        for mine, box in zip(params, self._boxes, strict=True):
+            if mine is not box.value:  # somebody has assigned a parameter
+                self.go_on_with_copies()
                 params = self._params
                 break
-        shapes = x.shape, t.shape, weight is None, self.network.version
+        shapes = x.shape, t.shape, weight is None, self._version
         plan = self._plans.get(shapes)
         if plan is not None:
             return plan(params, x, t, weight, key)
@@ -83,32 +105,69 @@ class PlannedStep(TrainingStep):
         self._plans[shapes], loss = self._planned(params, x, t, weight, key)
         return loss
 
-    def _advance(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
-        loss = self.differentiate(x, t, weight, key)
-        params, grads = self._flat.views, self._grads.views
+    def gradient_in_parts(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        """Write the gradient, added up from parts of the batch, and return the loss."""
+        cuts = parts_of(x.shape[0], self.accumulate)
+        if len(cuts) == 1:
+            return self.gradient(x, t, weight, key)
+        criterion, run = self.network.criterion, self.network.run()
+        losses: list[Any] = []
+        weights: list[Any] = []
+        for cut in cuts:
+            part = t[cut, ...], None if weight is None else weight[cut]
+            losses.append(self.gradient(x[cut, ...], *part, part_key(key, cut)))
+            weights.append(part_weight(criterion, run, *part))
+            self._add_up(weights[-1], first=len(weights) == 1, last=len(weights) == len(cuts))
+        factor = mean_factor(criterion, self._kernels, weights)
+        slope = self.slope
+        slope *= factor
+        return weighted_sum(weights, losses) * factor
+
+    def _add_up(self, weight: Any, *, first: bool, last: bool) -> None:
+        """Add the gradient, weighted, to the total, or last of all the total to the gradient: in place."""
+        slope, total = self.slope, self._total
+        slope *= weight
+        if first:
+            total[...] = slope
+        elif last:
+            slope += total
+        else:
+            total += slope
+
+    def transform(self) -> tuple[list[Any], list[Any], Numbers]:
+        """Let `on_gradients` and the optimizer change the gradient and the parameters, in place if it can be."""
         if self.on_gradients is not None:
-            by_name = dict(zip(self._names, grads, strict=True))
+            by_name = dict(zip(self._names, self._grads.views, strict=True))
             for name, gradient in self.on_gradients(by_name).items():
                 by_name[name][...] = gradient
-        if self._elementwise:
-            params, grads = [self._flat.whole], [self._grads.whole]
-        numbers = self.optimizer.numbers()
-        updated = self.optimizer.apply(self._update_kernels, list(params), list(grads), self._slot_lists(), numbers)
-        self._write_updated([params, *self._rule_slots], [updated[0], *updated[1]])
-        return loss
+        numbers = self.optimizer.numbers() if self._plain else self.optimizer.numbers_for(self._live)
+        params, grads = [*map(list, self._param_rows)], [*map(list, self._grad_rows)]
+        return *self.optimizer.transform(self._update_kernels, params, grads, numbers, self._live), numbers
+
+    def apply(self, params: list[Any], grads: list[Any], numbers: Numbers) -> None:
+        """Write the updated parameters and slots."""
+        optimizer, kernels = self.optimizer, self._update_kernels
+        if self._plain:
+            slots = [*map(list, self._slot_rows[0])]
+            row, slots = optimizer.rule(kernels, params[0], grads[0], slots, numbers)
+            new = [row, *slots]
+        else:
+            slots = [[list(slot) for slot in row] for row in self._slot_rows]
+            rows, changed = optimizer.apply(kernels, params, grads, slots, numbers, self._live)
+            new = [*rows, *chain(*changed)]
+        for ours, theirs in zip(self._written, new, strict=True):
+            if len(ours) != len(theirs) or any(map(is_not, ours, theirs)):
+                self._write_updated(self._written, new)
+                return
 
     def _write_updated(self, mine: list[list[Any]], new: list[list[Any]]) -> None:
         """Write what a rule has returned; where it gave an array of ours back, as it is before anything is written."""
         pairs = [pair for rows in zip(mine, new, strict=True) for pair in zip(*rows, strict=True)]
         pairs = [(array, value) for array, value in pairs if value is not array]
-        if pairs:
-            ours = {id(array) for arrays in mine for array in arrays}
-            given = [copies([v])[0] if id(v) in ours or not owns_memory(v) else v for _, v in pairs]
-            for (array, _), value in zip(pairs, given, strict=True):
-                array[...] = value
-
-    def _slot_lists(self) -> Slots:
-        return [list(slot) for slot in self._rule_slots]
+        ours = {id(array) for arrays in mine for array in arrays}
+        given = [copies([v])[0] if id(v) in ours or not owns_memory(v) else v for _, v in pairs]
+        for (array, _), value in zip(pairs, given, strict=True):
+            array[...] = value
 
     def _planned(
         self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None
@@ -138,7 +197,16 @@ class PlannedStep(TrainingStep):
     @cached_property
     def _grads(self) -> "Flat":
         """Where plans write the gradients."""
-        return Flat(self._trained(self._params))
+        return Flat(self._trained(self._params), self._layout)
+
+    @cached_property
+    def _total(self) -> Any:
+        """Where the gradients of parts of a batch are added up."""
+        return copies([self.slope])[0]
+
+    @cached_property
+    def _grad_rows(self) -> list[list[Any]]:
+        return self._rows(self._grads)
 
     def _walk(self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> Any:
         """Do what a plan does, for networks whose layout is somebody's own."""
@@ -152,6 +220,32 @@ class PlannedStep(TrainingStep):
             view[...] = gradient
 
 
+class Layout(NamedTuple):
+    """Where arrays lie in one array: part by part.
+
+    Attributes
+    ----------
+    order : tuple of int
+        Which array is the first one there, which the second.
+    runs : dict of tuples of positions to slices
+        Where each part lies; without them all is one part.
+    """
+
+    order: tuple[int, ...]
+    runs: dict[tuple[int, ...], slice]
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], arrays: list[Any]) -> "Layout":
+        """Return the layout of arrays in these parts."""
+        order = tuple(chain(*(part.positions for part in parts)))
+        if len(parts) == 1:
+            return cls(order, {})
+        pack = kernels_for(namespace_of(arrays[0])).pack
+        sizes = [pack(taken(part, arrays))[0].shape[0] for part in parts]
+        ends = list(accumulate(sizes))
+        return cls(order, {p.positions: slice(end - n, end) for p, n, end in zip(parts, sizes, ends, strict=True)})
+
+
 class Flat:
     """Copies of arrays in one array.
 
@@ -159,8 +253,14 @@ class Flat:
     ----------
     whole : array of shape (size,)
     views : list of arrays
-        Its parts, in the shapes of the arrays.
+        Its parts, in the shapes and the order of the arrays.
     """
 
-    def __init__(self, arrays: list[Any]):
-        self.whole, self.views = kernels_for(namespace_of(arrays[0])).pack(arrays)
+    def __init__(self, arrays: list[Any], layout: Layout):
+        self._runs = layout.runs
+        self.whole, packed = kernels_for(namespace_of(arrays[0])).pack([arrays[i] for i in layout.order])
+        self.views: list[Any] = [view for _, view in sorted(zip(layout.order, packed, strict=True), key=itemgetter(0))]
+
+    def run(self, part: Part) -> Any:
+        """Return the run of it in which a part lies."""
+        return self.whole[self._runs[part.positions]] if self._runs else self.whole

@@ -1,11 +1,15 @@
 """Going back to good weights when the loss has become NaN, infinite or too large."""
 
+import copy
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from portable_nn.arrays import copies, to_numpy
 from portable_nn.errors import DivergenceError
 from portable_nn.training.base_step import Snapshot, TrainingStep
+from portable_nn.training.callbacks import Callback, overrides
 from portable_nn.training.metrics import RunningLoss
 
 __all__ = ["Recovery"]
@@ -23,6 +27,7 @@ class _Mark(NamedTuple):
     snapshot: Snapshot
     keys: int
     running: list[float]
+    watched: list[tuple[Callback, Any, list[Any]]]
 
 
 class Recovery:
@@ -34,6 +39,9 @@ class Recovery:
         How often training may go back and on. After that DivergenceError ends it, with good weights.
     limit : float
         A loss above it is as bad as NaN.
+    trainer : Trainer, optional
+    watchers : sequence of Callback
+        Those of them that are told of updates and have a state go back, too.
 
     Attributes
     ----------
@@ -41,11 +49,12 @@ class Recovery:
         How often training has gone back.
     """
 
-    def __init__(self, allowed: int, limit: float):
+    def __init__(self, allowed: int, limit: float, trainer: Any = None, watchers: Sequence[Callback] = ()):
         # Callers may pass anything, whatever is declared.
         if not isinstance(limit, int | float) or math.isnan(limit):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"fit needs a number as loss_limit, got {limit!r}")
-        self.allowed, self.limit = allowed, limit
+        self.allowed, self.limit, self._trainer = allowed, limit, trainer
+        self._watchers = [watcher for watcher in watchers if _remembers_updates(watcher)]
         self.made = 0
         self._marks: list[_Mark] = []
         self._weights: list[Any] | None = None
@@ -62,7 +71,8 @@ class Recovery:
             return
         steps_before = [mark.snapshot[2] for mark in self._marks]
         self._marks = self._marks[:-1] if step.optimizer.steps in steps_before[1:] else self._marks[-1:]
-        self._marks.append(_Mark(step.snapshot(), step.network.stream.position, running.state()))
+        watched = [(watcher, *_copied(watcher.state())) for watcher in self._watchers]
+        self._marks.append(_Mark(step.snapshot(), step.network.stream.position, running.state(), watched))
 
     def forget(self) -> None:
         """Forget all points: other parameters are trained now."""
@@ -132,3 +142,14 @@ class Recovery:
         self._marks = [last._replace(snapshot=step.snapshot())]
         step.network.stream.position = last.keys
         running.restore(last.running)
+        for watcher, numbers, arrays in last.watched:
+            watcher.restore(self._trainer, copy.deepcopy(numbers), [to_numpy(array) for array in copies(arrays)])
+
+
+def _remembers_updates(watcher: Callback) -> bool:
+    told = overrides(watcher, "on_batch") or overrides(watcher, "on_gradients")
+    return told and overrides(watcher, "state") and overrides(watcher, "restore")
+
+
+def _copied(state: tuple[Any, list[Any]]) -> tuple[Any, list[Any]]:
+    return copy.deepcopy(state[0]), copies(state[1])

@@ -26,6 +26,7 @@ def unchanged_if_refused(trainer: "Trainer") -> Generator[list[Callback]]:
     history, validates, epochs = trainer.history, trainer.validates, trainer.epochs
     arrays, position = network.arrays(), network.stream.position
     slots, steps, scale = dict(optimizer.state), optimizer.steps, optimizer.lr_scale
+    thawed = dict(optimizer.thawed)
     schedule, observed = optimizer.schedule, schedules.state_of(optimizer.schedule)
     try:
         yield started
@@ -39,6 +40,7 @@ def unchanged_if_refused(trainer: "Trainer") -> Generator[list[Callback]]:
             for name, option in options.items():
                 setattr(loss, name, option)
             optimizer.state, optimizer.steps, optimizer.lr_scale = slots, steps, scale
+            optimizer.thawed = thawed
             schedules.restore(schedule, observed)
         raise
 

@@ -13,6 +13,7 @@ from portable_nn.networks.files import describe
 from portable_nn.training import description
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
+from portable_nn.training.evaluation import EvaluationWeights
 from portable_nn.training.metrics import RunningLoss
 from portable_nn.training.recovery import Recovery
 from portable_nn.training.streams import BatchStream
@@ -32,6 +33,8 @@ class Recording:
     watchers : sequence of Callback
     recovery : Recovery
         How often this run has gone back.
+    evaluation : EvaluationWeights
+        What the network is saved with.
     data : (batches, batches or None)
         To train on and to validate with; they must be the same to go on with the run.
     folder : path, optional
@@ -49,12 +52,13 @@ class Recording:
         trainer: "Trainer",
         watchers: Sequence[Callback],
         recovery: Recovery,
+        evaluation: EvaluationWeights,
         data: tuple[Batches | BatchStream, Batches | BatchStream | None],
         folder: PathLike | None,
         every: int,
     ):
         self._trainer, self._watchers, self._data, self._every = trainer, watchers, data, every
-        self._recovery = recovery
+        self._recovery, self._evaluation = recovery, evaluation
         if folder is not None:
             schedules.check_kept(trainer.optimizer.schedule)
         self._files = None if folder is None else Checkpoints(folder)
@@ -92,13 +96,15 @@ class Recording:
         trainer, numbers = self._trainer, state.numbers
         network, optimizer = trainer.network, trainer.optimizer
         for name in network.parameters:
-            network.parameters[name] = state.arrays[f"network/{name}"]
+            evaluated = state.arrays[f"network/{name}"]
+            network.parameters[name] = state.arrays.get(f"training/{name}", evaluated)
         place = network.place
         optimizer.state = {
             name: tuple(place.asarray(state.arrays[f"{slot}/{name}"]) for slot in optimizer.slots)
             for name in numbers["optimizer"]["updated"]
         }
         optimizer.steps, optimizer.lr_scale = numbers["optimizer"]["steps"], numbers["optimizer"].get("lr_scale", 1.0)
+        optimizer.thawed = dict(numbers["optimizer"].get("thawed", []))
         self._recovery.made = numbers.get("recoveries", 0)
         schedules.restore(optimizer.schedule, numbers["schedule"])
         network.stream.position = numbers["stream"]
@@ -159,7 +165,10 @@ class Recording:
     def _state(self, epoch: int, step: int, begun: int) -> RunState:
         trainer, arrays, callbacks = self._trainer, dict[str, Any](), list[dict[str, Any]]()
         network, optimizer = trainer.network, trainer.optimizer
-        arrays |= {f"network/{name}": array for name, array in network.parameters.items()}
+        with self._evaluation.shown():
+            names, training = list(network.parameters), self._evaluation.training()
+            for name, array, trained in zip(names, network.arrays(), training, strict=True):
+                arrays |= {f"network/{name}": array} | ({} if trained is array else {f"training/{name}": trained})
         for name, slots in optimizer.state.items():
             arrays |= {f"{slot}/{name}": array for slot, array in zip(optimizer.slots, slots, strict=True)}
         for i, watcher in enumerate(self._remembering()):
@@ -171,7 +180,12 @@ class Recording:
             "about": self._run(),
             "description": self._description,
             "epochs": begun,
-            "optimizer": {"steps": optimizer.steps, "lr_scale": optimizer.lr_scale, "updated": list(optimizer.state)},
+            "optimizer": {
+                "steps": optimizer.steps,
+                "lr_scale": optimizer.lr_scale,
+                "updated": list(optimizer.state),
+                "thawed": list(optimizer.thawed.items()),
+            },
             "recoveries": self._recovery.made,
             "schedule": schedules.state_of(optimizer.schedule),
             "stream": network.stream.position,
@@ -221,7 +235,7 @@ class Recording:
         return [watcher for watcher in self._watchers if type(watcher).state is not Callback.state]
 
     def _check(self, state: RunState) -> None:
-        before = dict(state.numbers.get("about", {}))
+        before = {"accumulate": 1} | state.numbers.get("about", {})
         before["callbacks"] = [name for name, _, _ in _kept(state.numbers)]
         for what, value in self._run().items():
             if before.get(what) != value:

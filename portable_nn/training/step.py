@@ -23,7 +23,11 @@ _WORTH_COMPILING = 50_000
 
 
 def training_step(
-    network: Network, optimizer: Optimizer, earlier: TrainingStep | None = None, compile: Compile = "auto"
+    network: Network,
+    optimizer: Optimizer,
+    earlier: TrainingStep | None = None,
+    compile: Compile = "auto",
+    accumulate: int = 1,
 ) -> TrainingStep:
     """Return the steps of a training run, in the way that suits the network's backend.
 
@@ -37,15 +41,15 @@ def training_step(
         If the compiler is not installed.
     """
     optimizer.belong(network.identity)
-    wanted = (*made_for(network, optimizer), compile)
+    wanted = (*made_for(network, optimizer), compile, accumulate)
     if earlier is None or earlier.made_for != wanted:
-        earlier = _new(network, optimizer, compile)
+        earlier = _new(network, optimizer, compile, accumulate)
         earlier.made_for = wanted
     earlier.begin()
     return earlier
 
 
-def _new(network: Network, optimizer: Optimizer, compile: Compile) -> TrainingStep:
+def _new(network: Network, optimizer: Optimizer, compile: Compile, accumulate: int) -> TrainingStep:
     if compile not in ("auto", True, False):
         raise ValueError(f'compile needs to be "auto", True or False, got {compile!r}')
     kernels = kernels_for(network.place.xp)
@@ -53,12 +57,11 @@ def _new(network: Network, optimizer: Optimizer, compile: Compile) -> TrainingSt
     if compile is True and not whole and kernels.compiler is None:
         raise ValueError(f"compile=True needs jax, torch or numpy: nothing compiles steps of {network.place.backend}")
     if not kernels.updates or not network.trainable() or (compile is True and whole):
-        return CompiledStep(
-            network, optimizer, compiled=compile is not False and (not whole or _may_compile(network, optimizer))
-        )
+        compiled = compile is not False and (not whole or _may_compile(network, optimizer))
+        return CompiledStep(network, optimizer, accumulate, compiled=compiled)
     if compile is True or (compile == "auto" and _pays(network, kernels)):
         kernels = kernels.compiled()
-    return PlannedStep(network, optimizer, kernels)
+    return PlannedStep(network, optimizer, kernels, accumulate)
 
 
 def _may_compile(network: Network, optimizer: Optimizer) -> bool:

@@ -2,12 +2,13 @@
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from portable_nn.arrays import as_array, copies, is_array, is_on_cpu
+from portable_nn.arrays import as_array, copies, device_of, is_array, is_on_cpu, namespace_of
+from portable_nn.errors import ShapeError
 from portable_nn.networks import Network
 from portable_nn.training.samples import check_finite, checked, parts
 
@@ -34,6 +35,8 @@ class BatchStream:
     steps : int, optional
         Batches of an epoch: as many are taken of `source`, which may have no end. An iterator goes on in each epoch
         where the one before has ended.
+    accumulate : int
+        How many of them make one batch here; the last of an epoch may have fewer.
 
     Attributes
     ----------
@@ -58,9 +61,9 @@ class BatchStream:
 
     targets: None = None
 
-    def __init__(self, source: Any, network: Network, *, again: bool, steps: int | None = None):
+    def __init__(self, source: Any, network: Network, *, again: bool, steps: int | None = None, accumulate: int = 1):
         self._begin = _beginning(source, again=again and steps is None)
-        self.goes_on, self._steps = isinstance(source, Iterator), steps
+        self.goes_on, self._steps, self.accumulate = isinstance(source, Iterator), steps, accumulate
         self._network = network
         self.samples: int | None = None
         self.error: Exception | None = None
@@ -69,23 +72,28 @@ class BatchStream:
     @property
     def about(self) -> dict[str, Any]:
         """What must not change if a run is to go on with these batches."""
-        return {"batch_size": None, "samples": None, "shuffle": None}
+        return {"batch_size": None, "samples": None, "shuffle": None, "accumulate": self.accumulate}
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[list[Any]]:
         """Yield the batches of the epoch `number`, 0 outside training, after the first `skip`, checked: [x, t, weight].
 
         An error ends the epoch, as if that were all, and is kept in `error`.
         """
-        self.error, count, samples = None, 0, 0
+        self.error, count, samples, several, group = None, 0, 0, self.accumulate, list[list[Any]]()
         try:
             items = self._begin(number)
             for batch in read_ahead(items if self._steps is None else islice(items, self._steps), self.interrupted):
                 count += 1
                 samples += batch[0].shape[0] if is_array(batch[0]) and batch[0].ndim else 0
-                if count > skip:
-                    yield checked(self._network, *batch)
-            if not self.interrupted():
-                _refuse_too_few(count, skip, self._steps)
+                if count > skip * several:
+                    group.append(checked(self._network, *batch))
+                if len(group) == several:
+                    yield _joined(group)
+                    group = []
+            if not self.interrupted():  # which may have left a group half read
+                if group:
+                    yield _joined(group)
+                _refuse_too_few(count, skip, several, self._steps)
                 self.samples = samples
         except Exception as error:  # whatever it is, the caller gets it
             place = f"in batch {count}" if count else "before the first batch"
@@ -93,13 +101,37 @@ class BatchStream:
             self.error = error
 
 
-def _refuse_too_few(count: int, skip: int, steps: int | None) -> None:
+def _joined(group: list[list[Any]]) -> list[Any]:
+    """Return batches [x, t, weight] as one."""
+    if len(group) == 1:
+        return group[0]
+    xs, ts, weights = zip(*group, strict=True)
+    if len({x.shape[1:] for x in xs} | {t.shape[1:] for t in ts}) > 2:
+        raise ShapeError(
+            "batches whose gradients are accumulated need samples of one shape, got "
+            + ", ".join(f"x {x.shape} with t {t.shape}" for x, t in zip(xs, ts, strict=True))
+        )
+    if all(weight is None for weight in weights):
+        return [_concat(xs), _concat(ts), None]
+    like = next(weight for weight in weights if weight is not None)
+    xp, kind = namespace_of(like), {"dtype": like.dtype, "device": device_of(like)}
+    ones = [xp.ones(x.shape[0], **kind) if weight is None else weight for x, weight in zip(xs, weights, strict=True)]
+    return [_concat(xs), _concat(ts), _concat(ones)]
+
+
+def _concat(arrays: Sequence[Any]) -> Any:
+    return namespace_of(arrays[0]).concat(list(arrays), axis=0)
+
+
+def _refuse_too_few(count: int, skip: int, several: int, steps: int | None) -> None:
     if steps is not None and count < steps:
         raise ValueError(f"{steps} batches an epoch are needed (steps_per_epoch), the iterable gave {count}")
     if not count:
         raise ValueError("at least one batch an epoch is needed, the iterable gave none")
-    if count < skip:
-        raise ValueError(f"{skip} batches of this epoch were done before, but the iterable gives only {count} now")
+    if -(-count // several) < skip:
+        raise ValueError(
+            f"{skip * several} batches of this epoch were done before, but the iterable gives only {count} now"
+        )
 
 
 def _beginning(source: Any, *, again: bool) -> Callable[[int], Iterable[Any]]:

@@ -14,6 +14,7 @@ from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.door import to_evaluate, to_train
+from portable_nn.training.evaluation import EvaluationWeights, SetAside, go_on
 from portable_nn.training.history import History
 from portable_nn.training.interruption import Interruption
 from portable_nn.training.loop import Loop
@@ -90,6 +91,8 @@ class Trainer:
         self.validates = False
         self.epochs = 0
         self._step: TrainingStep | None = None
+        self._accumulate = 1
+        self._aside: SetAside = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("network", "optimizer", "compile") and self._running:
@@ -127,6 +130,7 @@ class Trainer:
         loss_limit: float = math.inf,
         recoveries: int = 0,
         steps_per_epoch: int | None = None,
+        accumulate: int = 1,
     ) -> History:
         """Train on every sample once an epoch, and return what was recorded.
 
@@ -172,6 +176,11 @@ class Trainer:
             Batches of an epoch, for an iterable that has no end or is to be cut: each epoch takes as many from its
             beginning. An iterator, such as a generator, goes on in each epoch where the one before has ended; it
             cannot be resumed with.
+        accumulate : int
+            So many batches give one update, that of the batch which they are together: their gradients are added up,
+            weighted as the loss weighs them, and dropout masks are the rows of that batch's. It takes the memory of
+            one of them, and the loss and callbacks see one batch. (On JAX the compiler decides on memory.) The loss
+            needs to be a mean or a sum over samples.
         loss_limit : float
             A loss of a batch above this counts as diverged, as NaN does.
         recoveries : int
@@ -197,21 +206,24 @@ class Trainer:
         """
         watchers: list[Callback] = instances("fit", "callbacks", callbacks, Callback, "pnn.EarlyStopping(), say")
         epochs, batch_size = whole("epochs", epochs, 0), whole("batch_size", batch_size, 1)
-        every = whole("every", every, 1)
-        recovery = Recovery(whole("recoveries", recoveries, 0), loss_limit)
+        every, self._accumulate = whole("every", every, 1), whole("accumulate", accumulate, 1)
+        recovery = Recovery(whole("recoveries", recoveries, 0), loss_limit, self, watchers)
         data, split = (x, t, sample_weight), (validation_data, validation_split)
-        options = {"again": epochs > 1 or recoveries > 0, "shuffle": shuffle}
+        again, accumulate = epochs > 1 or recoveries > 0, self._accumulate
+        options: dict[str, Any] = {"again": again, "shuffle": shuffle, "accumulate": accumulate}
         steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch, 1)
         batches, validation = to_train(self.network, *data, *split, batch_size=batch_size, steps=steps, **options)
         if resume and checkpoint is None:
             raise ValueError("fit needs a checkpoint folder to resume from")
         self.optimizer.belong(self.network.identity)
-        recording = Recording(self, watchers, recovery, (batches, validation), checkpoint, every)
+        evaluation = EvaluationWeights(self, watchers)
+        recording = Recording(self, watchers, recovery, evaluation, (batches, validation), checkpoint, every)
         with recording.locked():
             with unchanged_if_refused(self) as started:
                 if not resume:
                     recording.check_new()
                 self.network.criterion.before_training(batches.targets)
+                go_on(self.network, self._aside)
                 self.history, self.validates = History(), validation is not None
                 for watcher in watchers:
                     watcher.on_start(self)
@@ -219,23 +231,24 @@ class Trainer:
                 state = recording.resumed() if resume else RunState(0, 0)
                 if isinstance(batches, BatchStream) and batches.goes_on and (state.epoch or state.step):
                     raise ValueError("an iterator cannot be resumed with: pass a function of the epoch that begins it")
-                step = self.new_step()
-                step.watch(self, watchers)
-            rows = batches.batch_size if isinstance(batches, Batches) else math.inf
+                step = self.new_step(watchers)
+            rows = batches.rows_at_once if isinstance(batches, Batches) else math.inf
             bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
             with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported(), self._threads(rows):
-                loop = Loop(self, step, batches, validation, watchers, recording, recovery, bar, interruption)
+                running = batches, validation, watchers, recording, evaluation, recovery, bar, interruption
                 try:
                     self._running = True
-                    loop.run(state, epochs)
+                    Loop(self, step, *running).run(state, epochs)
+                    self._aside = evaluation.leave()
                 finally:
                     self._running = False
                     end(watchers, self)
         return self.history
 
-    def new_step(self) -> TrainingStep:
-        """Return the steps for what the network and the optimizer are now; for the training loop."""
-        self._step = training_step(self.network, self.optimizer, self._step, self.compile)
+    def new_step(self, watchers: Iterable[Callback] = ()) -> TrainingStep:
+        """Return the steps for what the network and the optimizer are now, watched so; for the training loop."""
+        self._step = training_step(self.network, self.optimizer, self._step, self.compile, self._accumulate)
+        self._step.watch(self, watchers)
         return self._step
 
     def stop(self, reason: str) -> None:

@@ -76,8 +76,8 @@ class PlannedVectorLoss(VectorLoss):
     def __call__(self, vector: Any) -> tuple[float, Any]:
         """Return the loss and its gradient."""
         self.put(vector)
-        loss = self._step.differentiate(*self._batch)
-        return float(loss), to_numpy(self._step.gradient).astype("float64")
+        loss = self._step.gradient(*self._batch)
+        return float(loss), to_numpy(self._step.slope).astype("float64")
 
     def put(self, vector: Any) -> None:
         """Set the network's parameters to a vector."""

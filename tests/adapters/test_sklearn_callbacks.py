@@ -91,3 +91,33 @@ def test_a_plateau_is_one_of_the_validation_loss_where_there_is_one():
     MLPClassifier(optimizer=pnn.Adam(Observing(0.01)), early_stopping=True, callbacks=[losses], max_iter=3).fit(X, Y)
     assert seen == losses.losses
     assert len(seen) == 3
+
+
+def test_averages_of_the_weights_and_groups_work_in_estimators_too():
+    class Each(pnn.Callback):
+        def on_start(self, trainer):
+            self.updates, self.epochs = [], []
+
+        def on_batch(self, trainer, step, record):
+            self.updates.append([pnn.to_numpy(p).copy() for p in trainer.network.arrays()])
+
+        def on_epoch(self, trainer, epoch, record):
+            self.epochs.append([pnn.to_numpy(p).copy() for p in trainer.network.arrays()])
+
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((90, 4)), rng.integers(0, 3, 90)
+    optimizer = pnn.Momentum(0.1, groups={"*.b": {"frozen_until": 3}})
+    callbacks = [each := Each(), pnn.EMA(0.9)]
+    options = {"max_iter": 4, "batch_size": 30, "random_state": 0, "tol": 0.0}
+    fitted = MLPClassifier((5,), optimizer=optimizer, callbacks=callbacks, **options).fit(X, y)
+    average = each.updates[0]
+    for number, update in enumerate(each.updates):
+        average = [0.9 * a + 0.1 * w for a, w in zip(average, update, strict=True)]
+        if number % 3 == 2:
+            for found, expected in zip(each.epochs[number // 3], average, strict=True):
+                np.testing.assert_allclose(found, expected, atol=1e-10)
+    found = [fitted.coefs_[0], fitted.intercepts_[0], fitted.coefs_[1], fitted.intercepts_[1]]
+    for one, expected in zip(found, average, strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-10)
+    biases = [update[1] for update in each.updates]
+    assert [bool(np.all(b == biases[0])) for b in biases] == [True] * 6 + [False] * 6

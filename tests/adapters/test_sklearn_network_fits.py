@@ -69,3 +69,16 @@ def test_classes_of_parts():
     warm = NetworkClassifier(small, epochs=1, warm_start=True).fit(X, NAMES)
     with pytest.raises(ValueError, match="warm_start needs y of the same classes"):
         warm.fit(X, np.repeat("no", 120))
+
+
+def test_accumulated_batches_are_one_batch():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((120, 4)), rng.integers(0, 3, 120)
+
+    def fitted(**options):
+        layers = pnn.Affine(4, 8), pnn.ReLU(), pnn.Dropout(0.2), pnn.Affine(8, 3)
+        net = pnn.Sequential(*layers)
+        return NetworkClassifier(net, epochs=5, random_state=0, **options).fit(X, y).predict_proba(X)
+
+    np.testing.assert_allclose(fitted(batch_size=10, accumulate=4), fitted(batch_size=40), atol=1e-8)
+    assert np.max(np.abs(fitted(batch_size=10) - fitted(batch_size=40))) > 1e-3

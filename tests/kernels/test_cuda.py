@@ -120,6 +120,8 @@ def test_dropout_masks_are_those_of_every_backend(fast):
         key = tuple(int(word) for word in np.random.default_rng(seed).integers(-(2**31), 2**31, 2))
         arguments = (np.zeros((100, 7), "float32"), seed / 20, key, seed)
         np.testing.assert_array_equal(fast.dropout_mask(*arguments), PORTABLE.dropout_mask(*arguments))
+        part = (arguments[0][40:60], seed / 20, (*key, 40, 20), seed)
+        np.testing.assert_array_equal(fast.dropout_mask(*part), PORTABLE.dropout_mask(*arguments)[40:60])
 
 
 NUMBERS = {"lr": 0.1, "momentum": 0.9, "epsilon": 1e-8, "beta1": 0.9, "beta2": 0.999}

@@ -177,3 +177,20 @@ def test_what_cannot_be_compiled_is_an_error_before_anything_happens(monkeypatch
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "numba" else find_spec(name))
     with pytest.raises(MissingExtraError, match=r"compiling kernels needs the package numba: .*\[numba\]"):
         fit(network(), True)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch.compile's own imports
+@pytest.mark.parametrize("groups", [None, {"*.b": {"lr_scale": 0.1}}])
+def test_torch_compiles_a_step_once(groups):
+    needs("torch")
+    if shutil.which("g++") is None:
+        pytest.skip("torch.compile needs g++")
+    import torch._dynamo as dynamo
+
+    net, x = network("torch"), RNG.standard_normal((40, 6)).astype("float32")
+    optimizer = pnn.AdamW(groups=groups)
+    dynamo.reset()
+    dynamo.utils.counters.clear()
+    pnn.Trainer(net, optimizer, compile=True).fit(x, T[:40], epochs=3, batch_size=20, progress=False)
+    assert optimizer.steps == 6
+    assert dynamo.utils.counters["stats"]["unique_graphs"] == 1

@@ -27,6 +27,7 @@ from portable_nn.arrays import copies, to_numpy
 from portable_nn.schedules import observe
 from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.batches import take
+from portable_nn.training.evaluation import EvaluationWeights, go_on
 from portable_nn.training.metrics import RunningLoss, evaluate
 from portable_nn.training.progress import Progress
 from portable_nn.training.step import training_step
@@ -99,9 +100,11 @@ class Descent:
             )
         size = min(200 if self.batch_size == "auto" else self.batch_size, samples)
         batches = self._batches(network, X, y, weight, size)
+        go_on(network, self.__dict__.get("_aside"))
         step = self._step = training_step(network, self._optimizer.optimizer, self._step, self.compile)
         self._take_over()
         watched = Watched(self, network, self._optimizer.optimizer, validates=held_out is not None)
+        watched.evaluation = EvaluationWeights(watched, self.callbacks)
         step.watch(watched, self.callbacks)
         for callback in self.callbacks:
             callback.on_start(watched)
@@ -111,6 +114,7 @@ class Descent:
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         finally:
+            self._aside = watched.evaluation.leave()
             if self.early_stopping and "_best" in self.__dict__:
                 network.set_arrays(self._best)
             for callback in self.callbacks:
@@ -146,15 +150,23 @@ class Descent:
         """Train on every sample once; tell the attributes, the schedule and the callbacks."""
         started, rate = time.perf_counter(), self._optimizer.learning_rate
         watched.epochs += 1
+        self._optimizer.optimizer.begin_epoch(watched.epochs)
         if self.shuffle:
             batches.current = shuffle(batches.current, random_state=self._random_state)
         running = RunningLoss(step.network.criterion)
         for done in step.over(batches, watched.epochs):
             running.add(done.losses, done.rows)  # scikit-learn weighs losses by rows
             bar.advance(sum(done.rows))
+        self.t_ += batches.samples
+        with watched.evaluation.shown():
+            self._end_epoch(held_out, watched, bar, running, rate, started)
+        self._take_over()
+
+    def _end_epoch(
+        self: Any, held_out: Any, watched: Watched, bar: Progress, running: RunningLoss, rate: float, started: float
+    ) -> None:
         self._take_over()
         self.n_iter_, self.loss_ = watched.epochs, running.read()
-        self.t_ += batches.samples
         self.loss_curve_.append(self.loss_)
         if self.verbose:
             print(f"Iteration {watched.epochs}, loss = {self.loss_:.8f}")  # noqa: T201  (asked for)
@@ -167,7 +179,6 @@ class Descent:
         for callback in self.callbacks:
             callback.on_epoch(watched, watched.epochs, record)
         watched.history.append(record)
-        self._take_over()
 
     def _batches(self: Any, network: PenalizedNetwork, X: Any, y: Any, weight: Any, size: int) -> Any:
         kind = SparseBatches if sparse.issparse(X) else OrderedBatches

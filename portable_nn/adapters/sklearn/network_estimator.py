@@ -46,6 +46,7 @@ class NetworkEstimator(NestedParams, BaseEstimator):
         optimizer: Optimizer | None = None,
         epochs: int = 10,
         batch_size: int = 32,
+        accumulate: int = 1,
         validation_split: float = 0.0,
         shuffle: bool = True,
         random_state: Any = None,
@@ -60,6 +61,7 @@ class NetworkEstimator(NestedParams, BaseEstimator):
         self.optimizer = optimizer
         self.epochs = epochs
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.validation_split = validation_split
         self.shuffle = shuffle
         self.random_state = random_state
@@ -82,6 +84,7 @@ class NetworkEstimator(NestedParams, BaseEstimator):
             t,
             epochs=self.epochs,
             batch_size=self.batch_size,
+            accumulate=self.accumulate,
             validation_data=validation,
             sample_weight=sample_weight,
             shuffle=self.shuffle,
@@ -107,6 +110,7 @@ class NetworkEstimator(NestedParams, BaseEstimator):
             t,
             epochs=1,
             batch_size=self.batch_size,
+            accumulate=self.accumulate,
             sample_weight=sample_weight,
             shuffle=self.shuffle,
             progress=self.progress,

@@ -9,6 +9,7 @@ from typing import Any
 from portable_nn.networks import Network
 from portable_nn.optimizers import Optimizer
 from portable_nn.training.batches import Batches
+from portable_nn.training.evaluation import EvaluationWeights
 from portable_nn.training.history import History
 
 __all__ = ["HeldOut", "Watched"]
@@ -28,6 +29,8 @@ class Watched:
         Of this fit.
     validates : bool
         Whether there are samples to validate with.
+    evaluation : EvaluationWeights
+        What the network is evaluated with.
     epochs : int
         How many were begun in this fit.
     """
@@ -35,6 +38,7 @@ class Watched:
     def __init__(self, estimator: Any, network: Network, optimizer: Optimizer, *, validates: bool):
         self.estimator, self.network, self.optimizer, self.validates = estimator, network, optimizer, validates
         self.history = History()
+        self.evaluation = EvaluationWeights(self, ())
         self.epochs = 0
 
     def stop(self, reason: str) -> None:

@@ -32,7 +32,8 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         Copied by each `fit`; Adam by default. `get_params` and `set_params` reach into it, on a copy: `optimizer__lr`,
         `optimizer__weight_decay`, ...; likewise `network__hidden` is the parameter `hidden` of a function or class that
         was given as network.
-    epochs, batch_size : int
+    epochs, batch_size, accumulate : int
+        As in `Trainer.fit`.
     validation_split : float
         The share of the samples that is held out and evaluated after every epoch, with their weights; of each class
         alike. Not by `partial_fit`.
@@ -144,7 +145,8 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         Copied by each `fit`; Adam by default. `get_params` and `set_params` reach into it, on a copy: `optimizer__lr`,
         `optimizer__weight_decay`, ...; likewise `network__hidden` is the parameter `hidden` of a function or class that
         was given as network.
-    epochs, batch_size : int
+    epochs, batch_size, accumulate : int
+        As in `Trainer.fit`.
     validation_split : float
         The share of the samples that is held out and evaluated after every epoch, with their weights; of each class
         alike. Not by `partial_fit`.

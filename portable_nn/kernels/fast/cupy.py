@@ -15,7 +15,7 @@ from portable_nn.kernels.fast import _cuda
 from portable_nn.kernels.fast._cupy_feeding import CupyCopier
 from portable_nn.kernels.fast._feeding import Feeder
 from portable_nn.kernels.portable import updates
-from portable_nn.random import Key
+from portable_nn.random import Key, first_element
 
 __all__ = [
     "affine",
@@ -142,7 +142,7 @@ def gelu_gradient(dy: Any, x: Any, out: _Out = None) -> Any:
 def dropout_mask(x: Any, rate: float, key: Key, layer: int, out: _Out = None) -> Any:
     """Return a mask for x: 0 with probability rate, else 1 / (1 - rate), the same as on every backend."""
     mask = _device.memory(out, x.shape, x.dtype)
-    numbers = (*key, layer, round(rate * 2**24), 1.0 / (1.0 - rate))
+    numbers = (first_element(x.size, key), *key[:2], layer, round(rate * 2**24), 1.0 / (1.0 - rate))
     _device.launch("dropout_mask", _cuda.flat_launch(x.size), x.dtype, mask, x.size, *numbers)
     return mask
 

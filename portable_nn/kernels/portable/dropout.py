@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from portable_nn.arrays import Array, device_of, namespace_of
-from portable_nn.random import Key
+from portable_nn.random import Key, first_element
 
 __all__ = ["dropout_mask"]
 
@@ -13,11 +13,14 @@ def dropout_mask(x: Array, rate: float, key: Key, layer: int) -> Array:
     """Return a mask for x, in its shape and dtype: 0 with probability rate, else 1 / (1 - rate).
 
     Element i is kept if the upper 24 bits of a hash of (i, key, layer) reach rate 2^24. Masks of different keys or
-    layers are independent as far as the hash can tell. Source of dropout: Srivastava et al. (JMLR 15, 2014), section
-    4, with the scaling of the kept elements moved from prediction to training ("inverted").
+    layers are independent as far as the hash can tell. Where the key says which rows of a batch these are, i counts
+    from its beginning. Source of dropout: Srivastava et al. (JMLR 15, 2014), section 4, with the scaling of the kept
+    elements moved from prediction to training ("inverted").
     """
-    xp = namespace_of(x)
-    count = xp.arange(math.prod(x.shape), dtype=xp.int32, device=device_of(x))
+    xp, size = namespace_of(x), math.prod(x.shape)
+    count: Any = xp.arange(size, dtype=xp.int32, device=device_of(x))
+    if first := first_element(size, key):
+        count = count + first
     bits = _mix(_mix(_mix(count ^ key[0]) + key[1]) ^ layer)
     keep = _logical_shift(bits, 8) >= round(rate * 2**24)
     return xp.reshape(xp.astype(keep, x.dtype) * (1.0 / (1.0 - rate)), x.shape)

@@ -109,10 +109,10 @@ __device__ unsigned mixed(unsigned h)
 }
 
 extern "C" __global__ void kernel_dropout_mask(
-    real* mask, integer size, integer key0, integer key1, integer layer, integer least, double kept)
+    real* mask, integer size, integer first, integer key0, integer key1, integer layer, integer least, double kept)
 {
     EACH(i, x, size) {
-        unsigned bits = mixed((unsigned)i ^ (unsigned)key0);
+        unsigned bits = mixed((unsigned)(first + i) ^ (unsigned)key0);
         bits = mixed(mixed(bits + (unsigned)key1) ^ (unsigned)layer);
         mask[i] = bits >> 8 >= least ? real(kept) : real(0);
     }
