@@ -45,7 +45,7 @@ CASES, ELEMENTWISE, SUMMED, Drawer = cases.CASES, cases.ELEMENTWISE, cases.SUMME
 def device(tmp_path_factory):
     if sys.platform != "linux" or shutil.which("g++") is None:
         pytest.skip("the kernels run on the CPU where there is Linux and g++")
-    return harness.Device(harness.compiled(tmp_path_factory.mktemp("cuda"), CHARACTERS.values()))
+    return harness.Device(tmp_path_factory.mktemp("cuda"), CHARACTERS.values())
 
 
 @pytest.fixture(scope="session")
@@ -249,9 +249,9 @@ def test_more_than_32_bits_of_elements(device, monkeypatch, name):
             end[...] = small
             ends += [(small, end)] if word not in ("loss", "total") else []
     near, distant = cases.far(text).launches
-    device.run("f", name, *near, arguments[0])
+    device.run(_cuda.source("f"), name, *near, arguments[0])
     monkeypatch.setattr(device, "blocks", (distant[0][0] - near[0][0], distant[0][0]))
-    device.run("f", name, *distant, arguments[1])
+    device.run(_cuda.source("f"), name, *distant, arguments[1])
     for small, end in ends:
         np.testing.assert_array_equal(small, end)
 
