@@ -68,6 +68,7 @@ class Kernels:
         self.fused: Mapping[tuple[str, str], Kernel] = getattr(fast, "FUSED", {})
         self.paired: Mapping[tuple[str, str], Kernel] = getattr(fast, "PAIRED", {})
         self.updates: Mapping[str, Kernel] = getattr(fast, "IN_PLACE", {})
+        self.together: Callable[[], Any] | None = getattr(fast, "TOGETHER", None)
         self.limited_threads: Callable[..., AbstractContextManager[None]] = getattr(
             fast, "LIMITED_THREADS", _as_many_as_there_are
         )
@@ -76,6 +77,16 @@ class Kernels:
     def in_place(self) -> "Kernels":
         """Return kernels of which those that update parameters write into the arrays they get."""
         return self._with(**self.updates)
+
+    def updating(self) -> "tuple[Kernels, AbstractContextManager[None]]":
+        """Return kernels as `in_place` does, and a context in which to use them: at its end at the latest they wrote.
+
+        The context is entered again for the next update.
+        """
+        if self.together is None:
+            return self.in_place(), nullcontext()
+        together = self.together()
+        return self._with(**together.kernels), together
 
     def compiled(self) -> "Kernels":
         """Return kernels of which some are compiled, as far as the backend has such.

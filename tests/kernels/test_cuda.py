@@ -179,8 +179,9 @@ def test_training_runs_on_them(fast, device, monkeypatch):
         net = network([pnn.ReLU(), pnn.LeakyReLU(), pnn.Tanh(), pnn.Sigmoid(), pnn.GELU()])
         histories.append(pnn.Trainer(net, optimizer).fit(x, t, epochs=3, batch_size=60, progress=False)["loss"])
     np.testing.assert_allclose(*histories, rtol=1e-5)
-    assert {"adam", "add_l2", "clip_to_norm", "affine_relu", "relu_gradient_and_sums"} <= device.launched
-    assert {"softmax_loss", "column_sums", "dropout_mask", "sigmoid_gradient_and_sums"} <= device.launched
+    assert {"norm", "clip_by_global_norm_add_l2_adam", "affine_relu", "relu_gradient_and_sums"} <= device.launched
+    assert {"softmax_loss", "dropout_mask", "sigmoid_gradient_and_sums"} <= device.launched
+    assert "adam" not in device.launched
 
 
 def run_all(fast, array_type=np.ndarray):
@@ -243,7 +244,7 @@ def test_more_than_32_bits_of_elements(device, monkeypatch, name):
         for shape, launch in zip(*cases.far(text), strict=True)
     ]
     for (kind, word), small, large in zip(parameters, *arguments, strict=True):
-        if kind.endswith("real*"):
+        if kind.endswith("real*") and small is not None:
             small[...] = rng.random(small.shape)
             end = large[tuple(slice(-size, None) for size in small.shape)]
             end[...] = small

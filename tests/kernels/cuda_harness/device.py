@@ -13,7 +13,7 @@ import numpy as np
 from portable_nn.kernels.fast import _cuda
 
 HEADER = Path(__file__).parent / "cuda_on_cpu.h"
-BARRIER = re.compile(r"\b(joined\w*|sum_in_\w+|is_last|add_up|__syncthreads)\(")
+BARRIER = re.compile(r"\b(joined\w*|sum_\w+|is_last|add_up\w*|__syncthreads)\(")
 SPARSE = 2**30  # bytes from which memory exists only where it is touched
 
 
@@ -125,7 +125,9 @@ class Device:
         """Run a kernel, forwards and backwards: what the order of threads and blocks changes is an error."""
         name = name.removeprefix("kernel_")
         character = code.removeprefix("typedef ")[0]
-        kinds = [kind for kind, _ in parameters(kernels_in(code)[name])]
+        kinds, names = zip(*parameters(kernels_in(code)[name]), strict=True)
+        for kind, word, argument in zip(kinds, names, arguments, strict=True):
+            assert argument is not None or kind.startswith("const") or word.endswith("_or_null")
         values = [checked(*pair, character) for pair in zip(kinds, arguments, strict=True)]
         assert block[0] * block[1] == 256
         assert 0 < grid[0] < 2**31
@@ -136,7 +138,8 @@ class Device:
         if self.blocks:
             assert function(ctypes.byref(Launch(*grid, *block, *self.blocks)), *values) == 0
             return
-        written = [a for kind, a in zip(kinds, arguments, strict=True) if kind in ("real*", "double*")]
+        outputs = [a for kind, a in zip(kinds, arguments, strict=True) if kind in ("real*", "double*")]
+        written = [a for a in outputs if a is not None]
         read = [a for a in arguments if isinstance(a, np.ndarray) and not any(np.shares_memory(a, w) for w in written)]
         before, untouched, results = [a.copy() for a in written], [a.tobytes() for a in read], []
         for backwards in (False, True):
@@ -155,7 +158,6 @@ def checked(kind, argument, character):
         assert type(argument) is {"integer": int, "double": float}[kind]
         return {"integer": ctypes.c_longlong, "double": ctypes.c_double}[kind](argument)
     if argument is None:
-        assert kind.startswith("const")
         return ctypes.c_void_p(None)
     assert argument.flags.c_contiguous
     element = kind.removeprefix("const ").removesuffix("*")

@@ -2,20 +2,34 @@
 
 from portable_nn.kernels.fast._cuda.elementwise import ACTIVATIONS
 from portable_nn.kernels.fast._cuda.launcher import Launcher
-from portable_nn.kernels.fast._cuda.launches import BLOCKS, Launch, flat_launch, matrix_launch, row_launch, sum_launch
+from portable_nn.kernels.fast._cuda.launches import (
+    BLOCKS,
+    Launch,
+    flat_launch,
+    matrix_launch,
+    row_launch,
+    share,
+    sum_launch,
+)
+from portable_nn.kernels.fast._cuda.losses import ERRORS
 from portable_nn.kernels.fast._cuda.texts import KERNELS, source
-from portable_nn.kernels.fast._cuda.updates import RULES
+from portable_nn.kernels.fast._cuda.updates import NORM, RULES, chain, letters
 
 __all__ = [
     "ACTIVATIONS",
     "BLOCKS",
+    "ERRORS",
     "KERNELS",
+    "NORM",
     "RULES",
     "Launch",
     "Launcher",
+    "chain",
     "flat_launch",
+    "letters",
     "matrix_launch",
     "row_launch",
+    "share",
     "source",
     "sum_launch",
 ]
