@@ -17,6 +17,7 @@ import numpy as np
 
 import portable_nn as pnn
 from benchmarks.threads import one_thread
+from portable_nn.arrays import move
 from portable_nn.errors import BackendError, MissingExtraError
 from portable_nn.kernels import PORTABLE, Donating, Kernels, fast, kernels_for
 from portable_nn.training.compiled_step import pure_step
@@ -114,7 +115,7 @@ def feeding(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     """Return a call that moves 1,000 random rows of `size` numbers from the host to the place."""
     rng, feed = np.random.default_rng(0), kernels.feeder(place.device)
     x, order = rng.random((2_000, size), dtype=np.float32), rng.permutation(2_000)[:1_000]
-    return lambda: pnn.move(feed(x, order), place)
+    return lambda: move(feed(x, order), place)
 
 
 def packed(kernels: Kernels, place: pnn.Place, size: int) -> Call:
@@ -184,7 +185,9 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
 
 
 def finish(array: Any) -> None:
-    """Wait until an array is there: some backends return before it is."""
+    """Wait until an array, or the first of several, is there: some backends return before it is."""
+    while isinstance(array, tuple):
+        array = array[0]
     if hasattr(array, "block_until_ready"):
         array.block_until_ready()
     elif hasattr(array.device, "synchronize"):

@@ -77,7 +77,8 @@ def prepare(workload: Workload, backend: str, how: str = "plain") -> Joined | Pr
     if workload.optimizer is None:
         return Predicting(workload, x, network.predict, finish)
     t = network.place.asarray(t, network.place.index_dtype if workload.loss == "softmax" else None)
-    step = training_step(network, optimizer_of(workload), compile=compiled or backend not in ("numpy", "torch"))
+    compiled = compiled or backend == "jax"  # whose steps are compiled whole; nothing compiles those of CuPy
+    step = training_step(network, optimizer_of(workload), compile=compiled)
     if isinstance(step, CompiledStep):
         return Joined(workload, step, x, t)
     return Training(workload, x, t, step, finish)

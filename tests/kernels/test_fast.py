@@ -14,7 +14,7 @@ import pytest
 from portable_nn import to_numpy
 from portable_nn.arrays import Place, is_array, namespace
 from portable_nn.errors import BackendError, MissingExtraError
-from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, fast
+from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, fast, kernels_for
 from portable_nn.kernels.portable import updates
 from portable_nn.testing.backends import float64_enabled
 
@@ -140,13 +140,31 @@ def test_every_row_is_of_a_fast_kernel():
     assert ARGUMENTS.keys() | TESTED_BY_BEHAVIOUR == {name for _, name in FAST}
 
 
-def test_every_fast_kernel_has_a_line_in_the_benchmark():
+@pytest.fixture(scope="module")
+def benchmark():
     source = Path(__file__).parents[2] / "benchmarks" / "kernels.py"
     if not source.exists():
         pytest.skip("the benchmarks are not beside the tests here")
-    spec = importlib.util.spec_from_file_location("benchmarks_kernels", source)
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(source.parents[1])
+        spec = importlib.util.spec_from_file_location("benchmarks_kernels", source)
+        benchmark = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(benchmark)
+    return benchmark
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch.compile's own
+@pytest.mark.parametrize(("backend", "name"), FAST)
+def test_the_benchmark_calls_every_fast_kernel(benchmark, backend, name):
+    skip_without(backend)
+    place = Place(backend)
+    prepare, _, sizes = benchmark.CONTESTS[name]
+    for kernels in (PORTABLE, kernels_for(place.xp)):
+        benchmark.finish(prepare(kernels, place, sizes[0])())
+
+
+def test_every_fast_kernel_has_a_line_in_the_benchmark(benchmark):
     assert benchmark.CONTESTS.keys() == {name for _, name in FAST}
     assert benchmark.winning_size({10: [1.0, 2.0], 20: [2.0, 1.0], 30: [3.0, 1.0]}) == 20
     assert benchmark.winning_size({10: [2.0, 1.0], 20: [1.0, 1.0]}) is None
