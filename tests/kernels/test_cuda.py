@@ -84,7 +84,7 @@ def test_same_result(fast, name, dtype, special, layout):
         with np.errstate(all="ignore"):
             result, expected = kernel(*arguments), portable(*(arguments if special else map(raised, arguments)))
         assert_same(name, result, expected, TOLERANCE[dtype])
-        assert all(one.dtype == dtype for one in (result if isinstance(result, tuple) else [result]))
+        assert all(one.dtype in (dtype, "int64") for one in (result if isinstance(result, tuple) else [result]))
         for a, b in zip(arguments, before, strict=True):
             np.testing.assert_array_equal(a, b, err_msg="an argument was written")
 
@@ -97,7 +97,7 @@ def test_memory_that_is_given_away(fast, name, layout):
     arguments = CASES[name].arguments(Drawer("float32"), 33, 10)
     expected = kernel(*arguments)
     parts = expected if isinstance(expected, tuple) else (expected,)
-    memory = [cases.laid_out(np.full_like(part, np.nan), layout if part.ndim else "contiguous") for part in parts]
+    memory = [cases.unwritten(part, layout) for part in parts]
     result = kernel(*arguments, out=tuple(memory) if isinstance(expected, tuple) else memory[0])
     assert_same(name, result, expected, 0.0)
     if layout == "contiguous":
@@ -235,7 +235,8 @@ def sparse(shape, dtype="float32"):
         pytest.skip(f"no address space for {shape} elements: {error}")
 
 
-@pytest.mark.parametrize("name", sorted(_cuda.KERNELS.keys() - {"dropout_mask"}))
+# The masks have a test of their own; of the other two, each thread would go over all of the numbers.
+@pytest.mark.parametrize("name", sorted(_cuda.KERNELS.keys() - {"class_share", "dropout_mask", "mean_scale"}))
 def test_more_than_32_bits_of_elements(device, monkeypatch, name):
     rng, text = np.random.default_rng(0), _cuda.KERNELS[name]
     parameters, ends = harness.parameters(text), []

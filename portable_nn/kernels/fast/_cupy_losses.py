@@ -158,6 +158,28 @@ class LossKernels:
         """Return dy = dout s_n (exp(y) - t)."""
         return self._error_gradient("poisson_error", dout, y, t, scale, out=out)
 
+    def mean_scale(self, weight: Any, total: Any, out: _Out = None) -> Any:
+        """Return weight (N,) divided by the sum of total (N,), or zeros where that sum is zero."""
+        device, dtype = self._device, weight.dtype
+        scale = device.memory(out, weight.shape, dtype)
+        arrays = (device.contiguous(weight, dtype), device.contiguous(total, dtype), scale)
+        device.launch("mean_scale", _cuda.sum_launch(weight.size, most=32), dtype, *arrays, weight.size)
+        return scale
+
+    def class_share(self, t: Any, class_weight: Any, out: _Out = None) -> Any:
+        """Return the class weight of each sample (N,): t (N,) or (N, C), class_weight (C,)."""
+        device, dtype, rows = self._device, class_weight.dtype, t.shape[0]
+        share = device.memory(out, (rows,), dtype)
+        labels, targets = (device.contiguous(t, "int64"), None) if t.ndim == 1 else (None, device.contiguous(t, dtype))
+        arrays = (labels, targets, device.contiguous(class_weight, dtype), share)
+        device.launch("class_share", _cuda.flat_launch(rows), dtype, *arrays, rows, class_weight.size)
+        return share
+
+    def total(self, weight: Any, out: _Out = None) -> Any:
+        """Return the sum of weights (N,), 0-d."""
+        arrays = (self._device.contiguous(weight, weight.dtype),)
+        return self._device.total("total", _cuda.sum_launch(weight.size), arrays, out, weight.size)
+
 
 def _leaves(tree: Any) -> list[Any]:
     """Return what stands in a tree of tuples, in order."""

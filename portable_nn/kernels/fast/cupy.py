@@ -11,7 +11,7 @@ from typing import Any
 
 import cupy
 
-from portable_nn.kernels.fast import _cuda, _cupy_updates
+from portable_nn.kernels.fast import _cuda, _cupy_memory, _cupy_updates
 from portable_nn.kernels.fast._cupy_feeding import CupyCopier
 from portable_nn.kernels.fast._cupy_losses import LossKernels
 from portable_nn.kernels.fast._feeding import Feeder
@@ -24,16 +24,19 @@ __all__ = [
     "affine_gradient_W",
     "affine_gradient_b",
     "affine_gradient_x",
+    "class_share",
     "dropout_mask",
     "elu",
     "elu_gradient",
     "feeder",
+    "gather",
     "gelu",
     "gelu_gradient",
     "huber_error",
     "huber_error_gradient",
     "leaky_relu",
     "leaky_relu_gradient",
+    "mean_scale",
     "poisson_error",
     "poisson_error_gradient",
     "relu",
@@ -52,6 +55,7 @@ __all__ = [
     "squared_error_gradient",
     "tanh",
     "tanh_gradient",
+    "total",
 ]
 
 OVERWRITES = frozenset(name + end for name in _cuda.ACTIVATIONS for end in ("", "_gradient"))
@@ -63,6 +67,9 @@ _Out = Any  # an array of what was returned before, whose memory is given away, 
 def feeder(device: Any) -> Callable[[Any, Any], Any]:
     """Return the function (x, indices) -> the rows of x, on the GPU already while the steps before still run there."""
     return Feeder(CupyCopier(cupy, device))
+
+
+gather = partial(_cupy_memory.gather, _device)
 
 
 def relu(x: Any, out: _Out = None) -> Any:
@@ -197,6 +204,7 @@ huber_error, huber_error_gradient = _losses.huber_error, _losses.huber_error_gra
 poisson_error, poisson_error_gradient = _losses.poisson_error, _losses.poisson_error_gradient
 sigmoid_loss, sigmoid_loss_gradient = _losses.sigmoid_loss, _losses.sigmoid_loss_gradient
 softmax_loss, softmax_loss_gradient = _losses.softmax_loss, _losses.softmax_loss_gradient
+class_share, mean_scale, total = _losses.class_share, _losses.mean_scale, _losses.total
 squared_error, squared_error_gradient = _losses.squared_error, _losses.squared_error_gradient
 
 FUSED = _losses.fused | {("affine", name): partial(_affine_activation, name) for name in _cuda.ACTIVATIONS}

@@ -56,6 +56,12 @@ def laid_out(values, layout):
     return wide[..., ::2]
 
 
+def unwritten(result, layout):
+    """Return memory for a result, in which it shows what is not written."""
+    wrong = np.full_like(result, np.nan if result.dtype.kind == "f" else -77)
+    return laid_out(wrong, layout if result.ndim else "contiguous")
+
+
 def chained(first, second, taken=3):
     """Return what a fused kernel does: the kernel `second` of the result of `first`, which takes 3 arguments."""
     one, two = PORTABLE_KERNELS[first], PORTABLE_KERNELS[second]
@@ -123,6 +129,17 @@ def case(name, arguments):
     return Case(attrgetter(name), PORTABLE_KERNELS[name], arguments)
 
 
+def gathered(kernels):
+    """Return the function that gives the rows of several arrays as a tuple."""
+
+    def function(*arguments, out=None):
+        *arrays, indices = arguments
+        given = {} if out is None else {"out": list(out)}
+        return tuple(kernels.gather(arrays, indices, **given))
+
+    return function
+
+
 ELEMENTWISE, SUMMED = {}, {}
 for _name in _cuda.ACTIVATIONS:
     _numbers, _gradient = {"leaky_relu": (0.1,), "elu": (1.3,)}.get(_name, ()), f"{_name}_gradient"
@@ -183,11 +200,11 @@ for _name, _affine, _summed in product([*_cuda.ERRORS, "softmax_loss"], [False, 
     if _name == "softmax_loss" and not (_affine or _summed):
         continue  # that is the loss itself
     _key, _flat, _portable = loss_and_more(_name, affine=_affine, summed=_summed)
-    _more = {"huber_error": (0.8,), "softmax_loss": (None, 0.1)}.get(_name, ())
+    _more, _targets = {"huber_error": (0.8,), "softmax_loss": (None, 0.1)}.get(_name, ()), targets_of(_name)
     SUMMED[" and ".join(_key)] = Case(
         lambda fast, key=_key, flat=_flat, table="FUSED" if _affine else "PAIRED": flat(getattr(fast, table)[key]),
         _portable,
-        lambda draw, n, m, more=_more, affine=_affine, t=targets_of(_name): (
+        lambda draw, n, m, more=_more, affine=_affine, t=_targets: (
             *((draw(n, 4), draw(4, m), draw(m)) if affine else (draw(n, m),)),
             *(t(draw, n, m), draw.scales(n) if m % 2 else 1 / max(n, 1), *more),
         ),
@@ -202,6 +219,23 @@ SUMMED |= {
     ),
     "softmax_loss, weighted labels": _softmax(
         lambda draw, n, m: (draw(n, m), draw.labels(n, m), 1.0, draw.scales(m), 0.0)
+    ),
+}
+SUMMED |= {
+    "mean_scale": case("mean_scale", lambda draw, n, m: (draw.scales(n), draw.scales(n))),
+    "mean_scale of nothing": case("mean_scale", lambda draw, n, m: (draw.scales(n), 0 * draw.scales(n))),
+    "class_share of labels": case("class_share", lambda draw, n, m: (draw.labels(n, m), draw.scales(m))),
+    "class_share": case("class_share", lambda draw, n, m: (draw.shares(n, m), draw.scales(m))),
+    "total": case("total", lambda draw, n, m: (draw.scales(n * m),)),
+}
+_gathered = partial(Case, gathered, gathered(PORTABLE))
+SUMMED |= {
+    "gather": _gathered(lambda draw, n, m: (draw(n, m), draw.labels(n, max(n, 1)))),
+    "gather of x, t and weights": _gathered(
+        lambda draw, n, m: (draw(n, m, 2), draw.labels(n, 7), draw.scales(n), draw.labels(2 * n, max(n, 1)))
+    ),
+    "gather of more than the kernel takes": _gathered(
+        lambda draw, n, m: (draw(n, m), draw(n), draw(n, 2), draw(n, 3), draw.labels(n, 7), draw.labels(n, max(n, 1)))
     ),
 }
 CASES = ELEMENTWISE | SUMMED
@@ -228,10 +262,17 @@ def far_argument(kind, name, shape, launch, zeros):
     """Return a number, or `zeros`, for a parameter of a kernel that works on arrays of this shape."""
     share = launch[1][1] if len(shape) > 1 else 256
     numbers = {"size": math.prod(shape), "rows": shape[0], "columns": shape[-1], "share": share, "double": 0.5}
+    numbers |= {"a_width": shape[-1], "b_width": 0, "c_width": 0, "k_width": 0}
     if kind in ("integer", "double"):
         return numbers.get(name, numbers.get(kind, 1))
     name = name.removesuffix("_or_null")
-    if name == "labels" or (name == "sums" and shape[0] != 5) or (name == "b" and len(shape) == 1):
+    if name == "indices":
+        return np.arange(shape[0])[::-1].copy()
+    if (
+        name in ("labels", "bs", "b_rows", "cs", "c_rows", "ks", "k_rows")
+        or (name == "sums" and shape[0] != 5)
+        or (name == "b" and len(shape) == 1)
+    ):
         return None
     if kind.endswith("double*"):
         return zeros((2 * launch[0][0],), "float64")

@@ -114,9 +114,9 @@ class Device:
             self.compiler.begin(_cuda.source(character))
 
     def empty(self, shape, dtype):
-        """Return NaN, so that what is not written shows."""
+        """Return NaN, or -77, so that what is not written shows."""
         large = np.prod(shape, dtype=int) * np.dtype(dtype).itemsize >= SPARSE
-        return sparse(shape, dtype) if large else np.full(shape, np.nan, dtype)
+        return sparse(shape, dtype) if large else np.full(shape, np.nan if np.dtype(dtype).kind == "f" else -77, dtype)
 
     def RawModule(self, *, code):
         return SimpleNamespace(get_function=partial(partial, self.run, code))
@@ -138,7 +138,7 @@ class Device:
         if self.blocks:
             assert function(ctypes.byref(Launch(*grid, *block, *self.blocks)), *values) == 0
             return
-        outputs = [a for kind, a in zip(kinds, arguments, strict=True) if kind in ("real*", "double*")]
+        outputs = [a for kind, a in zip(kinds, arguments, strict=True) if kind in ("real*", "double*", "integer*")]
         written = [a for a in outputs if a is not None]
         read = [a for a in arguments if isinstance(a, np.ndarray) and not any(np.shares_memory(a, w) for w in written)]
         before, untouched, results = [a.copy() for a in written], [a.tobytes() for a in read], []

@@ -1,4 +1,4 @@
-"""Activations and what runs beside them: a bias before, column sums behind; and dropout."""
+"""Activations and what runs beside them: a bias before, column sums behind; dropout; and batches."""
 
 from typing import NamedTuple
 
@@ -119,6 +119,23 @@ extern "C" __global__ void kernel_dropout_mask(
 }
 """
 
+# Up to three arrays of real numbers and one of integers; a width is that of a row.
+_GATHER = """
+extern "C" __global__ void kernel_gather(
+    const integer* indices, integer rows, const real* as, real* a_rows_or_null, integer a_width,
+    const real* bs, real* b_rows_or_null, integer b_width, const real* cs, real* c_rows_or_null, integer c_width,
+    const integer* ks, integer* k_rows_or_null, integer k_width)
+{
+    EACH(row, y, rows) {
+        integer from = indices[row];
+        EACH(i, x, a_width) a_rows_or_null[row * a_width + i] = as[from * a_width + i];
+        EACH(i, x, b_width) b_rows_or_null[row * b_width + i] = bs[from * b_width + i];
+        EACH(i, x, c_width) c_rows_or_null[row * c_width + i] = cs[from * c_width + i];
+        EACH(i, x, k_width) k_rows_or_null[row * k_width + i] = ks[from * k_width + i];
+    }
+}
+"""
+
 
 def _filled(template: str, **words: str) -> str:
     """Return `template` with each of `words`, in capitals, replaced by what it stands for."""
@@ -148,6 +165,7 @@ def _elementwise() -> dict[str, str]:
             _COLUMN_SUMS, name="column_sums", arrays="const real* dys", term="sum += dys[i];", numbers=""
         ),
         "dropout_mask": _DROPOUT_MASK,
+        "gather": _GATHER,
     }
     for name, activation in ACTIVATIONS.items():
         kernels |= _activation_kernels(name, activation)

@@ -40,7 +40,7 @@ def matrix_launch(rows: int, columns: int, *, summed: bool = False) -> Launch:
 
 
 def share(size: int, launch: Launch, unit: int = 1) -> int:
-    """Return how many of `size` things each block gets, a multiple of `unit`, where all blocks together get them all."""
+    """Return how many of `size` things each block gets, in units of so many, if all blocks together get them all."""
     return -(-size // (launch[0][0] * unit)) * unit
 
 

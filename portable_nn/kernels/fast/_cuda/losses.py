@@ -1,9 +1,8 @@
 """Losses and their gradients, as `kernels/portable/losses.py` defines them; loss, gradient and sums are one launch.
 
 A scale is `factor`, and `scales` of each sample where it is no null pointer. To ys (N, O) a bias b (O,) is added first;
-the gradient is written to dys, which may be ys, and its sums over the batch to sums: each where it is no null pointer, which an
-output that may be one has in its name.
-Each block has its share of the rows.
+the gradient is written to dys, which may be ys, and its sums over the batch to sums. Arrays that are read may be left
+out as null pointers, and results whose name says so. Each block has its share of the rows.
 """
 
 from typing import NamedTuple
@@ -123,6 +122,44 @@ __device__ real target(
 }
 """
 
+# What a mean divides by is summed up in every block anew, of which there are few.
+_MEAN_SCALE = """
+extern "C" __global__ void kernel_mean_scale(const real* weights, const real* totals, real* scales, integer size)
+{
+    real sum = 0;
+    for (integer i = thread_number(); i < size; i += THREADS)
+        sum += totals[i];
+    sum = sum_in_block(sum);
+    EACH(i, x, size) scales[i] = weights[i] / (sum == 0 ? real(1) : sum);
+}
+"""
+
+_CLASS_SHARE = """
+extern "C" __global__ void kernel_class_share(
+    const integer* labels, const real* targets, const real* weights, real* shares, integer rows, integer columns)
+{
+    EACH(row, x, rows) {
+        real share = 0;
+        if (!labels)
+            for (integer c = 0; c < columns; c++)
+                share += targets[row * columns + c] * weights[c];
+        else if (labels[row] >= 0 && labels[row] < columns)
+            share = weights[labels[row]];
+        shares[row] = share;
+    }
+}
+"""
+
+_TOTAL = """
+extern "C" __global__ void kernel_total(
+    const real* weights, real* total, real* partials, unsigned* ticket, integer size)
+{
+    real sum = 0;
+    EACH(i, x, size) sum += weights[i];
+    add_up(sum, 1.0, total, nullptr, 0, 0, nullptr, partials, ticket);
+}
+"""
+
 
 def _error_kernels(name: str, error: Error) -> dict[str, str]:
     numbers = "".join(f", {number}" for number in error.numbers)
@@ -136,7 +173,10 @@ def _error_kernels(name: str, error: Error) -> dict[str, str]:
 
 
 LOSSES = {
+    "class_share": _CLASS_SHARE,
+    "mean_scale": _MEAN_SCALE,
     "softmax_loss": _TARGET + _BIASED + _SOFTMAX_LOSS,
+    "total": _TOTAL,
     **{kernel: text for name, error in ERRORS.items() for kernel, text in _error_kernels(name, error).items()},
 }
 """The text of each kernel by its name."""

@@ -124,7 +124,7 @@ def _check(what, parameter, argument):
     wrong = None
     if parameter.pointer:
         if argument is None:
-            wrong = None if parameter.constant else "a null pointer to write to"
+            wrong = None if parameter.constant or parameter.name.endswith("_or_null") else "a null pointer to write to"
         elif not _work.is_array(argument):
             wrong = f"{type(argument)}"
         elif argument.dtype != parameter.dtype:
