@@ -121,7 +121,6 @@ from cupy._shapes import (
     ndim,
     ravel,
     repeat,
-    reshape,
     roll,
     shape,
     shares_memory,
@@ -131,8 +130,9 @@ from cupy._shapes import (
     stack,
     swapaxes,
     tile,
-    transpose,
 )
+from cupy._shapes import reshaped as reshape
+from cupy._shapes import transposed as transpose
 from cupy._ufuncs import UFUNCS as _UFUNCS
 from cupy._ufuncs import ufunc
 from cupy.cuda import is_available
