@@ -6,7 +6,7 @@ GPU; docs/cupy.md lists what only a GPU can show. What CuPy does and this does n
 
 import builtins as _builtins
 
-import numpy as _numpy
+import numpy as _numpy  # noqa: ICN001  (CuPy has no name `np` of its own)
 from numpy import (
     bool_,
     can_cast,

@@ -195,7 +195,7 @@ class ndarray:
         return out
 
     def set(self, arr, stream=None):
-        """Copy a NumPy array of the same data type and shape into this one; nobody waits if its memory is page-locked."""
+        """Copy a NumPy array of the same data type and shape into this one; nobody waits for page-locked memory."""
         if not isinstance(arr, np.ndarray):
             raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
         if self.dtype != arr.dtype:

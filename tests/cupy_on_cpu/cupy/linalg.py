@@ -1,6 +1,6 @@
 """Linear algebra: NumPy's results, and NaN for LinAlgError, because nothing on a GPU raises it."""
 
-import numpy as _numpy
+import numpy as _numpy  # noqa: ICN001  (CuPy has no name `np` of its own)
 
 from cupy import _work
 

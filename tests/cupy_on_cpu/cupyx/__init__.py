@@ -2,7 +2,7 @@
 
 import math as _math
 
-import numpy as _numpy
+import numpy as _numpy  # noqa: ICN001  (CuPy has no name `np` of its own)
 from cupy._ufuncs import rsqrt
 from cupy.cuda import _host
 
