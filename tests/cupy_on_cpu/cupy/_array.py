@@ -195,7 +195,7 @@ class ndarray:
         return out
 
     def set(self, arr, stream=None):
-        """Copy a NumPy array of the same data type and shape into this one; nobody waits if its memory is page-locked."""
+        """Copy a NumPy array of the same data type and shape into this one; nobody waits for page-locked memory."""
         if not isinstance(arr, np.ndarray):
             raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
         if self.dtype != arr.dtype:
@@ -365,33 +365,26 @@ class ndarray:
         return self.__dlpack__()
 
 
-for _name in ["reshape", "ravel", "flatten", "transpose", "swapaxes", "squeeze", "repeat", "diagonal"]:
-    setattr(ndarray, _name, getattr(_shapes, _name))
-for _name in [
-    "sum",
-    "prod",
-    "max",
-    "min",
-    "mean",
-    "std",
-    "var",
-    "argmax",
-    "argmin",
-    "all",
-    "any",
-    "cumsum",
-    "cumprod",
-    "ptp",
-    "argsort",
-    "nonzero",
-]:
-    setattr(ndarray, _name, getattr(_reductions, _name))
-for _name in ["take", "compress", "searchsorted", "trace"]:
-    setattr(ndarray, _name, getattr(_indexing, _name))
+_METHODS = {
+    _shapes: "reshape ravel flatten transpose swapaxes squeeze repeat diagonal",
+    _reductions: "sum max min mean std var all any cumsum cumprod ptp argsort nonzero round",
+    _indexing: "take compress searchsorted trace",
+    _products: "dot",
+}
+for _module, _names in _METHODS.items():
+    for _name in _names.split():
+        setattr(ndarray, _name, getattr(_module, _name))
 ndarray.clip = lambda self, min=None, max=None, out=None: _reductions.clip(self, min, max, out)
-ndarray.round = _reductions.round
+ndarray.argmax = lambda self, axis=None, out=None, dtype=None, keepdims=False: _reductions.argmax(
+    self, axis, dtype, out, keepdims
+)
+ndarray.argmin = lambda self, axis=None, out=None, dtype=None, keepdims=False: _reductions.argmin(
+    self, axis, dtype, out, keepdims
+)
+ndarray.prod = lambda self, axis=None, dtype=None, out=None, keepdims=None: _reductions.prod(
+    self, axis, dtype, out, bool(keepdims)
+)
 ndarray.sort = _reductions.sort_in_place
-ndarray.dot = _products.dot
 
 
 def _takes(other):
