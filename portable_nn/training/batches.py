@@ -87,7 +87,7 @@ class Batches:
             return
         order = self.order(number)
         here = [array for array, is_here in zip(self.arrays, self._here, strict=True) if is_here]
-        order_here = indices_beside(here[0], order) if here else None
+        order_here: Any = indices_beside(here[0], order) if here else None
         orders: list[Any] = [
             None if array is None or is_here else indices_beside(array, order)
             for array, is_here in zip(self.arrays, self._here, strict=True)

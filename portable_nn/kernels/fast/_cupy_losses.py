@@ -6,7 +6,7 @@ N = batch, O = outputs, C = classes.
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from portable_nn.kernels.fast import _cuda
 
@@ -56,13 +56,13 @@ class LossKernels:
         total, dy, sums = (*_leaves(out), None, None)[:3]
         b = None
         if affine:
-            x, W, b, *arguments = arguments
+            x, W, b, *more = arguments
             y = dy = self._device.product(x, W, (x.shape[0], W.shape[1]), dy)
         else:
-            y, *arguments = arguments
+            y, *more = arguments
             dy = self._device.memory(dy, y.shape, y.dtype)
         sums = self._device.memory(sums, y.shape[1:], y.dtype) if summed else None
-        loss = launch(y, *arguments, b=self._device.contiguous(b, y.dtype), dy=dy, sums=sums, out=total)
+        loss = launch(y, *more, b=self._device.contiguous(b, y.dtype), dy=dy, sums=sums, out=total)
         result = loss, (dy,) if keeps else dy
         return (result, sums) if summed else result
 
@@ -183,4 +183,6 @@ class LossKernels:
 
 def _leaves(tree: Any) -> list[Any]:
     """Return what stands in a tree of tuples, in order."""
-    return [leaf for part in tree for leaf in _leaves(part)] if isinstance(tree, tuple) else [tree]
+    if not isinstance(tree, tuple):
+        return [tree]
+    return [leaf for part in cast("tuple[Any, ...]", tree) for leaf in _leaves(part)]

@@ -119,7 +119,8 @@ def _launch(device: _cuda.Launcher, chain: Sequence[_Update], norm: list[Any] | 
     count = len(lists["g"]) if "g" in lists else 0
     norms: Any = device.scratch(2 * count, "float64", "norms") if {_CLIPPING, _cuda.NORM} & {*names} else None
     for k, arrays in enumerate(zip(*(lists[letter] for letter in letters), strict=True)):
-        size, more = arrays[0].size, []
+        size = arrays[0].size
+        more: list[Any] = []
         launch = _cuda.flat_launch(size)
         if _CLIPPING in names:
             more += [norms, count]
@@ -127,7 +128,7 @@ def _launch(device: _cuda.Launcher, chain: Sequence[_Update], norm: list[Any] | 
             launch = _cuda.sum_launch(size)
             partials = device.scratch(2 * launch[0][0], "float64", "squares")
             more += [norms[2 * k : 2 * k + 2], partials, device.tickets()]
-        device.update(_kernel(names), launch, arrays, letters.values(), *more, size, *numbers)
+        device.update(_kernel(names), launch, arrays, [*letters.values()], *more, size, *numbers)
 
 
 @cache

@@ -53,7 +53,7 @@ def cut(x: Array, low: float, high: float) -> Array:
 def sign(x: Array) -> Array:
     """Return 1 where x > 0, -1 where x < 0, and x where it is 0 or NaN."""
     xp = namespace_of(x)
-    return xp.where(x > 0, 1.0, xp.where(x < 0, -1.0, x))
+    return xp.where(x > 0, 1.0, xp.where(-x > 0, -1.0, x))
 
 
 def erf(x: Array) -> Array:

@@ -96,7 +96,7 @@ __device__ void sum_columns(const real* matrix, integer rows, integer columns, r
     }
 }
 
-// Write `factor` times the sum of all threads' values, and unless `sums` is null, the sums of the columns of a matrix of
+// Write `factor` times the sum of all threads' values, and (unless `sums` is null) the column sums of a matrix of
 // which this block wrote these rows: in one launch and in one order, as the last block adds up what the others left.
 __device__ void add_up(
     real value, double factor, real* total, const real* matrix, integer rows, integer columns, real* sums,
