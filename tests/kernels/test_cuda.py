@@ -163,6 +163,70 @@ def test_gradients_within_the_norm_stay_as_they_are(fast):
     np.testing.assert_array_equal(grads[0], [3.0, 4.0])
 
 
+SIZES = [1e-45, 1e-30, 1e-8, 1.0, 1e18, 5e20, 3e38, 1e140, 1e147, 1e200, 1e307]
+
+
+@pytest.mark.parametrize("limit", [1e-30, 1e-3, 1.0, 1e10])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", CHARACTERS)
+def test_the_norm_neither_overflows_nor_vanishes(fast, dtype, size, limit):
+    if size > float(np.finfo(dtype).max):
+        pytest.skip("there are no such numbers")
+    rng = np.random.default_rng(0)
+    numbers = [rng.uniform(-1, 1, (300, 40)), rng.uniform(-1e-3, 1e-3, 7), np.zeros(3)]
+    grads = [(size * number).astype(dtype) for number in numbers]
+    wide = np.concatenate([g.astype(np.float64).ravel() for g in grads])
+    largest = np.abs(wide).max()
+    norm = np.sqrt(np.sum((wide / largest) ** 2))  # of the numbers divided by the largest: all of it in float64
+    results = fast.IN_PLACE["clip_by_global_norm"]([g.copy() for g in grads], limit)
+    for result, g in zip(results, grads, strict=True):
+        expected = g.astype(np.float64)
+        if limit / largest < norm:
+            expected = expected / largest / norm * limit
+        # What is as small as the smallest number keeps few digits.
+        np.testing.assert_allclose(result, expected, rtol=TOLERANCE[dtype], atol=np.finfo(dtype).smallest_subnormal)
+
+
+def test_updates_that_wait_are_done_as_one_after_the_other(fast, device):
+    rng = np.random.default_rng(0)
+    for names in [
+        ("clip_by_value", "clip_by_global_norm", "add_l2", "adam"),
+        ("clip_by_global_norm", "decay", "adam"),
+        ("add_l2", "momentum"),
+        ("clip_by_value", "nesterov"),
+        ("clip_by_global_norm", "rmsprop"),
+        ("clip_by_value", "clip_by_global_norm", "adagrad"),
+        ("sgd", "sgd"),
+    ]:
+        shapes = (600_000,), (0,), (7, 3)
+        lists = {word: [rng.uniform(0.1, 1.0, shape) for shape in shapes] for word in "pghmv"}
+        one, other = ({word: [a.copy() for a in arrays] for word, arrays in lists.items()} for _ in range(2))
+        together = fast.TOGETHER()
+        device.launched.clear()
+        with together:
+            for name in names:
+                for kernels, arrays in ((fast.IN_PLACE, one), (together.kernels, other)):
+                    rule = _cuda.RULES[name]
+                    words = inspect.signature(kernels[name]).parameters
+                    numbers = [NUMBERS[word] for word in words if word in NUMBERS]
+                    kernels[name](*(arrays[word] for word in rule.arrays.split()), *numbers)
+            np.testing.assert_array_equal(other["p"][0], lists["p"][0])  # it waits
+        for word in lists:
+            for a, b in zip(one[word], other[word], strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_updates_of_which_one_failed_are_forgotten(fast):
+    p, g, together = [np.ones(3)], [np.ones(3)], fast.TOGETHER()
+    with pytest.raises(KeyError), together:
+        together.kernels["sgd"](p, g, 0.1)
+        raise KeyError
+    with together:
+        together.kernels["add_l2"](g, p, 0.5)
+    np.testing.assert_array_equal(p[0], 1.0)
+    np.testing.assert_array_equal(g[0], 1.5)
+
+
 def network(activations):
     layers = [layer for activation in activations for layer in (pnn.Affine(20, 20), activation)]
     return pnn.Sequential(*layers, pnn.Dropout(0.2), pnn.Affine(20, 4), loss=pnn.SoftmaxWithLoss(), seed=0)

@@ -149,15 +149,22 @@ __device__ void add_up_squares(Squares sum, double* norm, double* partials, unsi
     }
 }
 
-// What brings arrays with these sums, all of them together, within the limit; 1 if something is NaN.
-__device__ real factor_within(const double* norms, integer count, double limit)
+// What brings arrays with these sums, all of them together, within the limit, as two factors, neither of which
+// underflows; 1 if something is NaN.
+struct Factor {
+    double scale, rest;
+};
+
+__device__ Factor factor_within(const double* norms, integer count, double limit)
 {
     Squares sum = {0, 0};
     for (integer k = 0; k < count; k++)
         sum = sum + ((const Squares*)norms)[k];
-    double scale = sum.huge > 0 || sum.huge != sum.huge ? DOWN : 1;
-    double norm = sqrt(sum.huge + (sum.middle * scale) * scale), reach = limit * scale;
-    return real(reach / (norm > reach ? norm : reach));
+    double scale = sum.huge > 0 ? DOWN : 1;
+    double norm = sqrt(sum.huge + (sum.middle * scale) * scale);
+    if (!(norm > limit * scale))
+        return {1, 1};
+    return {scale, limit / norm};
 }
 
 __device__ real sigmoid_of(real x)

@@ -61,7 +61,7 @@ RULES = {
         "limit",
         "g[i] = g[i] > real(limit) ? real(limit) : g[i] < real(-limit) ? real(-limit) : g[i];",
     ),
-    "clip_by_global_norm": Rule("g", (True,), "norm_limit", "g[i] *= within;"),
+    "clip_by_global_norm": Rule("g", (True,), "norm_limit", "g[i] = real(g[i] * within.scale * within.rest);"),
 }
 """The updates by name. Before `clip_by_global_norm` there is a launch for the norm."""
 
@@ -74,7 +74,7 @@ extern "C" __global__ void kernel_NAME(PARAMETERS)
 }
 """
 
-_WITHIN = "real within = factor_within(norms, count, norm_limit);"
+_WITHIN = "Factor within = factor_within(norms, count, norm_limit);"
 
 
 def chain(names: Sequence[str]) -> str:
