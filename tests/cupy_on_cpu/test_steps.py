@@ -1,5 +1,6 @@
 """What a training step asks of a GPU: no value read back, no new memory, and of the host its batch alone."""
 
+import itertools
 import os
 
 import numpy as np
@@ -24,7 +25,7 @@ OPTIMIZERS = {
 
 
 def network(sizes):
-    layers = [layer for pair in zip(sizes, sizes[1:], strict=False) for layer in (pnn.Affine(*pair), pnn.ReLU())]
+    layers = [layer for pair in itertools.pairwise(sizes) for layer in (pnn.Affine(*pair), pnn.ReLU())]
     return pnn.Sequential(*layers[:-1], loss=pnn.SoftmaxWithLoss(), seed=0).to("cupy")
 
 
