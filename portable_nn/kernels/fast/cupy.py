@@ -66,7 +66,14 @@ _Out = Any  # an array of what was returned before, whose memory is given away, 
 
 def feeder(device: Any) -> Callable[[Any, Any], Any]:
     """Return the function (x, indices) -> the rows of x, on the GPU already while the steps before still run there."""
-    return Feeder(CupyCopier(cupy, device))
+    with device:
+        feed = Feeder(CupyCopier(cupy))
+
+    def feed_device(x: Any, indices: Any) -> Any:
+        with device:
+            return feed(x, indices)
+
+    return feed_device
 
 
 gather = partial(_cupy_memory.gather, _device)
