@@ -152,10 +152,10 @@ extern "C" __global__ void kernel_class_share(
 
 _TOTAL = """
 extern "C" __global__ void kernel_total(
-    const real* weights, real* total, real* partials, unsigned* ticket, integer size)
+    const real* values, real* total, real* partials, unsigned* ticket, integer size)
 {
     real sum = 0;
-    EACH(i, x, size) sum += weights[i];
+    EACH(i, x, size) sum += values[i];
     add_up(sum, 1.0, total, nullptr, 0, 0, nullptr, partials, ticket);
 }
 """
