@@ -67,6 +67,9 @@ class Kernels:
         self.overwrites: frozenset[str] = getattr(fast, "OVERWRITES", frozenset[str]())
         self.fused: Mapping[tuple[str, str], Kernel] = getattr(fast, "FUSED", {})
         self.paired: Mapping[tuple[str, str], Kernel] = getattr(fast, "PAIRED", {})
+        self.rounds_apart: frozenset[tuple[str, str]] = getattr(fast, "ROUNDS_APART", frozenset[tuple[str, str]]())
+        self.chainable: frozenset[str] = getattr(fast, "CHAINABLE", frozenset[str]())
+        self.chained: Callable[..., Kernel] | None = getattr(fast, "CHAINED", None)
         self.updates: Mapping[str, Kernel] = getattr(fast, "IN_PLACE", {})
         self.together: Callable[[], Any] | None = getattr(fast, "TOGETHER", None)
         self.limited_threads: Callable[..., AbstractContextManager[None]] = getattr(

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import portable_nn as pnn
-from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, Kernels, _dispatch
+from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, Kernels, Plan, Recorder, _dispatch
 from portable_nn.kernels.fast import _cuda
 from portable_nn.kernels.portable import updates
 
@@ -45,7 +45,9 @@ CASES, ELEMENTWISE, SUMMED, Drawer = cases.CASES, cases.ELEMENTWISE, cases.SUMME
 def device(tmp_path_factory):
     if sys.platform != "linux" or shutil.which("g++") is None:
         pytest.skip("the kernels run on the CPU where there is Linux and g++")
-    return harness.Device(tmp_path_factory.mktemp("cuda"), CHARACTERS.values())
+    device = harness.Device(tmp_path_factory.mktemp("cuda"), CHARACTERS.values())
+    yield device
+    device.compiler.wait()
 
 
 @pytest.fixture(scope="session")
@@ -261,6 +263,111 @@ def test_every_kernel_is_launched(fast, device):
     device.launched.clear()
     run_all(fast)
     assert device.launched == _cuda.KERNELS.keys()
+
+
+KEY = (-5, 2**31 - 1)
+CHAIN_NUMBERS = {"slope": 0.1, "alpha": 1.3, "factor": 0.3, "rate": 0.3, "key": KEY, "layer": 3}
+
+
+def arguments_of(name, arrays):
+    """Return arguments of a kernel, arrays by turns, a shape where it takes one, and numbers by their names."""
+    words, turns = inspect.signature(PORTABLE_KERNELS[name]).parameters, iter(arrays * 2)
+    shape = arrays[0].shape
+    return [
+        shape if word == "shape" else CHAIN_NUMBERS[word] if word in CHAIN_NUMBERS else next(turns) for word in words
+    ]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_every_kernel_of_chains_does_in_one_what_it_does_alone(fast, dtype, layout):
+    rng, names = np.random.default_rng(0), sorted(_cuda.CHAINABLE)
+    for shape in (*SHAPES, (300, 7, 5), (100_003,)):
+        arrays = [cases.laid_out(rng.uniform(0.1, 2.0, shape).astype(dtype), layout) for _ in range(2)]
+        given = {id(array): f"in{k}" for k, array in enumerate(arrays)} | {id(KEY): "key"}
+        steps = []
+        for name in names:
+            steps.append((name, tuple(given.get(id(a), a) for a in arguments_of(name, arrays)), name))
+        results = fast.CHAINED(["in0", "in1", "key"], steps, names)(*arrays, KEY)
+        for name, result in zip(names, results, strict=True):
+            expected = PORTABLE_KERNELS[name](*arguments_of(name, arrays))
+            assert (result.shape, result.dtype) == (shape, dtype)
+            np.testing.assert_allclose(
+                result, expected, rtol=10 * TOLERANCE[dtype], atol=TOLERANCE[dtype], err_msg=name
+            )
+
+
+def program(rng):
+    """Return a random function of kernels and two arrays."""
+    unary = ["relu", "tanh", "sigmoid", "negative", "gelu", "softplus", "silu", "leaky_relu", "elu", "dropout_mask"]
+    binary = ["add", "subtract", "multiply", "tanh_gradient", "relu_gradient", "gelu_gradient", "add_scaled"]
+    steps = [(rng.choice(unary if rng.random() < 0.5 else binary), rng.integers(0, 2 + k, 2)) for k in range(12)]
+    asked = sorted({13, *rng.integers(2, 14, 2).tolist()})
+
+    def function(kernels, x, y, key):
+        values = [x, y]
+        for name, (a, b) in steps:
+            more = {"leaky_relu": (0.1,), "elu": (1.3,), "dropout_mask": (0.3, key, 7), "add_scaled": (0.5,)}.get(
+                name, ()
+            )
+            operands = (values[a],) if name in unary else (values[a], values[b])
+            values.append(getattr(kernels, name)(*operands, *more))
+        return tuple(values[k] for k in asked)
+
+    return function
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_plan_with_chains_does_what_one_without_does(fast, device, seed, dtype, special):
+    function, draw = program(np.random.default_rng(seed)), Drawer(dtype, special=special)
+    kernels, apart = Kernels(fast), Kernels(fast)
+    apart.chained = None
+    first, then = ((draw(33, 10), draw(33, 10), key) for key in ((1, 2), (3, 4)))
+    plans = []
+    with np.errstate(all="ignore"):
+        for table in (kernels, apart):
+            recorder = Recorder(table)
+            inputs = {name: recorder.input(each) for name, each in zip("xyk", first, strict=True)}
+            plans.append(Plan(recorder, inputs, function(recorder, *inputs.values()), reuses=True))
+        assert plans[0].source.count("chain_") == 1
+        assert len(plans[0].source.splitlines()) < len(plans[1].source.splitlines())
+        for arguments in (first, then, first):
+            for one, other in zip(*(plan(*arguments) for plan in plans), strict=True):
+                scale = np.abs(other[np.isfinite(other)]).max(initial=1.0)
+                np.testing.assert_allclose(one, other, rtol=1e-5, atol=10 * TOLERANCE[dtype] * scale)
+
+
+def test_what_is_of_another_shape_or_seen_by_somebody_stays_apart(fast):
+    def function(kernels, x, y):
+        row = kernels.add(x, y)  # y is broadcast
+        return kernels.multiply(kernels.tanh(row), row)
+
+    recorder = Recorder(Kernels(fast))
+    inputs = {name: recorder.input(np.ones(shape)) for name, shape in (("x", (3, 4)), ("y", (4,)))}
+    plan = Plan(recorder, inputs, function(recorder, *inputs.values()))
+    assert "add(x, y)" in plan.source
+    assert "chain_1_tanh_multiply" in plan.source
+    np.testing.assert_allclose(plan(np.ones((3, 4)), np.ones(4)), 2 * np.tanh(np.full((3, 4), 2.0)))
+
+    recorder = Recorder(Kernels(fast))
+    x = recorder.input(np.ones((3, 4)))
+    seen = recorder.opaque("seeing", lambda array: array, (recorder.tanh(recorder.relu(x)),), keeps=False)
+    plan = Plan(recorder, {"x": x}, recorder.relu(recorder.tanh(seen)))
+    assert "chain" not in plan.source  # the first run was the recorded one
+
+
+@pytest.mark.parametrize("compiler", compilers.MISSING, ids=lambda compiler: compiler.__name__)
+def test_cuda_compiles_what_is_made_at_need(fast, device, tmp_path, compiler):
+    if compilers.MISSING[compiler]:
+        pytest.skip(compilers.MISSING[compiler])
+    test_every_kernel_of_chains_does_in_one_what_it_does_alone(fast, "float32", "contiguous")
+    test_updates_that_wait_are_done_as_one_after_the_other(fast, device)
+    codes = [code for code in device.compiler.libraries if code.count("__global__") == 1]
+    assert len(codes) >= 8
+    for code in codes:
+        compiler(code, tmp_path)
 
 
 class Unreadable(np.ndarray):

@@ -11,6 +11,9 @@ What may stand in such a module:
 - `PAIRED[first, second]`: one kernel for two, where the second takes nothing but the (last) result of the first, which
   others need too, or 1.0 and what the first takes. It takes the arguments of the first and returns both results.
   What was paired may be paired or fused again, as `first_second`.
+- `ROUNDS_APART`: those pairs of which the results differ in rounding from those of the two kernels.
+- `CHAINABLE`, `CHAINED`: kernels, element by element, of which several in a row become one: `CHAINED(inputs, steps,
+  outputs)` makes it, as `_cuda.chains` says.
 - `IN_PLACE`: updates of parameters that write over the parameters and slots they are given. The gradients are theirs
   too.
 - `TOGETHER`: a class of contexts whose `kernels` are those of `IN_PLACE`, but wait with what they do until the end of

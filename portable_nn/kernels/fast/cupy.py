@@ -197,12 +197,23 @@ def affine_gradient_b(dy: Any, out: _Out = None) -> Any:
     return _device.column_sums("column_sums", (_device.contiguous(dy, dy.dtype),), out)
 
 
-def _gradient_and_sums(activation: str, dy: Any, kept: Any, *numbers: float, out: _Out = None) -> tuple[Any, Any]:
-    """Return dx, the gradient of an activation, and its sum over the batch."""
+def _gradient_and_sums(
+    activation: str, dy: Any, kept: Any, *numbers: float, factors: Any = None, out: _Out = None
+) -> tuple[Any, Any]:
+    """Return dx, the gradient of an activation, and its sum over the batch; dy is multiplied by factors first."""
     dx, sums = out or (None, None)
-    dx = _device.memory(dx, dy.shape, dy.dtype)
-    arrays = (_device.contiguous(dy, dy.dtype), _device.contiguous(kept, dy.dtype), dx)
+    dx, dtype = _device.memory(dx, dy.shape, dy.dtype), dy.dtype
+    arrays = (_device.contiguous(dy, dtype), _device.contiguous(factors, dtype), _device.contiguous(kept, dtype), dx)
     return dx, _device.column_sums(f"{activation}_gradient_and_sums", arrays, sums, *numbers)
+
+
+def _product_gradient_and_sums(
+    activation: str, dy: Any, factors: Any, kept: Any, *numbers: float, out: _Out = None
+) -> tuple[Any, Any]:
+    """Return the same for dy times factors, such as a dropout mask."""
+    if dy.shape != kept.shape or getattr(factors, "shape", None) != kept.shape:
+        return _gradient_and_sums(activation, dy * factors, kept, *numbers, out=out)
+    return _gradient_and_sums(activation, dy, kept, *numbers, factors=factors, out=out)
 
 
 _losses = LossKernels(_device)
@@ -214,11 +225,24 @@ softmax_loss, softmax_loss_gradient = _losses.softmax_loss, _losses.softmax_loss
 class_share, mean_scale, total = _losses.class_share, _losses.mean_scale, _losses.total
 squared_error, squared_error_gradient = _losses.squared_error, _losses.squared_error_gradient
 
-FUSED = _losses.fused | {("affine", name): partial(_affine_activation, name) for name in _cuda.ACTIVATIONS}
+FUSED = (
+    _losses.fused
+    | {("affine", name): partial(_affine_activation, name) for name in _cuda.ACTIVATIONS}
+    | {
+        ("multiply", f"{name}_gradient_affine_gradient_b"): partial(_product_gradient_and_sums, name)
+        for name in _cuda.ACTIVATIONS
+    }
+)
 
 PAIRED = _losses.paired | {
     (f"{name}_gradient", "affine_gradient_b"): partial(_gradient_and_sums, name) for name in _cuda.ACTIVATIONS
 }
+
+ROUNDS_APART = frozenset(pair for pair in _losses.paired if pair[1] == "affine_gradient_b")  # sums in another order
+
+CHAINABLE = _cuda.CHAINABLE
+
+CHAINED = partial(_cuda.chained, _device)
 
 IN_PLACE = _cupy_updates.in_place(_device)
 

@@ -154,6 +154,11 @@ for _name in _cuda.ACTIVATIONS:
     SUMMED[f"{_gradient} and sums"] = Case(
         lambda fast, key=_pair: fast.PAIRED[key], both(*_pair), ELEMENTWISE[_gradient].arguments
     )
+    SUMMED[f"product, {_gradient} and sums"] = Case(
+        lambda fast, key=("multiply", f"{_gradient}_affine_gradient_b"): fast.FUSED[key],
+        lambda dy, factors, *more, key=_pair: both(*key)(dy * factors, *more),
+        lambda draw, n, m, more=_numbers: (draw(n, m), draw.shares(n, m), draw.wide(n, m), *more),
+    )
 SUMMED |= {
     "affine": case("affine", lambda draw, n, m: (draw(n, 2, 3), draw(6, m), draw(m))),
     "affine without b": case("affine", lambda draw, n, m: (draw(n, 4), draw(4, m), None)),

@@ -72,6 +72,12 @@ class Compiler:
             self.libraries[code] = ctypes.CDLL(str(path))
         return self.libraries[code]
 
+    def wait(self):
+        """Wait for what was begun and is not needed."""
+        for process, _ in self.started.values():
+            if process.returncode is None:
+                process.communicate()
+
 
 def sparse(shape, dtype):
     """Return zeros of which only those that are touched take memory; as much lies before them, for wrong indices."""

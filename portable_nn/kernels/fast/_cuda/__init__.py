@@ -1,5 +1,6 @@
 """CUDA C++ for the CuPy backend: the text of every kernel, and how many threads run it. Nothing here imports CuPy."""
 
+from portable_nn.kernels.fast._cuda.chains import CHAINABLE, chained
 from portable_nn.kernels.fast._cuda.elementwise import ACTIVATIONS
 from portable_nn.kernels.fast._cuda.launcher import Launcher
 from portable_nn.kernels.fast._cuda.launches import (
@@ -18,6 +19,7 @@ from portable_nn.kernels.fast._cuda.updates import NORM, RULES, chain, letters
 __all__ = [
     "ACTIVATIONS",
     "BLOCKS",
+    "CHAINABLE",
     "ERRORS",
     "KERNELS",
     "NORM",
@@ -25,6 +27,7 @@ __all__ = [
     "Launch",
     "Launcher",
     "chain",
+    "chained",
     "flat_launch",
     "letters",
     "matrix_launch",

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["ACTIVATIONS", "ELEMENTWISE"]
+__all__ = ["ACTIVATIONS", "ELEMENTWISE", "MIXED"]
 
 
 class Activation(NamedTuple):
@@ -100,14 +100,16 @@ extern "C" __global__ void kernel_NAME(
 """
 
 # Word for word what `kernels/portable/dropout.py` does, with the wrapping arithmetic of unsigned numbers.
-_DROPOUT_MASK = """
+MIXED = """
 __device__ unsigned mixed(unsigned h)
 {
     h = (h ^ (h >> 16)) * 0x7FEB352Du;
     h = (h ^ (h >> 15)) * 0x846CA68Bu;
     return h ^ (h >> 16);
 }
+"""
 
+_DROPOUT_MASK = """
 extern "C" __global__ void kernel_dropout_mask(
     real* mask, integer size, integer key0, integer key1, integer layer, integer least, double kept)
 {
@@ -147,8 +149,9 @@ def _filled(template: str, **words: str) -> str:
 def _activation_kernels(name: str, activation: Activation) -> dict[str, str]:
     value, kept, gradient, numbers = activation
     numbers = "".join(f", {number}" for number in numbers)
-    term = f"real dy = dys[i], {kept} = kept[i], dx = {gradient};\n            dxs[i] = dx;\n            sum += dx;"
-    arrays = "const real* dys, const real* kept, real* dxs"
+    dy = "factors ? dys[i] * factors[i] : dys[i]"
+    term = f"real dy = {dy}, {kept} = kept[i], dx = {gradient};\n            dxs[i] = dx;\n            sum += dx;"
+    arrays = "const real* dys, const real* factors, const real* kept, real* dxs"
     sums = f"{name}_gradient_and_sums"
     return {
         name: _filled(_VALUE, name=name, value=value, numbers=numbers),
@@ -164,7 +167,7 @@ def _elementwise() -> dict[str, str]:
         "column_sums": _filled(
             _COLUMN_SUMS, name="column_sums", arrays="const real* dys", term="sum += dys[i];", numbers=""
         ),
-        "dropout_mask": _DROPOUT_MASK,
+        "dropout_mask": MIXED + _DROPOUT_MASK,
         "gather": _GATHER,
     }
     for name, activation in ACTIVATIONS.items():
