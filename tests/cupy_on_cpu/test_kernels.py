@@ -105,10 +105,10 @@ def test_writing_outside_is_found(module, x, past):
 
 
 @pytest.mark.parametrize("past", [-1, 6, 500])
-def test_reading_outside_gives_nan(module, x, past):
+def test_what_is_read_outside_shows(module, x, past):
     y = cupy.zeros(6, "float32")
     module.get_function("kernel_overrun")((1,), (1,), (x, y, np.int32(past), False))
-    assert np.isnan(y.get()[0])
+    assert y.get()[0] > 1e38
 
 
 @pytest.mark.parametrize(

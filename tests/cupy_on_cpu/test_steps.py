@@ -62,3 +62,12 @@ def test_a_batch_that_is_fed_is_one_copy(batch):
     assert (counts.copies_in, counts.launches, counts.blocks) == (4, 0, 0)
     for order, fed in zip(orders[2:], batches, strict=True):
         np.testing.assert_array_equal(fed, x[order])
+
+
+def test_the_first_sum_on_a_stream_is_right_already():
+    kernels = kernels_for(pnn.Place("cupy").xp)
+    with cupy.cuda.Stream(non_blocking=True) as stream:  # which has tickets of its own
+        y, t = cupy.ones((5000, 3), "float32"), cupy.zeros((5000, 3), "float32")
+        assert float(kernels.squared_error(y, t, 1.0)) == 15_000.0
+        assert kernels.affine_gradient_b(y).tolist() == [5000.0] * 3
+        stream.synchronize()
