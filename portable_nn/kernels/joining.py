@@ -94,7 +94,7 @@ def _chained(recorder: Recorder, calls: Sequence[Call], wanted: set[Any]) -> lis
 def _kind_of(recorder: Recorder, number: int, call: Call) -> tuple[Any, ...]:
     """Return shape and dtype of the arrays of a call that may stand in a chain; for any other, what none else has."""
     values = [leaf for leaf in (*call.arguments, call.result) if isinstance(leaf, Value)]
-    arrays = [recorder.arrays.get(value) for value in values]
+    arrays: list[Any] = [recorder.arrays.get(value) for value in values]
     kinds = {(array.shape, array.dtype) for array in arrays if is_array(array)}
     if (
         call.opaque

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import portable_nn as pnn
+from portable_nn.kernels import PORTABLE
 from portable_nn.training.batches import Batches
 from portable_nn.training.step import training_step
 
@@ -109,6 +110,44 @@ def test_the_bias_of_every_activation_is_summed_beside_its_gradient(activation):
     _, training, _ = warm_step(net, pnn.SGD(), LABELS)
     assert not any("column_sums" in name for name in training.kernels)
     assert launches(training) <= 10
+
+
+def test_dropout_costs_one_launch_with_the_activation_before_it_or_without():
+    for activation in (pnn.ReLU, pnn.GELU):
+        layers = pnn.Affine(784, 50), activation(), pnn.Dropout(0.2), pnn.Affine(50, 10)
+        net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy")
+        _, training, _ = warm_step(net, pnn.SGD(), LABELS)
+        assert launches(training) == 10
+        assert training.kernels["kernel_chain"] == 1
+        assert training.allocations == training.reads == 0
+
+
+def test_a_residual_sum_is_made_beside_the_activations_around_it():
+    graph = pnn.Graph(loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy")
+    x = graph.input("x")
+    first = pnn.Tanh()(pnn.Affine(784, 50)(x))
+    graph.output(pnn.Affine(50, 10)(pnn.ReLU()(pnn.Add()(first, pnn.GELU()(pnn.Affine(50, 50)(first))))))
+    _, training, _ = warm_step(graph, pnn.SGD(), LABELS)
+    assert training.kernels["kernel_chain"] == 1
+    assert not {"kernel_gelu", "kernel_relu"} & training.kernels.keys()
+    assert training.functions == {"cupy_add": 1}  # of the two derivatives by `first`
+
+
+def test_portable_kernels_wait_for_nothing():
+    import cupy
+
+    y, t = cupy.asarray(NUMBERS), cupy.asarray(NUMBERS[::-1].copy())
+    calls = {
+        "absolute_error_gradient": (1.0, y, t, 0.5),
+        "huber_error_gradient": (1.0, y, t, 0.5, 0.1),
+        "clip_by_value": ([y], 0.5),
+        "gelu": (y,),
+        "gelu_gradient": (y, t),
+    }
+    for name, arguments in calls.items():
+        with cupy._ledger.counting() as counts:
+            getattr(PORTABLE, name)(*arguments)
+        assert counts.reads == counts.waits == 0, name
 
 
 def test_a_batch_from_the_host_is_copied_once_and_waits_for_nothing_that_computes():

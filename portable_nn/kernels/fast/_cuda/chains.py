@@ -4,7 +4,7 @@ A chain works on arrays of one shape and dtype.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from portable_nn.kernels.fast._cuda.elementwise import ACTIVATIONS, MIXED
 from portable_nn.kernels.fast._cuda.launcher import Launcher
@@ -130,7 +130,7 @@ def chained(
     def kernel(*arguments: Any, out: Any = None) -> Any:
         first = next(argument for argument in arguments if not isinstance(argument, tuple))
         shape, dtype = first.shape, first.dtype
-        memory = out if isinstance(out, tuple) else (out,) * len(outputs)
+        memory = cast("tuple[Any, ...]", out) if isinstance(out, tuple) else (out,) * len(outputs)
         results = tuple(device.memory(old, shape, dtype) for old in memory)
         arrays = [device.contiguous(arguments[k], dtype) for k in loaded]
         given = [number(arguments) for number in numbers]
