@@ -48,12 +48,16 @@ def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
         "dropout_mask": (x, 0.2, (1, 2), 1),
         "softmax_loss": (x, labels, 0.01, None, 0.0),
         "sigmoid_loss": (x, dy, 0.01),
-        "squared_error": (x, dy, 0.01),
+        "class_share": (labels, b),
+        "mean_scale": (b, b),
+        "total": (b,),
+        **dict.fromkeys(("absolute_error", "poisson_error", "squared_error"), (x, dy, 0.01)),
+        "huber_error": (x, dy, 0.01, 1.0),
     }
     if kernel == "softmax_loss_gradient":
         return partial(kernels.softmax_loss_gradient, 1.0, kernels.softmax_loss(*arguments["softmax_loss"])[1])
-    if kernel.endswith("loss_gradient") or kernel == "squared_error_gradient":
-        return partial(getattr(kernels, kernel), 1.0, x, dy, 0.01)
+    if kernel.endswith(("loss_gradient", "error_gradient")):
+        return partial(getattr(kernels, kernel), 1.0, *arguments[kernel.removesuffix("_gradient")])
     return partial(getattr(kernels, kernel), *arguments[kernel])
 
 
@@ -103,12 +107,12 @@ def _network(place: pnn.Place, size: int) -> tuple[pnn.Sequential, Any, Any]:
 
 def gathering(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     """Return a call that gathers 100 random rows of 784 numbers from `size`, into kept memory if it can."""
-    rng, rows = np.random.default_rng(0), Donating(kernels.rows)
+    rng, gather = np.random.default_rng(0), Donating(kernels.gather)
     x = place.asarray(rng.random((size, 784), dtype=np.float32))
     orders = itertools.cycle(
         [place.asarray(rng.permutation(size)[:100], place.index_dtype) for _ in range(min(size // 100, 50))]
     )
-    return lambda: rows(x, next(orders))
+    return lambda: gather([x], next(orders))[0]
 
 
 def feeding(kernels: Kernels, place: pnn.Place, size: int) -> Call:
@@ -146,6 +150,7 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
     "compile_pass": (one_pass, "units a layer", (16, 64, 256, 1024)),
     "compile_steps": (many_steps, "units a layer", (16, 64, 256)),
     "feeder": (feeding, "numbers a row", (100, 1_000, 10_000)),
+    "gather": (gathering, "rows", (1_000, 10_000, 60_000)),
     "rows": (gathering, "rows", (1_000, 10_000, 60_000)),
     "pack": (packed, "inputs", (50, 784, 2048)),
     **{
@@ -178,7 +183,9 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
         for name in (
             *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "dropout_mask"),
             *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
-            *("squared_error", "squared_error_gradient"),
+            *("squared_error", "squared_error_gradient", "absolute_error", "absolute_error_gradient"),
+            *("huber_error", "huber_error_gradient", "poisson_error", "poisson_error_gradient"),
+            *("class_share", "mean_scale", "total"),
         )
     },
 }

@@ -27,14 +27,32 @@ if _STAND_IN:  # before array-api-compat asks whether an array's type is CuPy's,
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_folder, os.environ.get("PYTHONPATH")]))
 
 
+_SKIPS_OF_OTHERS = ("PyTorch test requires cuda", "no wheel of CuPy is installed", "the record is of CuPy")
+_skipped: list[str] = []
+
+
 def pytest_report_header() -> list[str]:
     """Tell who CuPy is."""
     return ["cupy (stand-in on the CPU): nothing below is a result of a GPU"] if _STAND_IN else []
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what is skipped on the stand-in: it has no reason to skip what runs on a GPU."""
+    if _STAND_IN and report.skipped and not hasattr(report, "wasxfail") and "cupy" in report.nodeid.partition("[")[2]:
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        if not reason.removeprefix("Skipped: ").startswith(_SKIPS_OF_OTHERS):
+            _skipped.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if anything was."""
+    if _skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell it again where it is read."""
-    for line in pytest_report_header():
+    """Tell both where they are read."""
+    for line in [*pytest_report_header(), *(f"SKIPPED ON THE STAND-IN {line}" for line in _skipped)]:
         terminalreporter.write_line(line)
 
 

@@ -1,6 +1,7 @@
 """Training steps as plans: arrays written in place."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +31,8 @@ class PlannedStep(TrainingStep):
         self._kernels = kernels
         self._elementwise = declares(type(optimizer), "elementwise")
         # Somebody's own rule may read what it gets after a kernel has returned.
-        self._update_kernels = kernels.in_place() if is_ours(type(optimizer)) else kernels
+        updating = kernels.updating() if is_ours(type(optimizer)) else (kernels, nullcontext())
+        self._update_kernels, self._updating = updating
         self._plans: dict[Any, Callable[..., Any]] = {}
         super().__init__(network, optimizer)
 
@@ -93,7 +95,8 @@ class PlannedStep(TrainingStep):
         if self._elementwise:
             params, grads = [self._flat.whole], [self._grads.whole]
         numbers = self.optimizer.numbers()
-        updated = self.optimizer.apply(self._update_kernels, list(params), list(grads), self._slot_lists(), numbers)
+        with self._updating:
+            updated = self.optimizer.apply(self._update_kernels, list(params), list(grads), self._slot_lists(), numbers)
         self._write_updated([params, *self._rule_slots], [updated[0], *updated[1]])
         return loss
 

@@ -6,7 +6,7 @@ GPU; docs/cupy.md lists what only a GPU can show. What CuPy does and this does n
 
 import builtins as _builtins
 
-import numpy as _numpy
+import numpy as _numpy  # noqa: ICN001  (CuPy has no name `np` of its own)
 from numpy import (
     bool_,
     can_cast,
@@ -121,7 +121,6 @@ from cupy._shapes import (
     ndim,
     ravel,
     repeat,
-    reshape,
     roll,
     shape,
     shares_memory,
@@ -131,8 +130,9 @@ from cupy._shapes import (
     stack,
     swapaxes,
     tile,
-    transpose,
 )
+from cupy._shapes import reshaped as reshape
+from cupy._shapes import transposed as transpose
 from cupy._ufuncs import UFUNCS as _UFUNCS
 from cupy._ufuncs import ufunc
 from cupy.cuda import is_available

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from cupy import _indexing, _ledger, _products, _reductions, _shapes, _work
+from cupy import _indexing, _ledger, _operators, _products, _reductions, _shapes, _work
+from cupy._flags import Flags
 from cupy._ufuncs import UFUNCS
 from cupy.cuda import _host
 from cupy.cuda import device as _device
@@ -10,29 +11,6 @@ from cupy.cuda import memory as _memory
 from cupy.cuda import stream as _stream
 
 _COMPARISONS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
-
-
-class Flags:
-    """How an array lies in memory: as much as CuPy tells of it."""
-
-    def __init__(self, c_contiguous, f_contiguous, owndata):
-        self.c_contiguous, self.f_contiguous, self.owndata = c_contiguous, f_contiguous, owndata
-
-    @property
-    def forc(self):
-        """F- or C-contiguous."""
-        return self.f_contiguous or self.c_contiguous
-
-    @property
-    def fnc(self):
-        """F- and not C-contiguous."""
-        return self.f_contiguous and not self.c_contiguous
-
-    def __getitem__(self, name):
-        return {"C_CONTIGUOUS": self.c_contiguous, "F_CONTIGUOUS": self.f_contiguous, "OWNDATA": self.owndata}[name]
-
-    def __repr__(self):
-        return f"  C_CONTIGUOUS : {self.c_contiguous}\n  F_CONTIGUOUS : {self.f_contiguous}\n  OWNDATA : {self.owndata}"
 
 
 class ndarray:
@@ -195,7 +173,7 @@ class ndarray:
         return out
 
     def set(self, arr, stream=None):
-        """Copy a NumPy array of the same data type and shape into this one; nobody waits if its memory is page-locked."""
+        """Copy a NumPy array of the same data type and shape into this one; nobody waits for page-locked memory."""
         if not isinstance(arr, np.ndarray):
             raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
         if self.dtype != arr.dtype:
@@ -365,93 +343,25 @@ class ndarray:
         return self.__dlpack__()
 
 
-for _name in ["reshape", "ravel", "flatten", "transpose", "swapaxes", "squeeze", "repeat", "diagonal"]:
-    setattr(ndarray, _name, getattr(_shapes, _name))
-for _name in [
-    "sum",
-    "prod",
-    "max",
-    "min",
-    "mean",
-    "std",
-    "var",
-    "argmax",
-    "argmin",
-    "all",
-    "any",
-    "cumsum",
-    "cumprod",
-    "ptp",
-    "argsort",
-    "nonzero",
-]:
-    setattr(ndarray, _name, getattr(_reductions, _name))
-for _name in ["take", "compress", "searchsorted", "trace"]:
-    setattr(ndarray, _name, getattr(_indexing, _name))
+_METHODS = {
+    _shapes: "reshape ravel flatten transpose swapaxes squeeze repeat diagonal",
+    _reductions: "sum max min mean std var all any cumsum cumprod ptp argsort nonzero round",
+    _indexing: "take compress searchsorted trace",
+    _products: "dot",
+}
+for _module, _names in _METHODS.items():
+    for _name in _names.split():
+        setattr(ndarray, _name, getattr(_module, _name))
 ndarray.clip = lambda self, min=None, max=None, out=None: _reductions.clip(self, min, max, out)
-ndarray.round = _reductions.round
+ndarray.argmax = lambda self, axis=None, out=None, dtype=None, keepdims=False: _reductions.argmax(
+    self, axis, dtype, out, keepdims
+)
+ndarray.argmin = lambda self, axis=None, out=None, dtype=None, keepdims=False: _reductions.argmin(
+    self, axis, dtype, out, keepdims
+)
+ndarray.prod = lambda self, axis=None, dtype=None, out=None, keepdims=None: _reductions.prod(
+    self, axis, dtype, out, bool(keepdims)
+)
 ndarray.sort = _reductions.sort_in_place
-ndarray.dot = _products.dot
-
-
-def _takes(other):
-    return isinstance(other, (ndarray, np.ndarray, *_work.NUMBERS))
-
-
-def _operators():
-    """Give the array its operators, each a launch of a function."""
-    binary = {
-        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "floordiv": "floor_divide",
-        "mod": "remainder", "pow": "power", "lshift": "left_shift", "rshift": "right_shift", "and": "bitwise_and",
-        "or": "bitwise_or", "xor": "bitwise_xor", "divmod": "divmod",
-    }  # fmt: skip
-    for short, name in binary.items():
-        _binary(short, UFUNCS[name], getattr(np, name))
-    for short, name in (("neg", "negative"), ("pos", "positive"), ("abs", "absolute"), ("invert", "invert")):
-        setattr(ndarray, f"__{short}__", lambda self, function=UFUNCS[name]: function(self))
-    for short, name in (
-        ("lt", "less"), ("le", "less_equal"), ("gt", "greater"), ("ge", "greater_equal"), ("eq", "equal"),
-        ("ne", "not_equal"),
-    ):  # fmt: skip
-        _comparison(short, UFUNCS[name], getattr(np, name))
-
-
-def _binary(short, function, numpys):
-    def forward(self, other):
-        return function(self, other) if _takes(other) else numpys(self, other)
-
-    def backward(self, other):
-        return function(other, self) if _takes(other) else numpys(other, self)
-
-    def in_place(self, other):
-        if not _takes(other):
-            return numpys(self, other, out=self)
-        return function(self, other, out=self)
-
-    setattr(ndarray, f"__{short}__", forward)
-    setattr(ndarray, f"__r{short}__", backward)
-    if short != "divmod":
-        setattr(ndarray, f"__i{short}__", in_place)
-
-
-def _comparison(short, function, numpys):
-    def compare(self, other):
-        if isinstance(other, np.ndarray) and not other.ndim:
-            other = other.item()
-        if _takes(other):
-            return function(self, other)
-        if short in ("eq", "ne") and not isinstance(other, list | tuple | str):
-            _ledger.total.memory_operations["memset"] += 1
-            return _work.made(function.name, np.full(self.shape, short == "ne"), launches=0)
-        return numpys(self, other)
-
-    setattr(ndarray, f"__{short}__", compare)
-
-
-def _matmul(self, other):
-    return _products.matmul(self, other)
-
-
-ndarray.__matmul__ = _matmul
-ndarray.__rmatmul__ = lambda self, other: _products.matmul(other, self)
-_operators()
+for _name, _operator in _operators.OPERATORS.items():
+    setattr(ndarray, _name, _operator)

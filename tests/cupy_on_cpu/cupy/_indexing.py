@@ -156,7 +156,7 @@ def take_along_axis(a, indices, axis):
     if axis is None:
         a, axis = a.ravel(), 0
     if indices.ndim != a.ndim:
-        raise ValueError("`indices` and `a` must have the same ndim")
+        raise ValueError("`indices` and `a` must have the same number of dimensions")
     values = np.take_along_axis(_work.array(a)._values, _work.array(indices)._values % a.shape[axis], axis)
     return _work.made("cupy_take_along_axis", values, [a, indices], launches=a.ndim + 1)
 

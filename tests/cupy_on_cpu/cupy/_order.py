@@ -44,6 +44,7 @@ class Line:
 
     all = weakref.WeakSet()
     _blocking = defaultdict(weakref.WeakSet)  # device -> the lines of its blocking streams
+    _gone = defaultdict(Clock)  # device -> what was launched on streams that are no more
 
     def __init__(self, key, device, blocking, null=False):
         self.key, self.device, self.blocking, self.null = key, device, blocking, null
@@ -65,6 +66,17 @@ class Line:
         number = self.clock.get(self.key, 0) + 1
         self.clock[self.key] = number
         return self.key, number
+
+    def __del__(self):
+        self._gone[self.device].join(self.clock)
+
+    @classmethod
+    def wait_for_all(cls, device):
+        """Let the host wait for all work of a device: of streams that are gone, too."""
+        for line in list(cls.all):
+            if line.device == device:
+                host.join(line.clock)
+        host.join(cls._gone.pop(device, {}))
 
     def wait(self):
         """Let the host wait for all work so far."""

@@ -7,9 +7,13 @@ from cupy import _ledger, _work
 
 def dot(a, b, out=None):
     """Return the product of two arrays, as NumPy's `dot`; `out` is written without a copy."""
-    a, b = _work.array(a, "self"), _work.array(b)
+    if not _work.is_array(a):
+        return a.dot(b, out)  # as CuPy, whoever's method that is
+    a, b = _work.array(a), _work.array(b, "b")
     if out is not None:
         _check_out(out, np.result_type(a.dtype, b.dtype))
+    if a.ndim and b.ndim and a.shape[-1] != b.shape[-2 if b.ndim > 1 else -1]:
+        raise ValueError("Axis dimension mismatch")
     with np.errstate(all="ignore"):
         values = np.asarray(np.dot(a._values, b._values), order="C")
     return _product("cupy_dot", values, a, b, out)
@@ -17,7 +21,9 @@ def dot(a, b, out=None):
 
 def matmul(a, b, /, out=None):
     """Return products of matrices; above two dimensions what is not C-contiguous is copied first."""
-    a, b = _work.array(a, "a"), _work.array(b)
+    if not _work.is_array(a) and not isinstance(a, np.ndarray):
+        raise TypeError(f"Cannot convert {type(a).__name__} to cupy._core.core._ndarray_base")
+    a, b = _work.array(a), _work.array(b, "b")
     if not a.ndim or not b.ndim:
         raise ValueError("matmul: Input operand does not have enough dimensions")
     with np.errstate(all="ignore"):
@@ -42,7 +48,7 @@ def _check_out(out, dtype):
 def _product(name, values, a, b, out):
     """Return a product, or write it into `out`, which is of its size."""
     if out is not None and out.size != values.size:
-        raise ValueError(f"The length of the out must be {values.size}")
+        raise ValueError("Output array has an invalid size")
     launches = _count(name, values, a, b)
     if out is None:
         return _work.made(name, values, [a, b], launches)

@@ -1,5 +1,7 @@
 """Shapes: views where NumPy makes views, else a copy by one launch."""
 
+import re
+
 import numpy as np
 
 from cupy import _work
@@ -10,7 +12,10 @@ def reshape(a, *shape, order="C", copy=None):
     shape = shape[0] if len(shape) == 1 else shape
     if copy is not None or order not in ("C", "F", "A"):
         raise NotImplementedError("reshape takes shape and order in the stand-in")
-    result = a._values.reshape(shape, order=order)
+    try:
+        result = a._values.reshape(shape, order=order)
+    except ValueError as error:
+        raise ValueError(re.sub(r"(\d),(\d)", r"\1, \2", str(error))) from None
     if np.shares_memory(result, a._values) or not a.size:
         return _work.view(a, result)
     _work.on_this_device(a)
@@ -23,6 +28,12 @@ def without_copy(a, shape):
     if a.size and not np.shares_memory(result, a._values):
         raise AttributeError("incompatible shape")
     return _work.view(a, result)
+
+
+def reshaped(a, newshape, order="C", *, copy=None):
+    """Return the same, as a function."""
+    _work.array(a)
+    return reshape(a, newshape, order=order, copy=copy)
 
 
 def ravel(a, order="C"):
@@ -38,7 +49,14 @@ def flatten(a, order="C"):
 def transpose(a, *axes):
     """Return a view with the axes in another order."""
     axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+    if axes is not None and len({axis % max(a.ndim, 1) for axis in axes}) != len(axes):
+        raise ValueError("repeated axis in transpose")
     return _work.view(a, a._values.transpose(axes))
+
+
+def transposed(a, axes=None):
+    """Return the same, as a function."""
+    return transpose(a, axes)
 
 
 def swapaxes(a, axis1, axis2):
@@ -63,7 +81,14 @@ def expand_dims(a, axis):
 
 def broadcast_to(array, shape):
     """Return a view of a larger shape."""
-    return _work.view(array, np.broadcast_to(_work.array(array)._values, shape))
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    try:
+        values = np.broadcast_to(_work.array(array, "array")._values, shape)
+    except ValueError:
+        raise ValueError(
+            f"operands could not be broadcast together with shape {array.shape} and requested shape {shape}"
+        ) from None
+    return _work.view(array, values)
 
 
 def broadcast_arrays(*args):
@@ -94,14 +119,14 @@ def flip(a, axis=None):
 
 def concatenate(tup, axis=0, out=None, *, dtype=None, casting="same_kind"):
     """Return arrays one after the other: up to eight are joined by one launch each, more by one and their copies."""
-    arrays = [_work.array(array, "tup") for array in tup]
+    arrays = [_work.array(array) for array in tup]
     values = np.concatenate([a._values for a in arrays], axis, dtype=dtype, casting=casting)
     return _joined("cupy_concatenate", values, arrays, out)
 
 
 def stack(tup, axis=0, out=None, *, dtype=None, casting="same_kind"):
     """Return arrays one beside the other."""
-    arrays = [_work.array(array, "tup") for array in tup]
+    arrays = [_work.array(array) for array in tup]
     values = np.stack([a._values for a in arrays], axis, dtype=dtype, casting=casting)
     return _joined("cupy_concatenate", values, arrays, out)
 

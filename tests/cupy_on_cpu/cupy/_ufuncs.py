@@ -99,7 +99,9 @@ atanh pow bitwise_invert bitwise_left_shift bitwise_right_shift bitwise_not
 UFUNCS = {name: ufunc(name, getattr(np, name)) for name in NAMES.split()}
 
 
-def rsqrt(x):
-    """Return 1 / sqrt(x), in one launch."""
-    with np.errstate(all="ignore"):
-        return _work.made("cupyx_rsqrt", np.divide(1, np.sqrt(_work.operand(x)), dtype=x.dtype), [x])
+def _rsqrt(x, **options):
+    return np.reciprocal(np.sqrt(x, **options), **options)
+
+
+_rsqrt.nin, _rsqrt.nout, _rsqrt.types = 1, 1, np.sqrt.types
+rsqrt = ufunc("rsqrt", _rsqrt)

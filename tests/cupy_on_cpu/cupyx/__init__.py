@@ -1,8 +1,8 @@
 """A stand-in for `cupyx` on the CPU: page-locked memory."""
 
-import math
+import math as _math
 
-import numpy as np
+import numpy as _numpy  # noqa: ICN001  (CuPy has no name `np` of its own)
 from cupy._ufuncs import rsqrt
 from cupy.cuda import _host
 
@@ -12,9 +12,9 @@ __all__ = ["empty_like_pinned", "empty_pinned", "rsqrt", "zeros_like_pinned", "z
 def empty_pinned(shape, dtype=float, order="C"):
     """Return a NumPy array in page-locked memory; what it holds is NaN or nonsense."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    dtype = np.dtype(dtype)
-    count = math.prod(shape)
-    return np.frombuffer(_host.page_locked(count * dtype.itemsize), dtype, count).reshape(shape, order=order)
+    dtype = _numpy.dtype(dtype)
+    count = _math.prod(shape)
+    return _numpy.frombuffer(_host.page_locked(count * dtype.itemsize), dtype, count).reshape(shape, order=order)
 
 
 def empty_like_pinned(a, dtype=None, order="K", subok=None, shape=None):

@@ -3,6 +3,7 @@
 What an array finds in memory that it did not write is NaN, never what was there.
 """
 
+import ctypes
 from collections import defaultdict
 
 import numpy as np
@@ -67,6 +68,7 @@ class UnownedMemory:
     def __init__(self, ptr, size, owner, device_id=-1):
         self.ptr, self.size, self._owner = ptr, size, owner
         self.device_id = _device.current.number if device_id < 0 else device_id
+        self.values = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(ptr))
         self.history = _order.History()
 
     @property

@@ -168,7 +168,5 @@ def wait_for(line):
 
 def wait_for_device(number):
     """Let the host wait for all lines of a device, the non-blocking ones too."""
-    for line in list(_order.Line.all):
-        if line.device == number:
-            line.wait()
+    _order.Line.wait_for_all(number)
     _host.check()
