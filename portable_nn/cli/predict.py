@@ -13,6 +13,7 @@ from portable_nn.cli.arguments import output_file
 from portable_nn.cli.console import Commands, say
 from portable_nn.cli.samples import SETS, load_inputs
 from portable_nn.cli.scaling import fold_remembered
+from portable_nn.datasets.finite import Precision
 from portable_nn.errors import CheckpointError
 from portable_nn.losses import SigmoidWithLoss, SoftmaxWithLoss
 from portable_nn.networks import Network, Sequential, load
@@ -45,7 +46,7 @@ def predict(options: Namespace) -> int:
     with float64_enabled(namespace(options.backend)):
         network = load(options.network, options.backend)
         _unscale(network, options.network)
-        x = load_inputs(options.data, _width(network, options.network), _target(network))
+        x = load_inputs(options.data, _width(network, options.network), _target(network), _precision(network))
         header, rows = _answers(network, Trainer(network).predict(x), options)
     if options.output is None:
         _write(sys.stdout, [header, *rows] if options.probabilities else rows)
@@ -104,6 +105,10 @@ def _answers(network: Network, y: Any, options: Namespace) -> tuple[list[str], l
 def _target(network: Network) -> int | str | None:
     target = network.notes.get("target")
     return target if isinstance(target, int | str) else None
+
+
+def _precision(network: Network) -> Precision:
+    return "float64" if network.place.dtype_name == "float64" else "float32"
 
 
 def _class_names(network: Network, outputs: int, path: str) -> list[str]:

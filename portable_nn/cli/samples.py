@@ -11,6 +11,7 @@ from typing import Any
 from portable_nn import random
 from portable_nn.arrays import namespace_of
 from portable_nn.datasets import Table, load_digits, load_fashion_mnist, load_features, load_idx, load_mnist, load_table
+from portable_nn.datasets.finite import Precision
 from portable_nn.errors import DataFileError
 
 __all__ = ["SETS", "Samples", "load_inputs", "load_samples"]
@@ -33,8 +34,8 @@ class Samples:
 
     Attributes
     ----------
-    x, x_test : NumPy float32 (N, F)
-    t, t_test : NumPy integer labels (N,), or for regression float32 (N, 1)
+    x, x_test : NumPy (N, F)
+    t, t_test : NumPy integer labels (N,), or for regression numbers (N, 1)
     classes : list or None
         What the labels stand for; None for regression.
     is_table : bool
@@ -55,7 +56,12 @@ class Samples:
 
 
 def load_samples(
-    data: str, *, target: int | str | None = None, test_fraction: float | None = None, regression: bool = False
+    data: str,
+    *,
+    target: int | str | None = None,
+    test_fraction: float | None = None,
+    regression: bool = False,
+    dtype: Precision = "float32",
 ) -> Samples:
     """Return the samples of a data set, a folder of IDX files, or a table, of which a part is kept for the test.
 
@@ -69,6 +75,8 @@ def load_samples(
         The share of a table's samples to test with, a fifth by default; the same samples whatever the seed.
     regression : bool
         Whether whole numbers in a table are quantities, not classes.
+    dtype : str
+        The data type to read a table's numbers in.
 
     Raises
     ------
@@ -80,7 +88,7 @@ def load_samples(
     if _is_table(data):
         if target is not None and not data.lower().endswith(_TEXT_TABLES):
             raise ValueError("--target is for .csv files; an .npz file has its targets in the array t")
-        table = load_table(data, target=-1 if target is None else target)
+        table = load_table(data, target=-1 if target is None else target, dtype=dtype)
         samples = _from_table(data, table, test_fraction, regression)
     else:
         if target is not None or test_fraction is not None or regression:
@@ -93,7 +101,7 @@ def load_samples(
     return samples
 
 
-def load_inputs(data: str, width: int, target: int | str | None = None) -> Any:
+def load_inputs(data: str, width: int, target: int | str | None = None, dtype: Precision = "float32") -> Any:
     """Return the features (N, `width`) to predict from: of data sets and folders of IDX files those of the test.
 
     Parameters
@@ -103,6 +111,8 @@ def load_inputs(data: str, width: int, target: int | str | None = None) -> Any:
     width : int
     target : int or str, optional
         The column of a text table that is no feature, if it is there; else the last one, if there is one too many.
+    dtype : str
+        The data type to read numbers of files in.
 
     Raises
     ------
@@ -116,12 +126,12 @@ def load_inputs(data: str, width: int, target: int | str | None = None) -> Any:
         return x
     if target is not None and data.lower().endswith(_TEXT_TABLES):
         try:
-            x = load_table(data, target=target).x
+            x = load_table(data, target=target, dtype=dtype).x
         except DataFileError:
             x = None  # perhaps it has no such column, which is as good
         if x is not None and x.shape[1] == width:
             return x
-    return load_features(data, width)
+    return load_features(data, width, dtype=dtype)
 
 
 def _is_table(data: str) -> bool:
@@ -148,7 +158,7 @@ def _from_table(data: str, table: Table, test_fraction: float | None, regression
     if regression and classes is not None:
         if isinstance(classes[0], str):
             raise ValueError(f"--regression needs numbers to predict, {data} has {classes[0]!r}")
-        quantities = xp.asarray(classes, dtype=xp.float32)[:, None]
+        quantities = xp.asarray(classes, dtype=table.x.dtype)[:, None]
         t, t_test, classes = quantities[t], None if t_test is None else quantities[t_test], None
     names: Any = None if classes is None else list(classes)
     if table.x_test is not None:

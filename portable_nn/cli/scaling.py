@@ -8,33 +8,50 @@ from typing import Any
 from portable_nn.arrays import Place, namespace_of, to_numpy
 from portable_nn.networks import Sequential
 
-__all__ = ["Scaling", "fold_inputs", "fold_outputs", "fold_remembered", "remember_scaling"]
+__all__ = ["Scaling", "dtype_of", "fold_inputs", "fold_outputs", "fold_remembered", "remember_scaling"]
 
 _LEAST_DEVIATION = 1e-30
 """A column that varies less counts as constant: dividing by so little leaves float32."""
 
 
 class Scaling:
-    """The map x -> (x - mean) / deviation of each column of float32 `data` (N, F), with its mean and deviation there.
+    """The map x -> (x - mean) / deviation of each column of `data` (N, F), with its mean and deviation there.
 
     A column that is constant in `data` is mapped to 0 whatever its value: nothing was learnt about it.
 
     Attributes
     ----------
     mean, deviation : NumPy float64 (F,)
-        The standard deviation is infinite for constant columns. (Of equal float32 numbers it is exactly 0 in float64.)
+        The standard deviation is infinite for constant columns.
     """
 
     def __init__(self, data: Any):
         xp = namespace_of(data)
         data = xp.astype(data, xp.float64)
-        deviation = xp.std(data, axis=0)
-        self.mean = xp.mean(data, axis=0)
+        # From the first row on: the mean of equal numbers may differ from them, and squares of large ones overflow.
+        offsets = data - data[0]
+        scale = xp.maximum(xp.max(xp.abs(offsets), axis=0), _LEAST_DEVIATION)
+        deviation = xp.std(offsets / scale, axis=0) * scale
+        self.mean = data[0] + xp.mean(offsets, axis=0)
         self.deviation = xp.where(deviation > _LEAST_DEVIATION, deviation, xp.inf)
 
     def __call__(self, data: Any) -> Any:
         """Return `data` (N, F) scaled, of the same data type."""
         return namespace_of(data).astype((data - self.mean) / self.deviation, data.dtype)
+
+
+def dtype_of(*data: Any) -> str:
+    """Return the data type that holds tables (N, F) and a network into which their scaling is folded: "float32" mostly.
+
+    It is "float64" where float32, which knows a number x to x 2^-24, would not know some column to a thousandth of its
+    standard deviation, or not hold it.
+    """
+    for table in data:
+        xp = namespace_of(table)
+        largest, deviation = xp.max(xp.abs(table), axis=0), Scaling(table).deviation
+        if xp.any((largest > xp.finfo(xp.float32).max) | (largest * 2.0**-24 > 1e-3 * deviation)):
+            return "float64"
+    return "float32"
 
 
 def fold_inputs(network: Sequential, scaling: Scaling) -> None:

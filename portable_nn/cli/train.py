@@ -12,7 +12,7 @@ from portable_nn.arrays import BACKENDS, FLOATING_DTYPES, Place, move, namespace
 from portable_nn.cli.arguments import column, count, fraction, natural, output_file, positive, share, size
 from portable_nn.cli.console import Commands, Parser, say
 from portable_nn.cli.samples import SETS, Samples, load_samples
-from portable_nn.cli.scaling import Scaling, fold_remembered, remember_scaling
+from portable_nn.cli.scaling import Scaling, dtype_of, fold_remembered, remember_scaling
 from portable_nn.cli.scores import confusions, r_squared
 from portable_nn.errors import DivergenceError, MissingExtraError
 from portable_nn.losses import MeanSquaredError, SoftmaxWithLoss
@@ -72,7 +72,7 @@ def add_to(commands: Commands) -> None:
     group = parser.add_argument_group("place")
     group.add_argument("--backend", choices=BACKENDS, default="numpy", help="(default: numpy)")
     group.add_argument("--device", help="such as cpu or cuda:0 (default: the backend's own)")
-    group.add_argument("--dtype", choices=FLOATING_DTYPES, default="float32", help="(default: float32)")
+    group.add_argument("--dtype", choices=FLOATING_DTYPES, help="(default: float32 if it holds a table's digits)")
     group = parser.add_argument_group("output")
     group.add_argument("--save", type=output_file(".safetensors"), metavar="NET.safetensors", help="keep the network")
     kept = "write checkpoints of the run, after every epoch"
@@ -105,15 +105,13 @@ def train(options: Namespace) -> int:
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         raise MissingExtraError.of("matplotlib", "plot", "--plot")
     xp = namespace(options.backend)
+    Place(xp, options.device)  # there is one: reading may take long
+    samples = _samples(options)
     with float64_enabled(xp) if options.dtype == "float64" else contextlib.nullcontext():
-        place = Place(xp, options.device, options.dtype)
-        samples = load_samples(
-            options.data, target=options.target, test_fraction=options.test_fraction, regression=options.regression
-        )
         _complete(options, samples)
-        network = _network(options, samples, place)
+        network = _network(options, samples, Place(xp, options.device, options.dtype))
         if not options.quiet:
-            say(f"{options.data}: {samples}; {place}")
+            say(f"{options.data}: {samples}; {network.place}")
             say(_description(options, network))
         trainer, seconds = _trained(options, samples, network)
         unsaved = _saved(network, options.save)
@@ -131,6 +129,21 @@ def train(options: Namespace) -> int:
     elif options.plot:
         say("no curves drawn: no epoch was finished")
     return 130 if history.stopped else 0
+
+
+def _samples(options: Namespace) -> Samples:
+    """Load the samples, and decide on a data type that holds them, if the user left it open."""
+    samples = load_samples(
+        options.data,
+        target=options.target,
+        test_fraction=options.test_fraction,
+        regression=options.regression,
+        dtype="float32" if options.dtype == "float32" else "float64",
+    )
+    if options.dtype is None:
+        tables = [samples.x, *([samples.t] if samples.classes is None else [])]
+        options.dtype = dtype_of(*tables) if samples.is_table else "float32"
+    return samples
 
 
 def _saved(network: Sequential, path: Path | None) -> OSError | None:

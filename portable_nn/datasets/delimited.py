@@ -11,12 +11,12 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from portable_nn.datasets.finite import finite_float32
+from portable_nn.datasets.finite import Precision, finite
 from portable_nn.datasets.streams import opened
 from portable_nn.errors import DataFileError
 
@@ -30,9 +30,9 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """A text table: features x, float32 (N, F), their names if it has any, the target's cells, and line numbers."""
+    """A text table: features x (N, F), their names if it has any, the target's cells, and line numbers."""
 
-    x: NDArray[np.float32]
+    x: NDArray[Any]
     names: tuple[str, ...] | None
     targets: list[str]
     lines: list[int]
@@ -48,15 +48,17 @@ def number(cell: str) -> float | None:
         return None
 
 
-def read_columns(path: Path, choose: Callable[[list[str]], int | None], *, named: bool = False) -> Columns:
+def read_columns(
+    path: Path, choose: Callable[[list[str]], int | None], *, named: bool = False, dtype: Precision = "float32"
+) -> Columns:
     """Read a text table.
 
     `choose` is given the first line's cells and returns the index of the target among them, None if there is no
-    target. With `named` the first line holds names; else that is found out.
+    target. With `named` the first line holds names; else that is found out. The features are read as `dtype`.
     """
     with opened(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as text:
         try:
-            return _columns(path, _rows(text), choose, named)
+            return _columns(path, _rows(text), choose, named, dtype)
         except UnicodeDecodeError as error:
             raise DataFileError(f"{path}: needed text in UTF-8, got: {error}") from error
         except csv.Error as error:
@@ -96,7 +98,9 @@ def _delimiter(top: list[str]) -> str:
     return ","
 
 
-def _columns(path: Path, rows: Iterator[Row], choose: Callable[[list[str]], int | None], named: bool) -> Columns:
+def _columns(
+    path: Path, rows: Iterator[Row], choose: Callable[[list[str]], int | None], named: bool, dtype: Precision
+) -> Columns:
     line, first = next(rows, (0, list[str]()))
     if not first:
         raise DataFileError(f"{path}: needed at least one row, got an empty file")
@@ -110,7 +114,7 @@ def _columns(path: Path, rows: Iterator[Row], choose: Callable[[list[str]], int 
     def label(column: int) -> str:
         return names[column] if has_names else str(column + 1 + (target is not None and column >= target))
 
-    values, targets, lines = array("f"), list[str](), list[int]()
+    values, targets, lines = array("f" if dtype == "float32" else "d"), list[str](), list[int]()
     for line, cells in rows:
         if len(cells) != len(top):
             raise DataFileError(f"{path}, line {line}: needed {len(top)} cells, got {len(cells)}")
@@ -120,8 +124,8 @@ def _columns(path: Path, rows: Iterator[Row], choose: Callable[[list[str]], int 
         lines.append(line)
     if not lines:
         raise DataFileError(f"{path}: needed at least one row of numbers, got only a line of names")
-    x = np.frombuffer(values, np.float32).reshape(len(lines), len(names))
-    x = finite_float32(x, lambda row, column: f"{path}, line {lines[row]}, column {label(column)}")
+    x = np.frombuffer(values, dtype).reshape(len(lines), len(names))
+    x = finite(x, lambda row, column: f"{path}, line {lines[row]}, column {label(column)}", dtype)
     if not has_names and _are_counted(names) and _only_first_is_a_name(targets):
         return Columns(x[1:], names, targets[1:], lines[1:])
     return Columns(x, names if has_names else None, targets, lines)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_nn.datasets.delimited import number, read_columns
-from portable_nn.datasets.finite import finite_float32
+from portable_nn.datasets.finite import Precision, finite
 from portable_nn.datasets.idx import read_idx
 from portable_nn.datasets.npy import read_npy, read_npz
 from portable_nn.errors import DataFileError
@@ -35,9 +35,9 @@ class Table:
     Attributes
     ----------
     x
-        Features, finite float32 of shape (N, F).
+        Features, finite, of shape (N, F).
     t
-        Classification: int64 of shape (N,), indices into `classes`. Regression: finite float32 of shape (N, 1).
+        Classification: int64 of shape (N,), indices into `classes`. Regression: finite, of shape (N, 1), as x.
     classes
         Classification: the labels as the file has them, all int or all str, sorted. Regression: None.
     features
@@ -46,15 +46,15 @@ class Table:
         Test samples of the same form, if the file has some, else None.
     """
 
-    x: NDArray[np.float32]
+    x: NDArray[Any]
     t: NDArray[Any]
     classes: tuple[int, ...] | tuple[str, ...] | None
     features: tuple[str, ...]
-    x_test: NDArray[np.float32] | None = None
+    x_test: NDArray[Any] | None = None
     t_test: NDArray[Any] | None = None
 
 
-def load_table(path: str | os.PathLike[str], *, target: int | str = -1) -> Table:
+def load_table(path: str | os.PathLike[str], *, target: int | str = -1, dtype: Precision = "float32") -> Table:
     """Read samples and their targets from a text table or from an archive of arrays.
 
     FILE.csv or FILE.csv.gz has one sample a line, with commas, semicolons or tabs between the cells. The first line
@@ -68,6 +68,8 @@ def load_table(path: str | os.PathLike[str], *, target: int | str = -1) -> Table
         The file.
     target
         The column to predict, by index or by the name in the first line. For .csv only.
+    dtype
+        The data type of features and numbers to predict: "float64" keeps the digits of a column far from 0.
 
     Returns
     -------
@@ -85,15 +87,15 @@ def load_table(path: str | os.PathLike[str], *, target: int | str = -1) -> Table
     path = Path(path)
     name = path.name.lower()
     if name.endswith((".csv", ".csv.gz")):
-        return _table_from_text(path, target)
+        return _table_from_text(path, target, dtype)
     if not name.endswith(".npz"):
         raise DataFileError(f"{path}: needed a file named .csv, .csv.gz or .npz")
     if target != -1:
         raise ValueError(f"{path}: a target column is for .csv, an npz file has its targets in t, got {target!r}")
-    return _table_from_arrays(path)
+    return _table_from_arrays(path, dtype)
 
 
-def load_features(path: str | os.PathLike[str], width: int) -> NDArray[np.float32]:
+def load_features(path: str | os.PathLike[str], width: int, *, dtype: Precision = "float32") -> NDArray[Any]:
     """Read samples to predict from, whatever the kind of file.
 
     Parameters
@@ -104,11 +106,13 @@ def load_features(path: str | os.PathLike[str], width: int) -> NDArray[np.float3
         whose bytes are divided by 255.
     width
         The number of features, F.
+    dtype
+        The data type of the features.
 
     Returns
     -------
     array
-        Finite float32 of shape (N, F). Samples of more dimensions are flattened.
+        Finite, of `dtype` and shape (N, F). Samples of more dimensions are flattened.
 
     Raises
     ------
@@ -119,16 +123,16 @@ def load_features(path: str | os.PathLike[str], width: int) -> NDArray[np.float3
     path = Path(path)
     name = path.name.lower()
     if name.endswith((".csv", ".csv.gz")):
-        return _features_from_text(path, width)
+        return _features_from_text(path, width, dtype)
     if name.endswith(".npz"):
-        x = _features(read_npz(path, _FEATURES, {})["x"], f"{path}, array x")
+        x = _features(read_npz(path, _FEATURES, {})["x"], f"{path}, array x", dtype)
     elif name.endswith(".npy"):
-        x = _features(read_npy(path), str(path))
+        x = _features(read_npy(path), str(path), dtype)
     elif re.search("idx|ubyte", name):
         images = read_idx(path)
         if images.dtype != np.uint8:
             raise DataFileError(f"{path}: needed images of uint8, got {images.dtype}")
-        x = _features(images, str(path))
+        x = _features(images, str(path), dtype)
         x /= 255
     else:
         raise DataFileError(
@@ -139,7 +143,7 @@ def load_features(path: str | os.PathLike[str], width: int) -> NDArray[np.float3
     return x
 
 
-def _table_from_text(path: Path, target: int | str) -> Table:
+def _table_from_text(path: Path, target: int | str, dtype: Precision) -> Table:
     def choose(top: list[str]) -> int:
         if len(top) < 2:
             raise DataFileError(f"{path}: needed at least one feature and a target a line, got {len(top)} cell")
@@ -151,13 +155,13 @@ def _table_from_text(path: Path, target: int | str) -> Table:
             raise DataFileError(f"{path}: needed a column {target} as target, got {len(top)} columns")
         return target % len(top)
 
-    columns = read_columns(path, choose, named=isinstance(target, str))
+    columns = read_columns(path, choose, named=isinstance(target, str), dtype=dtype)
     cells = _target_array(columns.targets, columns.lines, path)
-    classes, t = _encoded(cells, lambda row: f"{path}, line {columns.lines[row]}, target")
+    classes, t = _encoded(cells, lambda row: f"{path}, line {columns.lines[row]}, target", dtype)
     return Table(columns.x, t, classes, columns.names or _numbered(columns.x))
 
 
-def _features_from_text(path: Path, width: int) -> NDArray[np.float32]:
+def _features_from_text(path: Path, width: int, dtype: Precision) -> NDArray[Any]:
     def choose(top: list[str]) -> int | None:
         if len(top) not in (width, width + 1):
             raise DataFileError(
@@ -165,7 +169,7 @@ def _features_from_text(path: Path, width: int) -> NDArray[np.float32]:
             )
         return width if len(top) > width else None
 
-    return read_columns(path, choose).x
+    return read_columns(path, choose, dtype=dtype).x
 
 
 def _target_array(cells: list[str], lines: list[int], path: Path) -> NDArray[Any]:
@@ -180,28 +184,30 @@ def _target_array(cells: list[str], lines: list[int], path: Path) -> NDArray[Any
     return np.array(numbers, dtype=np.float64)
 
 
-def _table_from_arrays(path: Path) -> Table:
+def _table_from_arrays(path: Path, dtype: Precision) -> Table:
     arrays = read_npz(path, _FEATURES | _TARGETS, _TESTS)
     if ("x_test" in arrays) != ("t_test" in arrays):
         raise DataFileError(f"{path}: needed x_test and t_test together, got one without the other")
-    x, t = _samples(arrays["x"], arrays["t"], path, "x", "t")
+    x, t = _samples(arrays["x"], arrays["t"], path, ("x", "t"), dtype)
     if "x_test" not in arrays:
-        classes, t = _encoded(t, lambda row: f"{path}, array t, row {row}")
+        classes, t = _encoded(t, lambda row: f"{path}, array t, row {row}", dtype)
         return Table(x, t, classes, _numbered(x))
-    x_test, t_test = _samples(arrays["x_test"], arrays["t_test"], path, "x_test", "t_test")
+    x_test, t_test = _samples(arrays["x_test"], arrays["t_test"], path, ("x_test", "t_test"), dtype)
     if x_test.shape[1] != x.shape[1] or t_test.dtype.kind != t.dtype.kind:
         needed, got = (f"{a.shape[1]} features and targets of {b.dtype}" for a, b in ((x, t), (x_test, t_test)))
         raise DataFileError(f"{path}: needed test samples like the others, of {needed}, got {got}")
     # Encoded together, because a label may be in one of the two only.
-    classes, both = _encoded(np.concatenate([t, t_test]), lambda row: f"{path}, arrays t and t_test, row {row}")
+    both = np.concatenate([t, t_test])
+    classes, both = _encoded(both, lambda row: f"{path}, arrays t and t_test, row {row}", dtype)
     return Table(x, both[: len(t)], classes, _numbered(x), x_test, both[len(t) :])
 
 
 def _samples(
-    x: NDArray[Any], t: NDArray[Any], path: Path, x_name: str, t_name: str
-) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """Return features (N, F), and targets (N,) of int64, floats or str objects."""
-    features = _features(x, f"{path}, array {x_name}")
+    x: NDArray[Any], t: NDArray[Any], path: Path, names: tuple[str, str], dtype: Precision
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return features (N, F), and targets (N,) of int64, floats or str objects, of arrays called by `names`."""
+    x_name, t_name = names
+    features = _features(x, f"{path}, array {x_name}", dtype)
     if t.shape not in ((len(x),), (len(x), 1)) or not len(x):
         raise DataFileError(
             f"{path}, array {t_name}: needed a target for each row of {x_name} {x.shape}, got {t.shape}"
@@ -215,20 +221,20 @@ def _samples(
     return features, t.reshape(-1).astype(np.int64)
 
 
-def _features(array: NDArray[Any], name: str) -> NDArray[np.float32]:
-    """Return numbers of shape (N, ...) as finite float32 (N, F)."""
+def _features(array: NDArray[Any], name: str, dtype: Precision) -> NDArray[Any]:
+    """Return numbers of shape (N, ...) as finite (N, F)."""
     if array.dtype.kind not in "biuf" or array.ndim < 2 or 0 in array.shape[1:]:
         raise DataFileError(f"{name}: needed numbers of shape (N, features), got {array.dtype} of {array.shape}")
     x = array.reshape(len(array), math.prod(array.shape[1:]))
-    return finite_float32(x, lambda row, column: f"{name}, row {row}, column {column}")
+    return finite(x, lambda row, column: f"{name}, row {row}, column {column}", dtype)
 
 
 def _encoded(
-    targets: NDArray[Any], place: Callable[[int], str]
+    targets: NDArray[Any], place: Callable[[int], str], dtype: Precision
 ) -> tuple[tuple[int, ...] | tuple[str, ...] | None, NDArray[Any]]:
     """Return classes and labels (N,) for integers and text, None and numbers (N, 1) for floats."""
     if targets.dtype.kind == "f":
-        return None, finite_float32(targets[:, None], lambda row, _: place(row))
+        return None, finite(targets[:, None], lambda row, _: place(row), dtype)
     if targets.dtype.kind == "O":
         words: list[str] = targets.tolist()
         classes = sorted(set(words))
@@ -238,5 +244,5 @@ def _encoded(
     return tuple(labels.tolist()), t.astype(np.int64)
 
 
-def _numbered(x: NDArray[np.float32]) -> tuple[str, ...]:
+def _numbered(x: NDArray[Any]) -> tuple[str, ...]:
     return tuple(f"x{column}" for column in range(x.shape[1]))

@@ -1,20 +1,40 @@
-"""What an error in each class counts: weights in the order of the classes, or by label."""
+"""What an error in each class counts: weights in the order of the classes, or by label; N samples, C classes."""
 
 import math
 import operator
 from collections.abc import Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
-from portable_nn.arrays import is_array, to_numpy
+from portable_nn.arrays import is_array, namespace_of, to_numpy
 from portable_nn.errors import ShapeError
 
-__all__ = ["ClassWeights", "checked_class_weight", "of_classes"]
+__all__ = ["ClassWeights", "balanced", "checked_class_weight", "of_classes"]
 
-ClassWeights: TypeAlias = list[float] | dict[int, float]
+ClassWeights: TypeAlias = list[float] | dict[int, float] | Literal["balanced"]
+
+_WANTED = 'C numbers, {label: number} or "balanced"'
+
+
+def balanced(t: Any) -> dict[int, float]:
+    """Return N / (C n_c) by label, for n_c of the N targets in each of the C classes that occur.
+
+    Every class then counts as much as every other (King and Zeng, Political Analysis 9, 2001, section 3.2, with equal
+    shares). t is (N,) or (N, C), distributions, of which n_c is the sum.
+    """
+    t = to_numpy(t)
+    xp = namespace_of(t)
+    if t.ndim == 1:
+        labels, counts = xp.unique_counts(t)
+    else:
+        sums = xp.sum(t, axis=0, dtype=xp.float64)
+        (labels,) = xp.nonzero(sums)
+        counts = sums[labels]
+    samples, classes = t.shape[0], labels.shape[0]
+    return {int(label): samples / (classes * float(count)) for label, count in zip(labels, counts, strict=True)}
 
 
 def checked_class_weight(given: Any) -> ClassWeights:
-    """Return class weights as a list of floats, or by label; labels may be strings of digits, as JSON writes them.
+    """Return class weights as floats, listed or by label, or "balanced"; labels may be strings of digits, as in JSON.
 
     Raises
     ------
@@ -22,10 +42,9 @@ def checked_class_weight(given: Any) -> ClassWeights:
         If they are neither, or a weight is negative or not finite.
     """
     if isinstance(given, str):
-        raise ValueError(
-            f"SoftmaxWithLoss needs class_weight to be C numbers or {{label: number}}, got {given!r}: weights that "
-            "balance the classes are N / (C * numpy.bincount(t))"
-        )
+        if given == "balanced":
+            return given
+        raise ValueError(f"SoftmaxWithLoss needs class_weight to be {_WANTED}, got {given!r}")
     given = to_numpy(given) if is_array(given) else given
     weights: ClassWeights
     try:
@@ -35,9 +54,7 @@ def checked_class_weight(given: Any) -> ClassWeights:
         else:
             weights = [float(weight) for weight in given]
     except TypeError:
-        raise TypeError(
-            f"SoftmaxWithLoss needs class_weight to be C numbers or {{label: number}}, got {given!r}"
-        ) from None
+        raise TypeError(f"SoftmaxWithLoss needs class_weight to be {_WANTED}, got {given!r}") from None
     listed = list(weights.values()) if isinstance(weights, dict) else weights
     if not all(0 <= weight < math.inf for weight in listed):
         raise ValueError(f"SoftmaxWithLoss needs finite class weights of at least 0, got {weights}")
@@ -51,7 +68,14 @@ def of_classes(weights: ClassWeights, classes: int) -> list[float]:
     ------
     ShapeError
         If the weights are of more or fewer classes.
+    ValueError
+        If they are still to be worked out.
     """
+    if weights == "balanced":
+        raise ValueError(
+            'SoftmaxWithLoss has class_weight="balanced", which fit works out from the targets of all samples to train '
+            "on: give numbers to use the loss before"
+        )
     if isinstance(weights, dict):
         unknown = [label for label in weights if label >= classes]
         if unknown:

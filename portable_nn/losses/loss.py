@@ -82,6 +82,12 @@ class Loss(Layer):
         """
         raise NotImplementedError
 
+    def before_training(self, t: Any) -> None:
+        """See the targets of all samples that `fit` is going to train on, None if they come as an iterable.
+
+        For options that follow from them; what is put into options here counts as given. Does nothing by default.
+        """
+
     def total_weight(self, run: Run, t: Any, weight: Any = None) -> Any:
         """Return what a mean over the samples divides by: their number, or the sum of their weights, 0-d."""
         return t.shape[0] if weight is None else run.kernels.total(weight)

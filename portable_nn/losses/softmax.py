@@ -6,7 +6,7 @@ from typing import Any, Literal
 from portable_nn.arrays import Place, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.layers.layer import Arrays, Run
-from portable_nn.losses.class_weights import ClassWeights, checked_class_weight, of_classes
+from portable_nn.losses.class_weights import ClassWeights, balanced, checked_class_weight, of_classes
 from portable_nn.losses.loss import Loss
 from portable_nn.losses.targets import between, check_values, checked_weight, is_distribution
 
@@ -21,9 +21,10 @@ class SoftmaxWithLoss(Loss):
     reduction : "mean" or "sum"
     label_smoothing : float
         In [0, 1): this share of each target is spread evenly over the classes. Szegedy et al. (CVPR 2016), section 7.
-    class_weight : sequence of C numbers, or mapping of labels to numbers, optional
+    class_weight : sequence of C numbers, mapping of labels to numbers, or "balanced", optional
         What an error in each class counts, 1 for labels that a mapping leaves out; "mean" then divides by the sum
-        of the weights of the targets, as torch does for integer labels.
+        of the weights of the targets, as torch does for integer labels. "balanced" has the next `fit` put
+        {label: N / (C count)} there, for the C labels among the N samples that it trains on.
 
     Raises
     ------
@@ -39,7 +40,7 @@ class SoftmaxWithLoss(Loss):
         reduction: Literal["mean", "sum"] = "mean",
         *,
         label_smoothing: float = 0.0,
-        class_weight: Sequence[float] | Mapping[int, float] | None = None,
+        class_weight: Sequence[float] | Mapping[int, float] | Literal["balanced"] | None = None,
     ):
         super().__init__(reduction)
         if not 0 <= label_smoothing < 1:
@@ -68,6 +69,16 @@ class SoftmaxWithLoss(Loss):
             raise ShapeError(f"SoftmaxWithLoss needs t of shape {y[:1]} or {y}, got {t}")
         self._check_weight(y, weight)
         return ()
+
+    def before_training(self, t: Any) -> None:
+        """Put the numbers there that balance the classes, if that was asked for."""
+        if self.class_weight == "balanced":
+            if t is None:
+                raise ValueError(
+                    'SoftmaxWithLoss has class_weight="balanced", which needs the targets of all samples as an array: '
+                    "give numbers for an iterable of batches"
+                )
+            self.class_weight = balanced(t)
 
     def total_weight(self, run: Run, t: Any, weight: Any = None) -> Any:
         """Return the number of samples, or the sum of their weights times those of their classes."""
@@ -104,7 +115,7 @@ class SoftmaxWithLoss(Loss):
         """Return t as integers (N,) or as a distribution (N, C), and the sample weights (N,) or None."""
         self.output_shape(shape, t.shape)
         samples, classes = shape
-        if self.class_weight is not None:
+        if self.class_weight not in (None, "balanced"):
             of_classes(self.class_weight, classes)
         self._classes = max(self._classes, classes)
         xp = namespace_of(t)

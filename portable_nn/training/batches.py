@@ -69,6 +69,11 @@ class Batches:
         """What must not change if a run is to go on with these batches."""
         return {"batch_size": self.batch_size, "samples": self.samples, "shuffle": self.shuffle}
 
+    @property
+    def targets(self) -> Any:
+        """The second of the arrays, of the samples that count."""
+        return self.arrays[1] if self.among is None else take(self.arrays[1], self.among)
+
     def lie_at(self, place: Place) -> bool:
         """Tell whether all arrays, whole, are at `place`."""
         return place.holds(self.arrays[0])

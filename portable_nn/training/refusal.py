@@ -15,12 +15,14 @@ __all__ = ["end", "unchanged_if_refused"]
 
 @contextmanager
 def unchanged_if_refused(trainer: "Trainer") -> Generator[list[Callback]]:
-    """Undo what is done within if an error ends it: to the trainer, its network, its optimizer and their schedule.
+    """Undo what is done within if an error ends it: to trainer, network, loss, optimizer and schedule.
 
     Yields a list for the callbacks that have been started. They are told of the end first, so that whatever they put
     into the network then is undone, too.
     """
     network, optimizer, started = trainer.network, trainer.optimizer, list[Callback]()
+    loss = network.criterion
+    options = dict(vars(loss))
     history, validates, epochs = trainer.history, trainer.validates, trainer.epochs
     arrays, position = network.arrays(), network.stream.position
     slots, steps, scale = dict(optimizer.state), optimizer.steps, optimizer.lr_scale
@@ -34,6 +36,8 @@ def unchanged_if_refused(trainer: "Trainer") -> Generator[list[Callback]]:
             trainer.history, trainer.validates, trainer.epochs = history, validates, epochs
             network.set_arrays(arrays)
             network.stream.position = position
+            for name, option in options.items():
+                setattr(loss, name, option)
             optimizer.state, optimizer.steps, optimizer.lr_scale = slots, steps, scale
             schedules.restore(schedule, observed)
         raise

@@ -41,6 +41,8 @@ class BatchStream:
         Whether `source` is an iterator, which no other process can go on with.
     samples : int or None
         Of an epoch; known when one has ended.
+    targets : None
+        They are not known before.
     error : Exception or None
         What ended the last epoch too early: raised by `source`, or because of what it gave.
     interrupted : callable
@@ -53,6 +55,8 @@ class BatchStream:
     ValueError
         If it can be gone through only once, and that is not enough.
     """
+
+    targets: None = None
 
     def __init__(self, source: Any, network: Network, *, again: bool, steps: int | None = None):
         self._begin = _beginning(source, again=again and steps is None)

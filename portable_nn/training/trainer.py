@@ -211,6 +211,7 @@ class Trainer:
             with unchanged_if_refused(self) as started:
                 if not resume:
                     recording.check_new()
+                self.network.criterion.before_training(batches.targets)
                 self.history, self.validates = History(), validation is not None
                 for watcher in watchers:
                     watcher.on_start(self)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 import portable_nn as pnn
-from portable_nn.cli.scaling import Scaling, fold_inputs, fold_outputs
+from portable_nn.cli.scaling import Scaling, dtype_of, fold_inputs, fold_outputs
 
 
 @pytest.fixture
@@ -86,3 +86,29 @@ def test_one_affine_layer_is_folded_at_both_ends(data: Any) -> None:
     fold_inputs(net, Scaling(data))
     fold_outputs(net, Scaling(t))
     np.testing.assert_allclose(net.predict(data), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e7, -1e12])
+def test_a_column_far_from_zero_is_scaled_to_its_last_digit(mean: float) -> None:
+    rows = np.random.default_rng(0).standard_normal((200, 1))
+    expected = (rows - rows.mean()) / rows.std()
+    np.testing.assert_allclose(Scaling(mean + rows)(mean + rows), expected, atol=abs(mean) * 2.0**-51 + 1e-13)
+
+
+def test_numbers_whose_squares_overflow_are_scaled() -> None:
+    data = np.asarray([[1e300], [-1e300], [1e300], [-1e300]])
+    np.testing.assert_allclose(Scaling(data)(data), [[1.0], [-1.0], [1.0], [-1.0]])
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [
+        ([1e7, 1e7 + 1], "float64"),
+        ([1e3, 1e3 + 1], "float32"),
+        ([-3e7, 3e7], "float32"),
+        ([1e39, -1e39], "float64"),
+        ([5.0, 5.0], "float32"),
+    ],
+)
+def test_the_data_type_is_the_smallest_that_holds_the_digits(column: list[float], dtype: str) -> None:
+    assert dtype_of(np.asarray(column)[:, None], np.zeros((2, 1))) == dtype

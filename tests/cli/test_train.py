@@ -54,6 +54,22 @@ def test_every_activation_learns(run: Run, activation: str) -> None:
     assert accuracy(run(f"train digits --activation {activation} --epochs 5 --quiet").out) > 0.85
 
 
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax"])
+def test_columns_far_from_zero_keep_their_digits(run: Run, tmp_path: Path, backend: str) -> None:
+    if backend != "numpy":
+        pytest.importorskip(backend)
+    rows = np.random.default_rng(0).standard_normal((400, 2))
+    lines = [f"{1e7 + a:.4f},{b:.4f},{'high' if a > 0 else 'low'}\n" for a, b in rows.tolist()]
+    (tmp_path / "far.csv").write_text("".join(lines))
+    result = run(f"train far.csv --hidden 16 --epochs 30 --backend {backend} --save far.safetensors")
+    assert "float64" in result.out.splitlines()[0]
+    assert accuracy(result.out) > 0.95
+    predicted = run(f"predict far.safetensors far.csv --backend {backend}").out.split()
+    right = [word == line.rsplit(",")[-1].strip() for word, line in zip(predicted, lines, strict=True)]
+    assert sum(right) > 390
+    assert run("train far.csv --epochs 1 --dtype float32 --quiet").status == 0
+
+
 def test_options_make_the_network_that_they_say(run: Run, tmp_path: Path) -> None:
     result = run(
         "train digits --hidden 20 12 --activation gelu --dropout 0.25 --optimizer momentum --lr 0.05 --batch-size 100 "

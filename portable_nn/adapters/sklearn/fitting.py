@@ -28,14 +28,14 @@ from portable_nn.layers import Layer
 from portable_nn.losses import PoissonLoss
 from portable_nn.training.threads import threads_for
 
-__all__ = ["Fitting", "check_place"]
+__all__ = ["UNBALANCED", "Fitting", "check_place"]
 
 _validated: Any = validate_data  # declared to take strings
 
 _ROWS = 4096
 """Rows of a sparse matrix that are made dense at a time."""
 
-_UNBALANCED = (
+UNBALANCED = (
     "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, use "
     "compute_class_weight('balanced', classes=classes, y=y). In place of y you can use a large enough sample of the "
     "full training set target to properly estimate the class frequency distributions. Pass the resulting weights as "
@@ -84,7 +84,7 @@ class Fitting(NestedParams, Descent):
             check(len(hidden))
         solver_of(self)
         if incremental and self.__dict__.get("class_weight") == "balanced":
-            raise ValueError(_UNBALANCED)
+            raise ValueError(UNBALANCED)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:

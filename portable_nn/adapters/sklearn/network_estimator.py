@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._array_api import get_namespace, supported_float_dtypes
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from portable_nn.adapters.sklearn.fitting import check_place
+from portable_nn.adapters.sklearn.fitting import UNBALANCED, check_place
 from portable_nn.adapters.sklearn.params import NestedParams
 from portable_nn.arrays import backend_name, device_of, namespace_of, to_numpy
 from portable_nn.losses import PoissonLoss, SigmoidWithLoss
@@ -98,6 +98,8 @@ class NetworkEstimator(NestedParams, BaseEstimator):
         """Train for an epoch, on from where the last training ended, with the moments of its optimizer."""
         if not hasattr(self, "network_") or self.__dict__.get("_trainer") is None:
             network = self.network_ if hasattr(self, "network_") else self._new_network(X, outputs, loss)
+            if getattr(network.criterion, "class_weight", None) == "balanced":
+                raise ValueError(UNBALANCED)  # one part alone would decide
             optimizer = Adam() if self.optimizer is None else copy.deepcopy(self.optimizer)
             self._trainer = Trainer(network, optimizer, compile=self.compile)
         self.history_ = self._trainer.fit(

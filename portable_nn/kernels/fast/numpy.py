@@ -115,8 +115,12 @@ def relu_gradient(dy: _Array, y: _Array, out: _Out = None) -> _Array:
 
 
 def sigmoid(x: _Array, out: _Out = None) -> _Array:
-    """Return 1 / (1 + exp(-x)): where exp overflows to infinity, 0 is right."""
-    y = np.negative(x, out=np.empty_like(x) if out is None else out)
+    """Return 1 / (1 + exp(-x))."""
+    return _sigmoid_of_negated(np.negative(x, out=np.empty_like(x) if out is None else out))
+
+
+def _sigmoid_of_negated(y: _Array) -> _Array:
+    """Write 1 / (1 + exp(y)) over y, and return it: where exp overflows to infinity, 0 is right."""
     with np.errstate(over="ignore"):
         np.exp(y, out=y)
     y += 1.0
@@ -195,6 +199,12 @@ def squared_error_gradient(dout: Any, y: _Array, t: _Array, scale: Any, out: _Ou
     return dy
 
 
+def _affine_sigmoid(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:
+    """Return the sigmoid of x W + b: -b - x W is negated without a pass over memory of its own."""
+    y = affine(x, W, None, out)
+    return _sigmoid_of_negated(np.negative(y, out=y) if b is None else np.subtract(-b, y, out=y))
+
+
 def _gradient_x_then(activation_gradient: Callable[..., _Array]) -> Callable[..., _Array]:
     """Return the kernel for the gradient by the outputs y of an activation, which lies in memory as y does."""
 
@@ -206,7 +216,7 @@ def _gradient_x_then(activation_gradient: Callable[..., _Array]) -> Callable[...
     return fused
 
 
-FUSED = {
+FUSED = {("affine", "sigmoid"): _affine_sigmoid} | {
     ("affine_gradient_x", gradient.__name__): _gradient_x_then(gradient)
     for gradient in (relu_gradient, sigmoid_gradient, tanh_gradient)
 }
