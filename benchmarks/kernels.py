@@ -17,6 +17,7 @@ import numpy as np
 
 import portable_nn as pnn
 from benchmarks.threads import one_thread
+from portable_nn.arrays import move
 from portable_nn.errors import BackendError, MissingExtraError
 from portable_nn.kernels import PORTABLE, Donating, Kernels, fast, kernels_for
 from portable_nn.training.compiled_step import pure_step
@@ -47,12 +48,16 @@ def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
         "dropout_mask": (x, 0.2, (1, 2), 1),
         "softmax_loss": (x, labels, 0.01, None, 0.0),
         "sigmoid_loss": (x, dy, 0.01),
-        "squared_error": (x, dy, 0.01),
+        "class_share": (labels, b),
+        "mean_scale": (b, b),
+        "total": (b,),
+        **dict.fromkeys(("absolute_error", "poisson_error", "squared_error"), (x, dy, 0.01)),
+        "huber_error": (x, dy, 0.01, 1.0),
     }
     if kernel == "softmax_loss_gradient":
         return partial(kernels.softmax_loss_gradient, 1.0, kernels.softmax_loss(*arguments["softmax_loss"])[1])
-    if kernel.endswith("loss_gradient") or kernel == "squared_error_gradient":
-        return partial(getattr(kernels, kernel), 1.0, x, dy, 0.01)
+    if kernel.endswith(("loss_gradient", "error_gradient")):
+        return partial(getattr(kernels, kernel), 1.0, *arguments[kernel.removesuffix("_gradient")])
     return partial(getattr(kernels, kernel), *arguments[kernel])
 
 
@@ -102,19 +107,19 @@ def _network(place: pnn.Place, size: int) -> tuple[pnn.Sequential, Any, Any]:
 
 def gathering(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     """Return a call that gathers 100 random rows of 784 numbers from `size`, into kept memory if it can."""
-    rng, rows = np.random.default_rng(0), Donating(kernels.rows)
+    rng, gather = np.random.default_rng(0), Donating(kernels.gather)
     x = place.asarray(rng.random((size, 784), dtype=np.float32))
     orders = itertools.cycle(
         [place.asarray(rng.permutation(size)[:100], place.index_dtype) for _ in range(min(size // 100, 50))]
     )
-    return lambda: rows(x, next(orders))
+    return lambda: gather([x], next(orders))[0]
 
 
 def feeding(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     """Return a call that moves 1,000 random rows of `size` numbers from the host to the place."""
     rng, feed = np.random.default_rng(0), kernels.feeder(place.device)
     x, order = rng.random((2_000, size), dtype=np.float32), rng.permutation(2_000)[:1_000]
-    return lambda: pnn.move(feed(x, order), place)
+    return lambda: move(feed(x, order), place)
 
 
 def packed(kernels: Kernels, place: pnn.Place, size: int) -> Call:
@@ -145,6 +150,7 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
     "compile_pass": (one_pass, "units a layer", (16, 64, 256, 1024)),
     "compile_steps": (many_steps, "units a layer", (16, 64, 256)),
     "feeder": (feeding, "numbers a row", (100, 1_000, 10_000)),
+    "gather": (gathering, "rows", (1_000, 10_000, 60_000)),
     "rows": (gathering, "rows", (1_000, 10_000, 60_000)),
     "pack": (packed, "inputs", (50, 784, 2048)),
     **{
@@ -177,14 +183,18 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
         for name in (
             *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "dropout_mask"),
             *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
-            *("squared_error", "squared_error_gradient"),
+            *("squared_error", "squared_error_gradient", "absolute_error", "absolute_error_gradient"),
+            *("huber_error", "huber_error_gradient", "poisson_error", "poisson_error_gradient"),
+            *("class_share", "mean_scale", "total"),
         )
     },
 }
 
 
 def finish(array: Any) -> None:
-    """Wait until an array is there: some backends return before it is."""
+    """Wait until an array, or the first of several, is there: some backends return before it is."""
+    while isinstance(array, tuple):
+        array = array[0]
     if hasattr(array, "block_until_ready"):
         array.block_until_ready()
     elif hasattr(array.device, "synchronize"):

@@ -26,10 +26,13 @@ class Result:
         The seconds of a step, by workload, contestant and round.
     left_out : dict
         Why, by contestant.
+    failed : dict
+        Why one of ours is among them, by contestant, where nothing was missing.
     """
 
     times: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def compete(
@@ -42,7 +45,7 @@ def compete(
     Raises
     ------
     RuntimeError
-        If a contestant of ours fails, or if one computes another curve than the others.
+        If one computes another curve than the others.
     """
     result = Result()
     with ExitStack() as stack:
@@ -69,9 +72,9 @@ def _ready(processes: list[Process], workload: Workload, result: Result, doing: 
         try:
             answer = process.ask(f"prepare {workload.name} {CURVE_STEPS}")
         except RuntimeError as error:
-            if contestant.kind != "peer":
-                raise
             answer = {"missing": str(error)}
+            if contestant.kind != "peer":
+                result.failed[process.name] = str(error)
         if "missing" in answer:
             result.left_out[process.name] = answer["missing"]
         elif "unable" not in answer:

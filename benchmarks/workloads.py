@@ -117,6 +117,7 @@ WORKLOADS = {
         Workload("W3", (2, 100, 400, 1), 30, rate=0.003, activation="sigmoid", loss="squares", samples=30),
         Workload("W4", _LARGE, 128, "adam", rate=1e-3),
         Workload("W5", (784, 2048, 2048, 10), 256, "adam", rate=1e-3),
+        Workload("W9", (784, 4096, 4096, 10), 1024, "adam", rate=1e-3, samples=20_000),
         Workload("W6-1", _SMALL, 1, None),
         Workload("W6-10k", _SMALL, 10_000, None),
         Workload("W8-W1", _SMALL, 100, samples=60_000, epochs=True),

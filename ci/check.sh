@@ -42,6 +42,15 @@ sys.exit(os.environ.get("CI") == "true" and bool(set(missing) & set(sys.argv[1:]
 END
 }
 
+# All that names the backend. No GPU is there: what passes is no result of one (docs/cupy.md).
+test_on_the_stand_in_for_cupy() {
+  if [ "$(uname)" != Linux ] || ! command -v g++ >/dev/null; then
+    echo "left out: kernels run on the CPU where there is Linux and g++"
+    return
+  fi
+  PORTABLE_NN_CUPY=stand-in PORTABLE_NN_BACKENDS='["cupy"]' python -m pytest -q --tb=short -k "cupy or backend" tests
+}
+
 # Away from the repository, so that what is imported is what users get; without torch and JAX, which not all of them have.
 test_wheel() { # PYTHON
   local away entry
@@ -110,6 +119,7 @@ step "wheel" python -m build --wheel --outdir "$scratch/wheel" .
 step "budgets" python ci/budgets.py "$scratch"/wheel/*.whl
 step "README names the test command" grep -F "$readme_tests" README.md
 step "speed" python -m benchmarks --quick
+step "tests on the stand-in for CuPy" test_on_the_stand_in_for_cupy
 tested_elsewhere=()
 test_wheel_elsewhere ${OTHER_PYTHONS-3.12 3.13}
 [ ${#tested_elsewhere[@]} != 0 ] || step "wheel on this Python" test_wheel python # whose tests run below, too

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What takes too long for every change: more kills, more invented files, and threads without the lock of Python. Exits with
-# 1 if any of it failed.
+# What takes too long for every change: more kills, more invented files, threads without the lock of Python, and the wheel of
+# CuPy. Exits with 1 if any of it failed.
 #
 #   ci/nightly.sh          in a new virtual environment, removed at the end
 #   ci/nightly.sh --here   in $VIRTUAL_ENV, the one that is active, which has the project and its tests' packages
@@ -44,6 +44,14 @@ test_threads_elsewhere() { # VERSION
   fi
 }
 
+test_beside_the_wheel_of_cupy() { # which imports without a GPU
+  python -m venv "$scratch/cupy"
+  PATH="$scratch/cupy/bin:$PATH"
+  python -m pip install cupy-cuda13x==14.2.0 pytest threadpoolctl
+  python -m pytest -q -rs tests/cupy_on_cpu/test_wheel.py | tee "$scratch/wheel-of-cupy"
+  ! grep -q SKIPPED "$scratch/wheel-of-cupy"
+}
+
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_QUIET=2
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 finds=${FINDS:-fuzz-finds}
@@ -58,6 +66,7 @@ fi
 step "kills" env PORTABLE_NN_KILLS="${KILLS:-500}" python -m pytest -q tests/training/test_checkpoints.py -k kills
 step "invented graphs" env PORTABLE_NN_PLANS="${PLANS:-50000 1000 50}" python -m pytest -q tests/kernels/test_plan_fuzz.py
 step "invented files" env PORTABLE_NN_EXAMPLES="${EXAMPLES:-5000}" python -m pytest -q tests/test_fuzz.py
+step "the stand-in beside the wheel of CuPy" test_beside_the_wheel_of_cupy
 if python -c 'import atheris' 2>/dev/null; then
   for target in $(python ci/fuzz.py --list 2>/dev/null); do step "fuzz $target" fuzz "$target"; done
 else

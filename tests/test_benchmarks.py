@@ -280,7 +280,7 @@ def test_who_computes_something_else_is_not_timed(monkeypatch, capsys):
     assert "W1: not all compute the same: ours (NumPy) computes 3 in step 2" in capsys.readouterr().err
 
 
-def test_a_peer_that_fails_is_left_out_and_one_of_ours_is_not(monkeypatch, capsys):
+def test_who_fails_is_left_out_and_one_of_ours_is_an_error(monkeypatch, capsys):
     class Broken:
         def __init__(self, name, threads):
             self.name = name
@@ -298,7 +298,9 @@ def test_a_peer_that_fails_is_left_out_and_one_of_ours_is_not(monkeypatch, capsy
     assert command.main([*line, "notes,jax"]) == 0
     assert "left out: JAX jit: jax is broken" in capsys.readouterr().out
     assert command.main([*line, "notes,ours-jax"]) == 1
-    assert "ours-jax is broken" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "failed: ours (JAX): ours-jax is broken" in told.err
+    assert "plain NumPy" in told.out
 
 
 def test_a_process_says_what_is_wrong_and_ends():

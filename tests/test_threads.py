@@ -18,6 +18,13 @@ def network(backend="numpy", seed=0):
     return pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=seed).to(backend)
 
 
+def skip_without(backend):
+    try:
+        pnn.Place(backend)
+    except (pnn.errors.MissingExtraError, pnn.errors.BackendError) as error:
+        pytest.skip(f"missing backend {backend}: {error}")
+
+
 def in_threads(*functions):
     """Run functions at once, and raise what one of them raises."""
     errors = []
@@ -38,10 +45,9 @@ def in_threads(*functions):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax", "cupy"])
 def test_eight_threads_predict_what_one_predicts(backend):
-    if backend != "numpy":
-        pytest.importorskip(backend)
+    skip_without(backend)
     net, end = network(backend), time.monotonic() + (10 if backend == "numpy" else 3)
     batches = [net.place.asarray(X[:size]) for size in (1, 2, 3, 17, 60, 100, 150, 200)]
     wanted = [pnn.to_numpy(net.predict(batch)).copy() for batch in batches]
@@ -58,10 +64,9 @@ def test_eight_threads_predict_what_one_predicts(backend):
     in_threads(*map(predicting, range(8)))
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax", "cupy"])
 def test_two_trainings_in_threads_are_those_one_after_the_other(backend):
-    if backend != "numpy":
-        pytest.importorskip(backend)
+    skip_without(backend)
 
     def training(seed, results):
         def run():

@@ -53,6 +53,11 @@ class Contestant:
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it computes on a GPU."""
+        return "cuda" in self.arguments or "cupy" in self.arguments or self.module == "torch_graph"
+
     def prepare(self, workload: Any) -> Runner:
         """Return the workload's runner; ImportError or BackendError if what it needs is missing."""
         return importlib.import_module(f"{__name__}.{self.module}").prepare(workload, *self.arguments)
@@ -62,6 +67,11 @@ class Contestant:
         return workload.epochs == (self.kind == "epochs")
 
 
+_JAX_CPU = {"JAX_PLATFORMS": "cpu"}
+_JAX_GPU = {
+    "JAX_DEFAULT_MATMUL_PRECISION": "highest",  # float32, as all others compute in
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # it would take three quarters of the memory from the others
+}
 _MKL, _NO_MKL = {"PORTABLE_NN_MKL": "1"}, {"PORTABLE_NN_MKL": "0"}
 
 CONTESTANTS = {
@@ -69,12 +79,19 @@ CONTESTANTS = {
     "ours-numba": Contestant("ours (NumPy, numba)", "ours", "ours", ("numpy", "compiled"), _NO_MKL),
     "ours-mkl": Contestant("ours (NumPy, numba, MKL)", "ours", "ours", ("numpy", "compiled, with MKL"), _MKL),
     "ours-torch": Contestant("ours (PyTorch)", "ours", "ours", ("torch",)),
-    "ours-jax": Contestant("ours (JAX)", "ours", "ours", ("jax",)),
+    "ours-jax": Contestant("ours (JAX)", "ours", "ours", ("jax",), _JAX_CPU),
     "ours-cupy": Contestant("ours (CuPy)", "ours", "ours", ("cupy",)),
+    "ours-torch-gpu": Contestant("ours (PyTorch, GPU)", "ours", "ours", ("torch", "plain", "cuda")),
+    "ours-jax-gpu": Contestant("ours (JAX, GPU)", "ours", "ours", ("jax", "plain", "cuda"), _JAX_GPU),
     "torch": Contestant("PyTorch eager", "peer", "torch_eager"),
     "torch-compile": Contestant("torch.compile", "peer", "torch_compile"),
-    "jax": Contestant("JAX jit", "peer", "jax_step", ("one",)),
-    "jax-scan": Contestant("JAX scan", "peer", "jax_step", ("many",)),
+    "jax": Contestant("JAX jit", "peer", "jax_step", ("one",), _JAX_CPU),
+    "jax-scan": Contestant("JAX scan", "peer", "jax_step", ("many",), _JAX_CPU),
+    "torch-gpu": Contestant("PyTorch eager, GPU", "peer", "torch_eager", ("cuda",)),
+    "torch-compile-gpu": Contestant("torch.compile, GPU", "peer", "torch_compile", ("cuda",)),
+    "torch-graph-gpu": Contestant("PyTorch, CUDA graph", "peer", "torch_graph"),
+    "jax-gpu": Contestant("JAX jit, GPU", "peer", "jax_step", ("one", "cuda"), _JAX_GPU),
+    "jax-scan-gpu": Contestant("JAX scan, GPU", "peer", "jax_step", ("many", "cuda"), _JAX_GPU),
     "sklearn": Contestant("scikit-learn", "peer", "sklearn"),
     "keras": Contestant("Keras", "peer", "keras"),
     "notes": Contestant("plain NumPy", "peer", "notes"),

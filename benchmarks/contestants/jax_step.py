@@ -48,8 +48,12 @@ class Calls:
         return losses[:steps]
 
 
-def prepare(workload: Workload, how: str) -> Calls | Predicting:
-    """Return the runner of `one` step a call or of `many`."""
+def prepare(workload: Workload, how: str, device: str = "cpu") -> Calls | Predicting:
+    """Return the runner of `one` step a call or of `many`; ImportError if JAX does not find the device."""
+    try:
+        jax.devices(device)  # all that there are: the environment leaves out others
+    except RuntimeError as error:
+        raise ImportError(f"JAX finds no device {device!r}: {error}") from error
     if workload.optimizer is None:
         if how == "many":
             raise NotImplementedError("only training steps are scanned")

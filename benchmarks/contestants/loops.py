@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workloads import Workload
+from portable_nn import to_numpy
 
 __all__ = ["Predicting", "Training", "losses_of_means", "spread"]
 
@@ -43,7 +44,7 @@ class Training:
 
 
 class Predicting:
-    """Calls `predict(x)` with batch after batch; it returns outputs that NumPy can read.
+    """Calls `predict(x)` with batch after batch; it returns outputs, an array of any library.
 
     Parameters are those of `Training`.
     """
@@ -63,7 +64,7 @@ class Predicting:
 
     def curve(self, steps: int) -> list[float]:
         """Return the spreads of the next outputs."""
-        return [spread(np.asarray(self.predict(self.x[cut]))) for cut in itertools.islice(self._cuts, steps)]
+        return [spread(to_numpy(self.predict(self.x[cut]))) for cut in itertools.islice(self._cuts, steps)]
 
 
 def spread(y: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """portable_nn, on one of its backends: a training step, or `predict`."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,9 @@ class Joined:
         return self.step.take(self.data, order.reshape(self.stride, self.batch)).losses
 
 
-def prepare(workload: Workload, backend: str, how: str = "plain") -> Joined | Predicting | Training:
+def prepare(
+    workload: Workload, backend: str, how: str = "plain", device: str | None = None
+) -> Joined | Predicting | Training:
     """Return the runner on a backend: `plain`, `compiled` or `compiled, with MKL`.
 
     ImportError if the backend, a compiler or MKL is missing, or if the device does not answer.
@@ -69,7 +72,7 @@ def prepare(workload: Workload, backend: str, how: str = "plain") -> Joined | Pr
     if how.endswith("MKL") and _mkl.library() is None:
         raise ImportError('MKL needs the package mkl: python -m pip install "portable-nn[mkl]"')
     try:
-        network = network_of(workload).to(backend)
+        network = network_of(workload).to(backend, device=device)
     except BackendError as error:
         raise ImportError(str(error)) from error
     x, t = workload.data()
@@ -77,7 +80,8 @@ def prepare(workload: Workload, backend: str, how: str = "plain") -> Joined | Pr
     if workload.optimizer is None:
         return Predicting(workload, x, network.predict, finish)
     t = network.place.asarray(t, network.place.index_dtype if workload.loss == "softmax" else None)
-    step = training_step(network, optimizer_of(workload), compile=compiled or backend not in ("numpy", "torch"))
+    compiled = compiled or backend == "jax"  # whose steps are compiled whole; nothing compiles those of CuPy
+    step = training_step(network, optimizer_of(workload), compile=compiled)
     if isinstance(step, CompiledStep):
         return Joined(workload, step, x, t)
     return Training(workload, x, t, step, finish)
@@ -89,3 +93,5 @@ def finish(array: Any) -> None:
         array.block_until_ready()
     elif hasattr(array, "device") and hasattr(array.device, "synchronize"):
         array.device.synchronize()
+    elif getattr(array, "is_cuda", False):
+        sys.modules["torch"].cuda.synchronize(array.device)

@@ -6,18 +6,18 @@ from typing import Any
 import torch
 
 from benchmarks.contestants.loops import Predicting, Training
-from benchmarks.contestants.torch_eager import BestTraining, Update, loss_of, model_of, optimizers_of
+from benchmarks.contestants.torch_eager import BestTraining, Update, data_of, finish, loss_of, model_of, optimizers_of
 from benchmarks.workloads import Workload
 
 __all__ = ["prepare"]
 
 
-def prepare(workload: Workload) -> Training | Predicting:
+def prepare(workload: Workload, device: str = "cpu") -> Training | Predicting:
     """Return the runner."""
-    model, loss = model_of(workload), loss_of(workload)
-    x, t = map(torch.from_numpy, workload.data())
+    x, t = data_of(workload, device)
+    model, loss = model_of(workload).to(device), loss_of(workload)
     if workload.optimizer is None:
-        return Predicting(workload, x, torch.inference_mode()(torch.compile(model)))
+        return Predicting(workload, x, torch.inference_mode()(torch.compile(model)), finish)
     compiled = torch.compile(lambda x, t: loss(model(x), t))
 
     def step_with(optimizer: torch.optim.Optimizer, update: Update) -> Callable[[Any, Any], Any]:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from benchmarks.contestants.loops import Predicting, Training
 from benchmarks.workloads import Workload
 
-__all__ = ["BestTraining", "Update", "loss_of", "model_of", "optimizers_of", "prepare"]
+__all__ = ["BestTraining", "Update", "data_of", "finish", "loss_of", "model_of", "optimizers_of", "prepare"]
 
 Update = Callable[[], Any]
 
@@ -19,7 +19,7 @@ class BestTraining(Training):
     """Training with whichever of several updates is the fastest, found in the first run."""
 
     def __init__(self, workload: Workload, x: Any, t: Any, steps: list[Callable[[Any, Any], Any]]):
-        super().__init__(workload, x, t, steps[0])
+        super().__init__(workload, x, t, steps[0], finish)
         self._candidates = steps
 
     def run(self, steps: int) -> None:
@@ -44,12 +44,12 @@ class BestTraining(Training):
         return time.perf_counter() - started
 
 
-def prepare(workload: Workload) -> Training | Predicting:
+def prepare(workload: Workload, device: str = "cpu") -> Training | Predicting:
     """Return the runner."""
-    model = model_of(workload)
-    x, t = map(torch.from_numpy, workload.data())
+    x, t = data_of(workload, device)
+    model = model_of(workload).to(device)
     if workload.optimizer is None:
-        return Predicting(workload, x, torch.inference_mode()(model))
+        return Predicting(workload, x, torch.inference_mode()(model), finish)
     loss = loss_of(workload)
 
     def step_with(optimizer: torch.optim.Optimizer) -> Callable[[Any, Any], Any]:
@@ -63,6 +63,20 @@ def prepare(workload: Workload) -> Training | Predicting:
         return step
 
     return BestTraining(workload, x, t, [step_with(optimizer) for optimizer in optimizers_of(workload, model)])
+
+
+def data_of(workload: Workload, device: str) -> tuple[Any, Any]:
+    """Return x and t on a device; ImportError if torch finds none."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ImportError("torch finds no CUDA device")
+    x, t = (torch.from_numpy(array).to(device) for array in workload.data())
+    return x, t
+
+
+def finish(result: Any) -> None:
+    """Wait until a tensor is there: a GPU returns before it is."""
+    if result is not None and result.is_cuda:
+        torch.cuda.synchronize(result.device)
 
 
 def model_of(workload: Workload) -> torch.nn.Module:

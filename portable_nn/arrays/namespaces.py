@@ -110,16 +110,26 @@ def namespace(xp: str | Namespace) -> Namespace:
 @cache
 def _confirm_cuda() -> None:
     # is_available() only counts devices; a product shows that driver, toolkit and GPU work together.
-    cupy: Any = importlib.import_module("cupy")
-    if not cupy.is_available():
+    try:
+        cupy: Any = importlib.import_module("cupy")
+        available: bool = cupy.is_available()
+    except Exception as error:  # such as a library of CUDA that is missing, or of another version
+        raise BackendError(f"cupy is installed but does not load: {_in_a_line(error)}") from error
+    if not available:
         raise BackendError("cupy is installed but finds no CUDA GPU: check the driver with nvidia-smi, or use numpy")
     try:
         one = cupy.ones((2, 2), dtype="float32")
         answer = float((one @ one)[0, 0])
     except Exception as error:
-        raise BackendError(f"cupy finds a GPU, but a first matrix product on it failed: {error}") from error
+        raise BackendError(f"cupy finds a GPU, but a first matrix product on it failed: {_in_a_line(error)}") from error
     if answer != 2.0:
         raise BackendError(f"cupy multiplied ones(2, 2) by itself and got {answer} where 2.0 was due")
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what an error says; some of CuPy's have a page of it, the reason first and then rulers around hints."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return " ".join(line for line in lines if line.strip("=-*")) or type(error).__name__
 
 
 def device_of(array: Array) -> Any:
@@ -156,7 +166,14 @@ def without_graph(array: Any) -> Any:
 
 def copies(arrays: Iterable[Any]) -> list[Any]:
     """Return copies of arrays, where they are."""
-    return [namespace_of(array).asarray(array, copy=True) for array in arrays]
+    return [_copied(array) for array in arrays]
+
+
+def _copied(array: Any) -> Any:
+    xp = namespace_of(array)
+    if xp.__name__ == _MODULES["cupy"]:  # which would copy to the thread's current device
+        return xp.asarray(array, device=array.device, copy=True)
+    return xp.asarray(array, copy=True)
 
 
 def shares_memory(a: Any, b: Any) -> bool:

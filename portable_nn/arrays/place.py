@@ -30,6 +30,7 @@ class Place:
         `numpy`, `cupy`, `torch`, `jax`, `array_api_strict`, or the module itself.
     device : object, optional
         A device of that library or its name (`"cpu"`, `"cuda:0"`, `"device1"`); by default the library's own default.
+        For CuPy that is the current device, and there is no other: `with cupy.cuda.Device(1):` makes another current.
     dtype : str
         The name of a floating data type.
 
@@ -112,6 +113,8 @@ class Place:
 
 def _find_device(backend: str, device: Any) -> Any:
     """Return the device that a string names; torch and NumPy take the string themselves."""
+    if backend == "cupy" and device is not None:
+        return _cuda_device(device)
     if not isinstance(device, str):
         return device
     kind, _, index = device.partition(":")
@@ -122,13 +125,29 @@ def _find_device(backend: str, device: Any) -> Any:
         if backend == "array_api_strict":
             strict: Any = importlib.import_module("array_api_strict")
             return strict.Device("CPU_DEVICE" if device == "cpu" else re.sub(r".*\(.(\w+).\)", r"\1", device))
-        if backend == "cupy":
-            cupy: Any = importlib.import_module("cupy")
-            number = re.fullmatch(r"(?:cuda|gpu|<CUDA Device )?:?(\d*)>?", device)
-            return cupy.cuda.Device(int(number[1] or 0) if number else device)
     except (RuntimeError, IndexError, TypeError, ValueError) as error:
         raise BackendError(f"{backend} has no device {device!r}: {error}") from error
     return device
+
+
+def _cuda_device(device: Any) -> Any:
+    """Return the device of CuPy that a string, a number or another device stands for: the current one, or an error.
+
+    CuPy makes arrays on the current device, and computes with those on it alone.
+    """
+    cuda: Any = importlib.import_module("cupy").cuda
+    named = re.fullmatch(r"(?:cuda|gpu|<CUDA Device )?:?(\d*)>?", str(device))
+    number, current = int(named[1] or 0) if named else -1, cuda.runtime.getDevice()
+    count: int = cuda.runtime.getDeviceCount()
+    if not 0 <= number < count:
+        known = ", ".join(f"cuda:{k}" for k in range(count))
+        raise BackendError(f"cupy has no device {str(device)!r}: there are {known}")
+    if number != current:
+        raise BackendError(
+            f"cupy computes on its current device, cuda:{current}, and not on {str(device)!r}: enter that first, with "
+            f"cupy.cuda.Device({number}), or set CUDA_VISIBLE_DEVICES={number} and take cuda:0"
+        )
+    return cuda.Device(number)
 
 
 def move(array: Any, place: Place, dtype: Any = None, name: str = "x") -> Any:

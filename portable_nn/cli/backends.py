@@ -7,6 +7,7 @@ import os
 import re
 import warnings
 from argparse import Namespace
+from contextlib import nullcontext
 from typing import Any
 
 from portable_nn.arrays import BACKENDS, namespace
@@ -88,8 +89,8 @@ def _devices(name: str) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch tries devices that it has given up
             xp = namespace(name)
-            devices = dict.fromkeys(xp.__array_namespace_info__().devices())
-            answering = [_name(device) for device in devices if device is not None and _answers(xp, device)]
+            devices = {str(device): device for device in xp.__array_namespace_info__().devices()}  # CuPy's have no hash
+            answering = [_name(device) for device in devices.values() if device is not None and _answers(xp, device)]
     except BackendError as error:
         return f"none: {error}"
     except Exception as error:  # see above
@@ -106,7 +107,8 @@ def _name(device: Any) -> str:
 def _answers(xp: Any, device: Any) -> bool:
     """Tell whether a product of two matrices comes back from the device; torch's meta device has no values."""
     try:
-        ones = xp.ones((2, 2), dtype=xp.float32, device=device)
-        return float((ones @ ones)[0, 0]) == 2.0
+        with device if hasattr(device, "__enter__") else nullcontext():  # CuPy's arrays are made on the current device
+            ones = xp.ones((2, 2), dtype=xp.float32, device=device)
+            return float((ones @ ones)[0, 0]) == 2.0
     except Exception:  # see above
         return False

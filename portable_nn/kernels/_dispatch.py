@@ -67,7 +67,11 @@ class Kernels:
         self.overwrites: frozenset[str] = getattr(fast, "OVERWRITES", frozenset[str]())
         self.fused: Mapping[tuple[str, str], Kernel] = getattr(fast, "FUSED", {})
         self.paired: Mapping[tuple[str, str], Kernel] = getattr(fast, "PAIRED", {})
+        self.rounds_apart: frozenset[tuple[str, str]] = getattr(fast, "ROUNDS_APART", frozenset[tuple[str, str]]())
+        self.chainable: frozenset[str] = getattr(fast, "CHAINABLE", frozenset[str]())
+        self.chained: Callable[..., Kernel] | None = getattr(fast, "CHAINED", None)
         self.updates: Mapping[str, Kernel] = getattr(fast, "IN_PLACE", {})
+        self.together: Callable[[], Any] | None = getattr(fast, "TOGETHER", None)
         self.limited_threads: Callable[..., AbstractContextManager[None]] = getattr(
             fast, "LIMITED_THREADS", _as_many_as_there_are
         )
@@ -76,6 +80,16 @@ class Kernels:
     def in_place(self) -> "Kernels":
         """Return kernels of which those that update parameters write into the arrays they get."""
         return self._with(**self.updates)
+
+    def updating(self) -> "tuple[Kernels, AbstractContextManager[None]]":
+        """Return kernels as `in_place` does, and a context in which to use them: at its end at the latest they wrote.
+
+        The context is entered again for the next update.
+        """
+        if self.together is None:
+            return self.in_place(), nullcontext()
+        together = self.together()
+        return self._with(**together.kernels), together
 
     def compiled(self) -> "Kernels":
         """Return kernels of which some are compiled, as far as the backend has such.

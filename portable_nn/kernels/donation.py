@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from portable_nn.kernels._dispatch import Kernel
+from portable_nn.kernels.recording import leaves
 
 __all__ = ["Donating", "takes_out"]
 
@@ -19,7 +20,7 @@ def takes_out(kernel: Kernel) -> bool:
 
 
 class Donating:
-    """A kernel of arrays that writes over what it returned the last time for arguments of the same shapes.
+    """A kernel of arrays, or lists of them, that writes over what it returned the last time for the same shapes.
 
     A result lives until the next call, therefore.
     """
@@ -32,7 +33,7 @@ class Donating:
         """Return what the kernel returns."""
         if not self._takes_out:
             return self._kernel(*arguments)
-        key = tuple(argument.shape for argument in arguments)
+        key = tuple(leaf.shape for leaf in leaves(arguments))
         if key not in self._results and len(self._results) == _SHAPES:
             self._results.clear()
         self._results[key] = self._kernel(*arguments, out=self._results.get(key))

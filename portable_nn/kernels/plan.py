@@ -6,11 +6,11 @@ call filled the last time. All of it follows from the tables of the fast kernels
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from portable_nn.kernels.donation import takes_out
+from portable_nn.kernels.joining import joined
 from portable_nn.kernels.recording import Call, Recorder, Tree, Value, leaves, mapped
 
 __all__ = ["Plan"]
@@ -57,7 +57,7 @@ class Plan:
         self._outputs: Tree = recorder.values(outputs)
         targets = dict(into)
         wanted = {*leaves(self._outputs), *targets}
-        calls = _paired(recorder, _fused(recorder, _needed(recorder.calls, wanted), wanted))
+        calls = joined(recorder, wanted)
         memory = _Memory(recorder, calls, leaves(self._outputs), targets, reuses=reuses)
         self._globals: dict[str, Any] = {}
         self._names: dict[int, str] = {}
@@ -219,46 +219,6 @@ def _exposed(calls: Sequence[Call]) -> set[Value]:
 
 def _takes_out(call: Call) -> bool:
     return not call.opaque and takes_out(call.kernel)
-
-
-def _needed(calls: Sequence[Call], wanted: set[Any]) -> list[Call]:
-    """Return the calls that lead to what is wanted."""
-    needed, kept = set(wanted), list[Call]()
-    for call in reversed(calls):
-        if needed.intersection(leaves(call.result)):
-            needed.update(leaf for leaf in leaves(call.arguments) if isinstance(leaf, Value))
-            kept.append(call)
-    return kept[::-1]
-
-
-def _fused(recorder: Recorder, calls: list[Call], wanted: set[Any]) -> list[Call]:
-    """Return the calls with each pair as one whose first result only the second call needs."""
-    uses = Counter(leaf for call in calls for leaf in leaves(call.arguments) if isinstance(leaf, Value))
-    first = {call.result: call for call in calls if isinstance(call.result, Value)}
-    fused: list[Call] = []
-    for call in calls:
-        before = first.get(call.arguments[0]) if isinstance(call.arguments[0], Value) else None
-        kernel = None if before is None else recorder.fused.get((before.name, call.name))
-        if before is None or kernel is None or uses[before.result] > 1 or before.result in wanted:
-            fused.append(call)
-            continue
-        fused.remove(before)
-        fused.append(Call(f"{before.name}_{call.name}", kernel, (*before.arguments, *call.arguments[1:]), call.result))
-    return fused
-
-
-def _paired(recorder: Recorder, calls: list[Call]) -> list[Call]:
-    """Return the calls with each pair as one that gives both results."""
-    paired = list(calls)
-    for call in calls:
-        for other in paired:
-            kernel = recorder.paired.get((call.name, other.name))
-            if kernel is not None and call in paired and other.arguments == (call.result,):
-                both = Call(f"{call.name}_{other.name}", kernel, call.arguments, (call.result, other.result))
-                paired[paired.index(call)] = both
-                paired.remove(other)
-                break
-    return paired
 
 
 def _values(call: Call) -> set[Value]:

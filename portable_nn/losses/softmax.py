@@ -98,14 +98,15 @@ class SoftmaxWithLoss(Loss):
     def _scale(self, run: Run, y: Any, t: Any, weight: Any, class_weight: Any) -> Any:
         if weight is None and class_weight is None:
             return 1.0 if self.reduction == "sum" else 1.0 / max(y.shape[0], 1)
-        if weight is None:
-            weight = run.kernels.ones(y)
+        if weight is None and self.reduction == "sum":
+            return 1.0
         if self.reduction == "sum":
             return weight
         share = weight
         if class_weight is not None:
-            share = run.kernels.multiply(weight, run.kernels.class_share(t, class_weight))
-        return run.kernels.mean_scale(weight, share)
+            share = run.kernels.class_share(t, class_weight)
+            share = share if weight is None else run.kernels.multiply(weight, share)
+        return run.kernels.mean_scale(run.kernels.ones(share) if weight is None else weight, share)
 
     def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
         """Return t as integers (N,) or as a distribution (N, C), and the sample weights (N,) or None."""

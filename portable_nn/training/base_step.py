@@ -7,6 +7,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from portable_nn.arrays import copies, overflow_unreported
@@ -82,6 +83,8 @@ class TrainingStep(ABC):
         self._parts: list[Part] = []
         self._live: list[Part] = []
         self._boxes = network.wiring.boxes
+        self._updating: AbstractContextManager[None] = nullcontext()
+        """In which `transform` and `apply` run: kernels may wait until its end, to be launched together."""
         self.after_batch: Callable[[int, dict[str, Any]], None] | None = None
         """What is told of each update; see `Callback.on_batch`."""
         self.on_gradients: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
@@ -151,7 +154,8 @@ class TrainingStep(ABC):
         gradient = self.gradient if self.accumulate == 1 else self.gradient_in_parts
         loss = gradient(x, t, weight, self._next_key() if self._may_draw else None)
         self.reduce()
-        self.apply(*self.transform())
+        with self._updating:
+            self.apply(*self.transform())
         self.optimizer.steps += 1
         return loss
 

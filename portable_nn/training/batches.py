@@ -57,7 +57,12 @@ class Batches:
         self.seed = seed
         self.samples: int = arrays[0].shape[0] if among is None else len(among)
         self.among = among
-        self._rows = [None if array is None else _rows(array, place) for array in arrays]
+        self._here = [array is not None and place is not None and place.holds(array) for array in arrays]
+        self._gather = Donating(kernels_for(namespace_of(arrays[0]) if place is None else place.xp).gather)
+        self._rows = [
+            None if array is None or is_here else _rows(array, place)
+            for array, is_here in zip(arrays, self._here, strict=True)
+        ]
 
     def __len__(self) -> int:
         return -(-self.samples // self.batch_size)
@@ -95,12 +100,18 @@ class Batches:
                 yield [None if array is None else array[cut, ...] for array in self.arrays]
             return
         order = self.order(number)
-        orders: list[Any] = [None if array is None else indices_beside(array, order) for array in self.arrays]
+        here = [array for array, is_here in zip(self.arrays, self._here, strict=True) if is_here]
+        order_here: Any = indices_beside(here[0], order) if here else None
+        orders: list[Any] = [
+            None if array is None or is_here else indices_beside(array, order)
+            for array, is_here in zip(self.arrays, self._here, strict=True)
+        ]
         for cut in slices:
-            batch: list[Any] = []
-            for array, indices, rows in zip(self.arrays, orders, self._rows, strict=True):
-                batch.append(None if rows is None else rows(array, indices[cut]))
-            yield batch
+            gathered = iter(self._gather(here, order_here[cut]) if here else [])
+            yield [
+                next(gathered) if is_here else None if rows is None else rows(array, indices[cut])
+                for array, is_here, indices, rows in zip(self.arrays, self._here, orders, self._rows, strict=True)
+            ]
 
 
 def _rows(array: Any, place: Place | None) -> Callable[[Any, Any], Any]:
@@ -108,8 +119,6 @@ def _rows(array: Any, place: Place | None) -> Callable[[Any, Any], Any]:
     rows = kernels_for(namespace_of(array)).rows
     if place is None:
         return rows
-    if place.holds(array):
-        return Donating(rows)
     # Not written over: arrays that are moved later may still be read when the next batch is made (JAX).
     return kernels_for(place.xp).feeder(place.device) if backend_name(namespace_of(array)) == "numpy" else rows
 

@@ -1,6 +1,7 @@
 """Training steps as plans: arrays written in place."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from itertools import accumulate, chain
 from operator import is_not, itemgetter
@@ -35,10 +36,12 @@ class PlannedStep(TrainingStep):
         self._kernels = kernels
         self._elementwise = declares(type(optimizer), "elementwise")
         # Somebody's own rule may read what it gets after a kernel has returned.
-        self._update_kernels = kernels.in_place() if is_ours(type(optimizer)) else kernels
+        updating = kernels.updating() if is_ours(type(optimizer)) else (kernels, nullcontext())
+        self._update_kernels, together = updating
         self._plans: dict[Any, Callable[..., Any]] = {}
         self._layout = Layout((), {})
         super().__init__(network, optimizer, accumulate)
+        self._updating = together
 
     def _copied(self, params: list[Any], slots: Slots) -> tuple[list[Any], Slots]:
         return params, slots

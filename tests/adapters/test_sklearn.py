@@ -1,6 +1,5 @@
 """scikit-learn's estimators on our networks: the same numbers, the same errors, and what theirs refuse."""
 
-import importlib.util
 import pickle
 import warnings
 
@@ -29,6 +28,7 @@ from portable_nn.adapters.sklearn import (
     from_sklearn,
     to_sklearn,
 )
+from portable_nn.testing.backends import Backend
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -338,10 +338,10 @@ def test_an_error_leaves_a_fitted_estimator_as_it_was():
 # Where the data are.
 
 
-@pytest.fixture(params=["torch", "jax", "array_api_strict"])
+@pytest.fixture(params=["torch", "jax", "array_api_strict", "cupy"])
 def elsewhere(request, monkeypatch):
-    if importlib.util.find_spec(request.param) is None:
-        pytest.skip(f"missing backend {request.param}")
+    if missing := Backend(request.param, request.param).missing():
+        pytest.skip(f"missing backend {missing}")
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     with sklearn.config_context(array_api_dispatch=True):
         yield pnn.Place(request.param)

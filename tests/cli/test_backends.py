@@ -1,11 +1,14 @@
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from portable_nn.arrays import BACKENDS
+from portable_nn.arrays import BACKENDS, namespace
+from portable_nn.errors import BackendError, MissingExtraError
 
 Run = Callable[..., Any]
 
@@ -22,6 +25,54 @@ def test_every_backend_is_listed_with_version_and_devices(run: Run) -> None:
     if importlib.util.find_spec("array_api_strict"):
         assert "CPU_DEVICE, device1," in rows["array_api_strict"]
     assert "meta" not in rows["torch"]
+
+
+class Device:
+    """A device as CuPy has them: without a hash, and current where it is entered."""
+
+    current = 0
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, number: int):
+        self.number = number
+
+    def __repr__(self) -> str:
+        return f"<CUDA Device {self.number}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.number == other.number
+
+    def __enter__(self) -> None:
+        if self.number == 1:
+            raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        Device.current = self.number
+
+    def __exit__(self, *_: object) -> None:
+        Device.current = 0
+
+
+def test_devices_need_no_hash_and_are_asked_each_by_itself(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def ones(*_: object, **__: object) -> Any:
+        asked.append(Device.current)
+        return np.ones((2, 2))
+
+    info = SimpleNamespace(devices=lambda: [Device(0), Device(1), Device(2), Device(0)])
+    fake = SimpleNamespace(__array_namespace_info__=lambda: info, ones=ones, float32="float32")
+    monkeypatch.setattr("portable_nn.cli.backends.namespace", lambda name: fake)
+    assert run("backends").out.splitlines()[1].split()[2:] == ["cuda:0,", "cuda:2"]
+    assert asked[:2] == [0, 2]
+
+
+def test_cupy_lists_its_devices(run: Run) -> None:
+    try:
+        namespace("cupy")
+    except (BackendError, MissingExtraError) as error:
+        pytest.skip(f"missing backend cupy: {error}")
+    (line,) = (line for line in run("backends").out.splitlines() if line.startswith("cupy"))
+    assert " cuda:0" in line
+    assert "none" not in line
 
 
 def test_what_makes_numpy_faster_is_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

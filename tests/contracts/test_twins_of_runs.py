@@ -154,7 +154,6 @@ def test_a_schedule_that_a_checkpoint_cannot_keep_is_refused(xp, tmp_path):
     fit(pnn.Trainer(network(xp), pnn.SGD(Forgetful())))
 
 
-@pytest.mark.skip_xp_backends("cupy", reason="one stream of CUDA for all threads is not tried here")
 def test_a_trainer_and_its_copy_in_two_threads(xp):
     trainer, options = made(xp)
     fit(trainer, epochs=2, **options)

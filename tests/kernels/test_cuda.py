@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import portable_nn as pnn
-from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, Kernels, _dispatch
+from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, Kernels, Plan, Recorder, _dispatch
 from portable_nn.kernels.fast import _cuda
 from portable_nn.kernels.portable import updates
 
@@ -45,7 +45,9 @@ CASES, ELEMENTWISE, SUMMED, Drawer = cases.CASES, cases.ELEMENTWISE, cases.SUMME
 def device(tmp_path_factory):
     if sys.platform != "linux" or shutil.which("g++") is None:
         pytest.skip("the kernels run on the CPU where there is Linux and g++")
-    return harness.Device(harness.compiled(tmp_path_factory.mktemp("cuda"), CHARACTERS.values()))
+    device = harness.Device(tmp_path_factory.mktemp("cuda"), CHARACTERS.values())
+    yield device
+    device.compiler.wait()
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +86,7 @@ def test_same_result(fast, name, dtype, special, layout):
         with np.errstate(all="ignore"):
             result, expected = kernel(*arguments), portable(*(arguments if special else map(raised, arguments)))
         assert_same(name, result, expected, TOLERANCE[dtype])
-        assert all(one.dtype == dtype for one in (result if isinstance(result, tuple) else [result]))
+        assert all(one.dtype in (dtype, "int64") for one in (result if isinstance(result, tuple) else [result]))
         for a, b in zip(arguments, before, strict=True):
             np.testing.assert_array_equal(a, b, err_msg="an argument was written")
 
@@ -97,7 +99,7 @@ def test_memory_that_is_given_away(fast, name, layout):
     arguments = CASES[name].arguments(Drawer("float32"), 33, 10)
     expected = kernel(*arguments)
     parts = expected if isinstance(expected, tuple) else (expected,)
-    memory = [cases.laid_out(np.full_like(part, np.nan), layout if part.ndim else "contiguous") for part in parts]
+    memory = [cases.unwritten(part, layout) for part in parts]
     result = kernel(*arguments, out=tuple(memory) if isinstance(expected, tuple) else memory[0])
     assert_same(name, result, expected, 0.0)
     if layout == "contiguous":
@@ -165,6 +167,69 @@ def test_gradients_within_the_norm_stay_as_they_are(fast):
     np.testing.assert_array_equal(grads[0], [3.0, 4.0])
 
 
+SIZES = [1e-45, 1e-30, 1e-8, 1.0, 1e18, 5e20, 3e38, 1e140, 1e147, 1e200, 1e307]
+
+
+@pytest.mark.parametrize("limit", [1e-30, 1e-3, 1.0, 1e10])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", CHARACTERS)
+def test_the_norm_neither_overflows_nor_vanishes(fast, dtype, size, limit):
+    if size > float(np.finfo(dtype).max):
+        pytest.skip("there are no such numbers")
+    rng = np.random.default_rng(0)
+    numbers = [rng.uniform(-1, 1, (300, 40)), rng.uniform(-1e-3, 1e-3, 7), np.zeros(3)]
+    grads = [(size * number).astype(dtype) for number in numbers]
+    wide = np.concatenate([g.astype(np.float64).ravel() for g in grads])
+    largest = np.abs(wide).max()
+    norm = np.sqrt(np.sum((wide / largest) ** 2))  # of the numbers divided by the largest: all of it in float64
+    results = fast.IN_PLACE["clip_by_global_norm"]([g.copy() for g in grads], limit)
+    for result, g in zip(results, grads, strict=True):
+        expected = g.astype(np.float64)
+        if limit / largest < norm:
+            expected = expected / largest / norm * limit
+        # What is as small as the smallest number keeps few digits.
+        np.testing.assert_allclose(result, expected, rtol=TOLERANCE[dtype], atol=np.finfo(dtype).smallest_subnormal)
+
+
+def test_updates_that_wait_are_done_as_one_after_the_other(fast, device):
+    rng = np.random.default_rng(0)
+    for names in [
+        ("clip_by_value", "clip_by_global_norm", "add_l2", "adam"),
+        ("clip_by_global_norm", "decay", "adam"),
+        ("add_l2", "momentum"),
+        ("clip_by_value", "nesterov"),
+        ("clip_by_global_norm", "rmsprop"),
+        ("clip_by_value", "clip_by_global_norm", "adagrad"),
+        ("sgd", "sgd"),
+    ]:
+        shapes = (600_000,), (0,), (7, 3)
+        lists = {word: [rng.uniform(0.1, 1.0, shape) for shape in shapes] for word in "pghmv"}
+        one, other = ({word: [a.copy() for a in arrays] for word, arrays in lists.items()} for _ in range(2))
+        together = fast.TOGETHER()
+        device.launched.clear()
+        with together:
+            for name in names:
+                for kernels, arrays in ((fast.IN_PLACE, one), (together.kernels, other)):
+                    rule = _cuda.RULES[name]
+                    words = inspect.signature(kernels[name]).parameters
+                    numbers = [NUMBERS[word] for word in words if word in NUMBERS]
+                    kernels[name](*(arrays[word] for word in rule.arrays.split()), *numbers)
+            np.testing.assert_array_equal(other["p"][0], lists["p"][0])  # it waits
+        for word in lists:
+            for a, b in zip(one[word], other[word], strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_updates_of_which_one_failed_are_forgotten(fast):
+    p, g, together = [np.ones(3)], [np.ones(3)], fast.TOGETHER()
+    with pytest.raises(ValueError, match="could not convert"), together:
+        together.kernels["momentum"](together.kernels["sgd"](p, g, 0.1), g, g, "no number", 0.9)
+    with together:
+        together.kernels["add_l2"](g, p, 0.5)
+    np.testing.assert_array_equal(p[0], 1.0)
+    np.testing.assert_array_equal(g[0], 1.5)
+
+
 def network(activations):
     layers = [layer for activation in activations for layer in (pnn.Affine(20, 20), activation)]
     return pnn.Sequential(*layers, pnn.Dropout(0.2), pnn.Affine(20, 4), loss=pnn.SoftmaxWithLoss(), seed=0)
@@ -181,8 +246,9 @@ def test_training_runs_on_them(fast, device, monkeypatch):
         net = network([pnn.ReLU(), pnn.LeakyReLU(), pnn.Tanh(), pnn.Sigmoid(), pnn.GELU()])
         histories.append(pnn.Trainer(net, optimizer).fit(x, t, epochs=3, batch_size=60, progress=False)["loss"])
     np.testing.assert_allclose(*histories, rtol=1e-5)
-    assert {"adam", "add_l2", "clip_to_norm", "affine_relu", "relu_gradient_and_sums"} <= device.launched
-    assert {"softmax_loss", "column_sums", "dropout_mask", "sigmoid_gradient_and_sums"} <= device.launched
+    assert {"norm", "clip_by_global_norm_add_l2_adam", "affine_relu", "relu_gradient_and_sums"} <= device.launched
+    assert {"softmax_loss", "dropout_mask", "sigmoid_gradient_and_sums"} <= device.launched
+    assert "adam" not in device.launched
 
 
 def run_all(fast, array_type=np.ndarray):
@@ -199,6 +265,111 @@ def test_every_kernel_is_launched(fast, device):
     device.launched.clear()
     run_all(fast)
     assert device.launched == _cuda.KERNELS.keys()
+
+
+KEY = (-5, 2**31 - 1)
+CHAIN_NUMBERS = {"slope": 0.1, "alpha": 1.3, "factor": 0.3, "rate": 0.3, "key": KEY, "layer": 3}
+
+
+def arguments_of(name, arrays):
+    """Return arguments of a kernel, arrays by turns, a shape where it takes one, and numbers by their names."""
+    words, turns = inspect.signature(PORTABLE_KERNELS[name]).parameters, iter(arrays * 2)
+    shape = arrays[0].shape
+    return [
+        shape if word == "shape" else CHAIN_NUMBERS[word] if word in CHAIN_NUMBERS else next(turns) for word in words
+    ]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_every_kernel_of_chains_does_in_one_what_it_does_alone(fast, dtype, layout):
+    rng, names = np.random.default_rng(0), sorted(_cuda.CHAINABLE)
+    for shape in (*SHAPES, (300, 7, 5), (100_003,)):
+        arrays = [cases.laid_out(rng.uniform(0.1, 2.0, shape).astype(dtype), layout) for _ in range(2)]
+        given = {id(array): f"in{k}" for k, array in enumerate(arrays)} | {id(KEY): "key"}
+        steps = []
+        for name in names:
+            steps.append((name, tuple(given.get(id(a), a) for a in arguments_of(name, arrays)), name))
+        results = fast.CHAINED(["in0", "in1", "key"], steps, names)(*arrays, KEY)
+        for name, result in zip(names, results, strict=True):
+            expected = PORTABLE_KERNELS[name](*arguments_of(name, arrays))
+            assert (result.shape, result.dtype) == (shape, dtype)
+            np.testing.assert_allclose(
+                result, expected, rtol=10 * TOLERANCE[dtype], atol=TOLERANCE[dtype], err_msg=name
+            )
+
+
+def program(rng):
+    """Return a random function of kernels and two arrays."""
+    unary = ["relu", "tanh", "sigmoid", "negative", "gelu", "softplus", "silu", "leaky_relu", "elu", "dropout_mask"]
+    binary = ["add", "subtract", "multiply", "tanh_gradient", "relu_gradient", "gelu_gradient", "add_scaled"]
+    steps = [(rng.choice(unary if rng.random() < 0.5 else binary), rng.integers(0, 2 + k, 2)) for k in range(12)]
+    asked = sorted({13, *rng.integers(2, 14, 2).tolist()})
+
+    def function(kernels, x, y, key):
+        values = [x, y]
+        for name, (a, b) in steps:
+            more = {"leaky_relu": (0.1,), "elu": (1.3,), "dropout_mask": (0.3, key, 7), "add_scaled": (0.5,)}.get(
+                name, ()
+            )
+            operands = (values[a],) if name in unary else (values[a], values[b])
+            values.append(getattr(kernels, name)(*operands, *more))
+        return tuple(values[k] for k in asked)
+
+    return function
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_plan_with_chains_does_what_one_without_does(fast, device, seed, dtype, special):
+    function, draw = program(np.random.default_rng(seed)), Drawer(dtype, special=special)
+    kernels, apart = Kernels(fast), Kernels(fast)
+    apart.chained = None
+    first, then = ((draw(33, 10), draw(33, 10), key) for key in ((1, 2), (3, 4)))
+    plans = []
+    with np.errstate(all="ignore"):
+        for table in (kernels, apart):
+            recorder = Recorder(table)
+            inputs = {name: recorder.input(each) for name, each in zip("xyk", first, strict=True)}
+            plans.append(Plan(recorder, inputs, function(recorder, *inputs.values()), reuses=True))
+        assert plans[0].source.count("chain_") == 1
+        assert len(plans[0].source.splitlines()) < len(plans[1].source.splitlines())
+        for arguments in (first, then, first):
+            for one, other in zip(*(plan(*arguments) for plan in plans), strict=True):
+                scale = np.abs(other[np.isfinite(other)]).max(initial=1.0)
+                np.testing.assert_allclose(one, other, rtol=1e-5, atol=10 * TOLERANCE[dtype] * scale)
+
+
+def test_what_is_of_another_shape_or_seen_by_somebody_stays_apart(fast):
+    def function(kernels, x, y):
+        row = kernels.add(x, y)  # y is broadcast
+        return kernels.multiply(kernels.tanh(row), row)
+
+    recorder = Recorder(Kernels(fast))
+    inputs = {name: recorder.input(np.ones(shape)) for name, shape in (("x", (3, 4)), ("y", (4,)))}
+    plan = Plan(recorder, inputs, function(recorder, *inputs.values()))
+    assert "add(x, y)" in plan.source
+    assert "chain_1_tanh_multiply" in plan.source
+    np.testing.assert_allclose(plan(np.ones((3, 4)), np.ones(4)), 2 * np.tanh(np.full((3, 4), 2.0)))
+
+    recorder = Recorder(Kernels(fast))
+    x = recorder.input(np.ones((3, 4)))
+    seen = recorder.opaque("seeing", lambda array: array, (recorder.tanh(recorder.relu(x)),), keeps=False)
+    plan = Plan(recorder, {"x": x}, recorder.relu(recorder.tanh(seen)))
+    assert "chain" not in plan.source  # the first run was the recorded one
+
+
+@pytest.mark.parametrize("compiler", compilers.MISSING, ids=lambda compiler: compiler.__name__)
+def test_cuda_compiles_what_is_made_at_need(fast, device, tmp_path, compiler):
+    if compilers.MISSING[compiler]:
+        pytest.skip(compilers.MISSING[compiler])
+    test_every_kernel_of_chains_does_in_one_what_it_does_alone(fast, "float32", "contiguous")
+    test_updates_that_wait_are_done_as_one_after_the_other(fast, device)
+    codes = [code for code in device.compiler.libraries if code.count("__global__") == 1]
+    assert len(codes) >= 8
+    for code in codes:
+        compiler(code, tmp_path)
 
 
 class Unreadable(np.ndarray):
@@ -236,7 +407,8 @@ def sparse(shape, dtype="float32"):
         pytest.skip(f"no address space for {shape} elements: {error}")
 
 
-@pytest.mark.parametrize("name", sorted(_cuda.KERNELS.keys() - {"dropout_mask"}))
+# The masks have a test of their own; of the other two, each thread would go over all of the numbers.
+@pytest.mark.parametrize("name", sorted(_cuda.KERNELS.keys() - {"class_share", "dropout_mask", "mean_scale"}))
 def test_more_than_32_bits_of_elements(device, monkeypatch, name):
     rng, text = np.random.default_rng(0), _cuda.KERNELS[name]
     parameters, ends = harness.parameters(text), []
@@ -245,15 +417,15 @@ def test_more_than_32_bits_of_elements(device, monkeypatch, name):
         for shape, launch in zip(*cases.far(text), strict=True)
     ]
     for (kind, word), small, large in zip(parameters, *arguments, strict=True):
-        if kind.endswith("real*"):
+        if kind.endswith("real*") and small is not None:
             small[...] = rng.random(small.shape)
             end = large[tuple(slice(-size, None) for size in small.shape)]
             end[...] = small
             ends += [(small, end)] if word not in ("loss", "total") else []
     near, distant = cases.far(text).launches
-    device.run("f", name, *near, arguments[0])
+    device.run(_cuda.source("f"), name, *near, arguments[0])
     monkeypatch.setattr(device, "blocks", (distant[0][0] - near[0][0], distant[0][0]))
-    device.run("f", name, *distant, arguments[1])
+    device.run(_cuda.source("f"), name, *distant, arguments[1])
     for small, end in ends:
         np.testing.assert_array_equal(small, end)
 

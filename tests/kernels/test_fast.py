@@ -14,8 +14,9 @@ import pytest
 from portable_nn import to_numpy
 from portable_nn.arrays import Place, is_array, namespace
 from portable_nn.errors import BackendError, MissingExtraError
-from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, fast
+from portable_nn.kernels import PORTABLE, PORTABLE_KERNELS, fast, kernels_for
 from portable_nn.kernels.portable import updates
+from portable_nn.kernels.recording import leaves
 from portable_nn.testing.backends import float64_enabled
 
 
@@ -24,12 +25,12 @@ def alike(*names, **numbers):
     return lambda draw, shape: [*(draw(shape, name) for name in names), *numbers.values()]
 
 
-def scaled(*before, scale):
+def scaled(*before, scale, more=()):
     """Return the recipe of a loss of y and t, or of its gradient, with a number or a row of numbers as scale."""
 
     def arguments(draw, shape):
-        rows = draw(shape[:1], "x") if scale == "rows" else scale
-        return [*before, draw(shape, "x"), draw(shape, "share"), rows]
+        rows = draw(shape[:1], "share") if scale == "rows" else scale
+        return [*before, draw(shape, "x"), draw(shape, "share"), rows, *more]
 
     return arguments
 
@@ -38,6 +39,8 @@ def scaled(*before, scale):
 # backend, with the data type and memory layout that the test is about: "special" ones have infinities and more among
 # them, a "share" is from 0 to 1. `draw.indices(count)` returns two integers below `count`, or none.
 ARGUMENTS = {
+    "absolute_error": [scaled(scale=0.5), scaled(scale="rows")],
+    "absolute_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
     "add": [alike("special", "special")],
     "add_scaled": [alike("x", "dy", factor=0.3)],
     "affine": [
@@ -48,15 +51,21 @@ ARGUMENTS = {
     "affine_gradient_b": [lambda draw, shape: [draw((shape[0], 5), "dy")]],
     "affine_gradient_x": [lambda draw, shape: [draw((shape[0], 5), "dy"), draw((math.prod(shape[1:]), 5), "W"), shape]],
     "all_finite": [alike("x"), alike("special")],
+    "class_share": [lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share")]],
     "dropout_mask": [alike("x", rate=0.3, key=(5, 7), layer=2)],
     "elu": [alike("x", alpha=0.7)],
     "elu_gradient": [alike("dy", "x", alpha=0.7)],
     "gelu": [alike("x")],
     "gelu_gradient": [alike("dy", "x")],
     "half_squares": [alike("x")],
+    "huber_error": [scaled(scale=0.5, more=(0.8,)), scaled(scale="rows", more=(0.8,))],
+    "huber_error_gradient": [scaled(1.0, scale=0.5, more=(0.8,)), scaled(2.5, scale="rows", more=(0.8,))],
     "leaky_relu": [alike("x", slope=0.1)],
     "leaky_relu_gradient": [alike("dy", "x", slope=0.1)],
+    "mean_scale": [lambda draw, shape: [draw(shape[:1], "share"), draw(shape[:1], "share")]],
     "multiply": [alike("special", "special")],
+    "poisson_error": [scaled(scale=0.5), scaled(scale="rows")],
+    "poisson_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
     "relu": [alike("special")],
     "relu_gradient": [alike("special", "special")],
     "rows": [lambda draw, shape: [draw(shape, "x"), draw.indices(shape[0])]],
@@ -72,9 +81,11 @@ ARGUMENTS = {
     "squared_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
     "tanh": [alike("x")],
     "tanh_gradient": [alike("dy", "share")],
+    "total": [lambda draw, shape: [draw(shape[:1], "share")]],
 }
 TESTED_BY_BEHAVIOUR = {
-    *("compile_pass", "compile_step", "compile_steps", "feeder", "pack", "softmax_loss", "softmax_loss_gradient"),
+    *("compile_pass", "compile_step", "compile_steps", "feeder", "gather", "pack"),
+    *("softmax_loss", "softmax_loss_gradient"),
 }
 
 SHAPES = [(0, 4), (1, 7), (6, 1), (5, 8), (3, 4, 5), (64, 33), (100, 120)]
@@ -140,13 +151,31 @@ def test_every_row_is_of_a_fast_kernel():
     assert ARGUMENTS.keys() | TESTED_BY_BEHAVIOUR == {name for _, name in FAST}
 
 
-def test_every_fast_kernel_has_a_line_in_the_benchmark():
+@pytest.fixture(scope="module")
+def benchmark():
     source = Path(__file__).parents[2] / "benchmarks" / "kernels.py"
     if not source.exists():
         pytest.skip("the benchmarks are not beside the tests here")
-    spec = importlib.util.spec_from_file_location("benchmarks_kernels", source)
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(source.parents[1])
+        spec = importlib.util.spec_from_file_location("benchmarks_kernels", source)
+        benchmark = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(benchmark)
+    return benchmark
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch.compile's own
+@pytest.mark.parametrize(("backend", "name"), FAST)
+def test_the_benchmark_calls_every_fast_kernel(benchmark, backend, name):
+    skip_without(backend)
+    place = Place(backend)
+    prepare, _, sizes = benchmark.CONTESTS[name]
+    for kernels in (PORTABLE, kernels_for(place.xp)):
+        benchmark.finish(prepare(kernels, place, sizes[0])())
+
+
+def test_every_fast_kernel_has_a_line_in_the_benchmark(benchmark):
     assert benchmark.CONTESTS.keys() == {name for _, name in FAST}
     assert benchmark.winning_size({10: [1.0, 2.0], 20: [2.0, 1.0], 30: [3.0, 1.0]}) == 20
     assert benchmark.winning_size({10: [2.0, 1.0], 20: [1.0, 1.0]}) is None
@@ -293,21 +322,50 @@ def test_every_update_has_its_row():
     assert UPDATES.keys() == set(updates.__all__)
 
 
+def softmax_loss_and_gradient(*arguments):
+    """Do what the kernel for CuPy does: what its gradient needs is the gradient."""
+    loss, kept = PORTABLE.softmax_loss(*arguments)
+    return loss, (PORTABLE.softmax_loss_gradient(1.0, kept),)
+
+
+def softmax_arguments(draw, shape):
+    return [draw(shape, "x"), draw(shape, "share"), 0.5, None, 0.1]
+
+
+def composed(name, paired):
+    """Return what a kernel does, one of two that were paired too, and the recipe of its arguments."""
+    if name == "softmax_loss":
+        return softmax_loss_and_gradient, softmax_arguments
+    if name in PORTABLE_KERNELS:
+        return PORTABLE_KERNELS[name], ARGUMENTS[name][0]
+    first, second = next(key for key in paired if "_".join(key) == name)
+    one, recipe = composed(first, paired)
+
+    def both(*arguments):
+        result = one(*arguments)
+        needed = (1.0, *arguments) if second == f"{first}_gradient" else leaves(result)[-1:]
+        return result, PORTABLE_KERNELS[second](*needed)
+
+    return both, recipe
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kind", ["FUSED", "PAIRED"])
 @pytest.mark.parametrize(("backend", "module"), MODULES)
 def test_joined_kernels_do_what_both_do(backend, module, kind, layout):
-    table = getattr(tables(backend, module), kind, {})
+    module = tables(backend, module)
+    paired = getattr(module, "PAIRED", {})
     draw = drawer(Place(backend), layout, np.random.default_rng(0))
-    for (first, second), kernel in table.items():
-        one, two = PORTABLE_KERNELS[first], PORTABLE_KERNELS[second]
-        arguments = ARGUMENTS[first][0](draw, (6, 8))
-        between = one(*arguments)
-        more = ARGUMENTS[second][0](draw, between.shape)[1:] if kind == "FUSED" else []
-        wanted = (two(between, *more),) if kind == "FUSED" else (between, two(between))
-        arguments += more
+    for (first, second), kernel in getattr(module, kind, {}).items():
+        one, recipe = composed(first if kind == "FUSED" else f"{first}_{second}", paired)
+        arguments = recipe(draw, (6, 8))
+        wanted = one(*arguments)
+        if kind == "FUSED":
+            two, recipe = composed(second, paired)
+            more = recipe(draw, wanted.shape)[1:]
+            wanted, arguments = two(wanted, *more), arguments + more
         result = kernel(*arguments)
         for _ in range(2):
-            for part, values in zip(result if kind == "PAIRED" else (result,), wanted, strict=True):
+            for part, values in zip(leaves(result), leaves(wanted), strict=True):
                 assert_same(to_numpy(part), to_numpy(values), 1e-6)
             result = kernel(*arguments, out=result)

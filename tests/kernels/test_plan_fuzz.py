@@ -1,7 +1,7 @@
 """Plans of graphs that a seed invents, against the plain walk: losses, parameters, slots and predictions.
 
 A failure names its seed: PORTABLE_NN_PLAN_SEED runs that graph alone. PORTABLE_NN_PLANS says how many graphs there are
-for NumPy and torch, for JAX and for torch.compile, other ones every day.
+for NumPy, torch and CuPy (half as many), for JAX and for torch.compile, other ones every day.
 """
 
 import importlib.util
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from portable_nn.kernels.fast import _mkl
+from portable_nn.testing.backends import Backend
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,8 @@ PLANS = os.environ.get("PORTABLE_NN_PLANS")
 FIRST = int(time.time()) // 86_400 * 100_000 if PLANS else 0
 EAGER, JAX, COMPILED = (int(count) for count in (PLANS or "1000 60 5").split())
 CHUNK = 50
-COUNTS = {"numpy": EAGER, "numba": EAGER, "mkl": EAGER, "torch": EAGER, "jax": JAX, "torch.compile": COMPILED}
+COUNTS = {"numpy": EAGER, "numba": EAGER, "mkl": EAGER, "torch": EAGER, "cupy": EAGER // 2}
+COUNTS |= {"jax": JAX, "torch.compile": COMPILED}
 
 
 def chunks():
@@ -54,6 +56,8 @@ def missing(kind):
         return "the package mkl is not installed"
     if kind == "torch.compile" and shutil.which("g++") is None:
         return "torch.compile needs g++"
+    if kind == "cupy":
+        return Backend("cupy", "cupy").missing() or None
     return None
 
 

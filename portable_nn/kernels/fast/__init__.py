@@ -8,10 +8,16 @@ What may stand in such a module:
 - `OVERWRITES`: those of them, element by element, that take as `out` their first argument too.
 - `FUSED[first, second]`: one kernel for two, where only the second needs the result of the first. It takes the
   arguments of the first, then the rest of those of the second.
-- `PAIRED[first, second]`: one kernel for two, where the second takes nothing but the result of the first, which
-  others need too. It takes the arguments of the first and returns both results.
+- `PAIRED[first, second]`: one kernel for two, where the second takes nothing but the (last) result of the first, which
+  others need too, or 1.0 and what the first takes. It takes the arguments of the first and returns both results.
+  What was paired may be paired or fused again, as `first_second`.
+- `ROUNDS_APART`: those pairs of which the results differ in rounding from those of the two kernels.
+- `CHAINABLE`, `CHAINED`: kernels, element by element, of which several in a row become one: `CHAINED(inputs, steps,
+  outputs)` makes it, as `_cuda.chains` says.
 - `IN_PLACE`: updates of parameters that write over the parameters and slots they are given. The gradients are theirs
   too.
+- `TOGETHER`: a class of contexts whose `kernels` are those of `IN_PLACE`, but wait with what they do until the end of
+  the context.
 - `LIMITED_THREADS`: the function (multiplications of the largest product, count or None) that returns a context in
   which products are computed on as many threads as suit them.
 - `COMPILED`: a package, and the extra that brings it. With it the module `_{package}` here compiles other kernels, as

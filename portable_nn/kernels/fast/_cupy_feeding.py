@@ -7,12 +7,11 @@ __all__ = ["CupyCopier"]
 
 
 class CupyCopier:
-    """What `Feeder` asks of CuPy, which is passed in as a module."""
+    """What `Feeder` asks of CuPy, which is passed in as a module. It is made and used on the current device."""
 
-    def __init__(self, cupy: Any, device: Any):
-        self.cupy, self.device = cupy, device
-        with device:
-            self.stream = cupy.cuda.Stream(non_blocking=True)
+    def __init__(self, cupy: Any):
+        self.cupy = cupy
+        self.stream = cupy.cuda.Stream(non_blocking=True)
 
     def computing(self) -> Any:
         """Return the stream that computes."""
@@ -29,8 +28,7 @@ class CupyCopier:
 
     def empty_like(self, pinned: Any) -> Any:
         """Return memory on the device."""
-        with self.device:
-            return self.cupy.empty(pinned.shape, pinned.dtype)
+        return self.cupy.empty(pinned.shape, pinned.dtype)
 
     def copy(self, pinned: Any, target: Any) -> None:
         """Begin to copy."""

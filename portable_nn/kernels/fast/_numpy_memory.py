@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["empty", "pack", "rows"]
+__all__ = ["empty", "gather", "pack", "rows"]
 
 _Array = np.ndarray
 _Out = np.ndarray | None
@@ -56,6 +56,11 @@ def rows(x: _Array, indices: _Array, out: _Out = None) -> _Array:
         return out
     # Any mode but "raise", under which NumPy fills another array first; the indices are ours.
     return x.take(indices, 0, out, "clip")
+
+
+def gather(arrays: Sequence[_Array], indices: _Array, out: Sequence[_Array] | None = None) -> list[_Array]:
+    """Return the rows of each array at indices."""
+    return [rows(x, indices, old) for x, old in zip(arrays, out or [None] * len(arrays), strict=True)]
 
 
 def _memory(size: int, dtype: Any) -> _Array:

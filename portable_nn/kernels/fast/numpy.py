@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from portable_nn.kernels.fast import _numpy_updates
-from portable_nn.kernels.fast._numpy_memory import pack, rows
+from portable_nn.kernels.fast._numpy_memory import gather, pack, rows
 from portable_nn.kernels.fast._numpy_products import (
     affine,
     affine_gradient_b,
@@ -27,6 +27,7 @@ __all__ = [
     "affine_gradient_b",
     "affine_gradient_x",
     "all_finite",
+    "gather",
     "half_squares",
     "multiply",
     "pack",

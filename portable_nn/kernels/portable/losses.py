@@ -11,6 +11,7 @@ from typing import Any
 from portable_nn.arrays import Array, device_of, namespace_of
 from portable_nn.kernels.portable.activations import sigmoid
 from portable_nn.kernels.portable.softmax import log_softmax
+from portable_nn.kernels.portable.special import cut, sign
 
 __all__ = [
     "absolute_error",
@@ -138,7 +139,7 @@ def absolute_error(y: Array, t: Array, scale: Scale) -> Array:
 
 def absolute_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
     """Return dy = dout s_n sign(y - t), 0 where y = t."""
-    return (dout * _spread(scale, y)) * namespace_of(y).sign(y - t)
+    return (dout * _spread(scale, y)) * sign(y - t)
 
 
 def huber_error(y: Array, t: Array, scale: Scale, delta: float) -> Array:
@@ -154,7 +155,7 @@ def huber_error(y: Array, t: Array, scale: Scale, delta: float) -> Array:
 
 def huber_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale, delta: float) -> Array:
     """Return dy = dout s_n d, with d = y - t cut to [-delta, delta]."""
-    return (dout * _spread(scale, y)) * namespace_of(y).clip(y - t, -delta, delta)
+    return (dout * _spread(scale, y)) * cut(y - t, -delta, delta)
 
 
 def poisson_error(y: Array, t: Array, scale: Scale) -> Array:

@@ -1,10 +1,13 @@
-"""The error function, which the Array API standard lacks."""
+"""The error function, which the Array API standard lacks; and two that array-api-compat makes of masks for CuPy.
+
+Its `clip` and `sign` wait for the device then, several times.
+"""
 
 from collections.abc import Sequence
 
 from portable_nn.arrays import Array, namespace_of
 
-__all__ = ["erf"]
+__all__ = ["cut", "erf", "sign"]
 
 # W. J. Cody, Rational Chebyshev approximations for the error function, Math. Comp. 23 (1969) 631-637; the coefficients
 # for double precision, highest power first. NEAR: erf(x) = x P(x^2) / Q(x^2) for |x| <= 0.46875.
@@ -41,6 +44,18 @@ _FAR_Q = (
 )
 
 
+def cut(x: Array, low: float, high: float) -> Array:
+    """Return x with each element cut to [low, high]."""
+    xp = namespace_of(x)
+    return xp.minimum(xp.maximum(x, low), high)
+
+
+def sign(x: Array) -> Array:
+    """Return 1 where x > 0, -1 where x < 0, and x where it is 0 or NaN."""
+    xp = namespace_of(x)
+    return xp.where(x > 0, 1.0, xp.where(-x > 0, -1.0, x))
+
+
 def erf(x: Array) -> Array:
     """Return the error function of x: 2 / sqrt(pi) times the integral of exp(-u^2) from 0 to x.
 
@@ -48,13 +63,13 @@ def erf(x: Array) -> Array:
     exp(-x^2) is then below 2e-8 and what it multiplies needs no more than eight digits.
     """
     xp = namespace_of(x)
-    near = xp.clip(x, -0.46875, 0.46875)
+    near = cut(x, -0.46875, 0.46875)
     square = near * near
     inner = near * _polynomial(square, _NEAR_P) / _polynomial(square, _NEAR_Q)
     size = xp.abs(x)
-    far = xp.clip(size, 0.46875, 6.0)  # erf(6) is 1 in float64
+    far = cut(size, 0.46875, 6.0)  # erf(6) is 1 in float64
     outer = 1.0 - xp.exp(-far * far) * _polynomial(far, _FAR_P) / _polynomial(far, _FAR_Q)
-    return xp.where(size <= 0.46875, inner, xp.sign(x) * outer)
+    return xp.where(size <= 0.46875, inner, sign(x) * outer)
 
 
 def _polynomial(x: Array, coefficients: Sequence[float]) -> Array:

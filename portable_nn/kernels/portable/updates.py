@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from portable_nn.arrays import Array, namespace_of
+from portable_nn.kernels.portable.special import cut
 
 __all__ = [
     "adagrad",
@@ -108,7 +109,7 @@ def decay(params: Arrays, rate: float) -> list[Array]:
 
 def clip_by_value(grads: Arrays, limit: float) -> list[Array]:
     """Return g, each element cut to [-limit, limit]."""
-    return [namespace_of(g).clip(g, -limit, limit) for g in grads]
+    return [cut(g, -limit, limit) for g in grads]
 
 
 def clip_by_global_norm(grads: Arrays, limit: float) -> list[Array]:

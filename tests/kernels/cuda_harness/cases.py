@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -34,6 +35,9 @@ class Drawer:
     def shares(self, *shape):
         return laid_out(self.rng.dirichlet(np.ones(shape[-1]), shape[:-1]).astype(self.dtype), self.layout)
 
+    def counts(self, *shape):
+        return laid_out(50.0 * self.rng.integers(0, 2, shape).astype(self.dtype), self.layout)
+
     def scales(self, size):
         return laid_out(self.rng.random(size).astype(self.dtype), self.layout)
 
@@ -50,6 +54,12 @@ def laid_out(values, layout):
     wide = np.zeros((*values.shape[:-1], 2 * values.shape[-1]), values.dtype)
     wide[..., ::2] = values
     return wide[..., ::2]
+
+
+def unwritten(result, layout):
+    """Return memory for a result, in which it shows what is not written."""
+    wrong = np.full_like(result, np.nan if result.dtype.kind == "f" else -77)
+    return laid_out(wrong, layout if result.ndim else "contiguous")
 
 
 def chained(first, second, taken=3):
@@ -75,6 +85,38 @@ def loss_and_gradients(kernels):
     return function
 
 
+def loss_and_more(name, *, affine, summed):
+    """Return the key of the kernel for a loss and what follows it, and what it does: (loss, dy) or (loss, dy, db)."""
+    gradient, keeps = f"{name}_gradient", name == "softmax_loss"
+    key = (name,) if keeps else (name, gradient)
+    keys = [*(["affine"] if affine else []), "_".join(key), *(["affine_gradient_b"] if summed else [])]
+    if affine:
+        keys = ["affine", "_".join(keys[1:])]
+    elif not summed:
+        keys = list(key)
+
+    def portable(*arguments):
+        if affine:
+            arguments = PORTABLE.affine(*arguments[:3]), *arguments[3:]
+        loss = getattr(PORTABLE, name)(*arguments)
+        loss, kept = loss if keeps else (loss, None)
+        dy = getattr(PORTABLE, gradient)(1.0, *([kept] if keeps else arguments))
+        return (loss, dy, PORTABLE.affine_gradient_b(dy)) if summed else (loss, dy)
+
+    def flat(kernel):
+        def function(*arguments, out=None):
+            if out is not None:
+                first = (out[0], (out[1],)) if keeps else out[:2]
+                out = (first, out[2]) if summed else first
+            result = kernel(*arguments, out=out)
+            first, *sums = result if summed else (result,)
+            return first[0], first[1][0] if keeps else first[1], *sums
+
+        return function
+
+    return tuple(keys), flat, portable
+
+
 class Case(NamedTuple):
     """A kernel of the module, its portable form, and the arguments of both for a shape."""
 
@@ -85,6 +127,17 @@ class Case(NamedTuple):
 
 def case(name, arguments):
     return Case(attrgetter(name), PORTABLE_KERNELS[name], arguments)
+
+
+def gathered(kernels):
+    """Return the function that gives the rows of several arrays as a tuple."""
+
+    def function(*arguments, out=None):
+        *arrays, indices = arguments
+        given = {} if out is None else {"out": list(out)}
+        return tuple(kernels.gather(arrays, indices, **given))
+
+    return function
 
 
 ELEMENTWISE, SUMMED = {}, {}
@@ -101,6 +154,11 @@ for _name in _cuda.ACTIVATIONS:
     SUMMED[f"{_gradient} and sums"] = Case(
         lambda fast, key=_pair: fast.PAIRED[key], both(*_pair), ELEMENTWISE[_gradient].arguments
     )
+    SUMMED[f"product, {_gradient} and sums"] = Case(
+        lambda fast, key=("multiply", f"{_gradient}_affine_gradient_b"): fast.FUSED[key],
+        lambda dy, factors, *more, key=_pair: both(*key)(dy * factors, *more),
+        lambda draw, n, m, more=_numbers: (draw(n, m), draw.shares(n, m), draw.wide(n, m), *more),
+    )
 SUMMED |= {
     "affine": case("affine", lambda draw, n, m: (draw(n, 2, 3), draw(6, m), draw(m))),
     "affine without b": case("affine", lambda draw, n, m: (draw(n, 4), draw(4, m), None)),
@@ -114,18 +172,48 @@ SUMMED |= {
     "affine_gradient_b": case("affine_gradient_b", lambda draw, n, m: (draw(n, m),)),
     "dropout_mask": case("dropout_mask", lambda draw, n, m: (draw(n, m), 0.3, (-5, 2**31 - 1), 3)),
 }
-for _name in ("squared_error", "sigmoid_loss"):
+
+
+def targets_of(name):
+    """Return the method of a drawer for a loss's targets: counts that are far from exp(y), where nothing cancels."""
+    return Drawer.counts if name == "poisson_error" else Drawer.shares
+
+
+for _name in _cuda.ERRORS:
+    _targets = targets_of(_name)
+    _more = (0.8,) if _name == "huber_error" else ()
     SUMMED |= {
-        _name: case(_name, lambda draw, n, m: (draw(n, m), draw.shares(n, m), 1 / max(n, 1))),
-        f"{_name} of weighted samples": case(_name, lambda draw, n, m: (draw(n, m), draw.shares(n, m), draw.scales(n))),
+        _name: case(
+            _name, lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), 1 / max(n, 1), *more)
+        ),
+        f"{_name} of weighted samples": case(
+            _name, lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), draw.scales(n), *more)
+        ),
         f"{_name}_gradient": case(
-            f"{_name}_gradient", lambda draw, n, m: (0.7, draw(n, m), draw.shares(n, m), 1 / max(n, 1))
+            f"{_name}_gradient",
+            lambda draw, n, m, more=_more, t=_targets: (0.7, draw(n, m), t(draw, n, m), 1 / max(n, 1), *more),
         ),
         f"{_name}_gradient of weighted samples": case(
             f"{_name}_gradient",
-            lambda draw, n, m: (draw.scales(1).reshape(()), draw(n, m), draw.shares(n, m), draw.scales(n)),
+            lambda draw, n, m, more=_more, t=_targets: (
+                *(draw.scales(1).reshape(()), draw(n, m), t(draw, n, m), draw.scales(n)),
+                *more,
+            ),
         ),
     }
+for _name, _affine, _summed in product([*_cuda.ERRORS, "softmax_loss"], [False, True], [False, True]):
+    if _name == "softmax_loss" and not (_affine or _summed):
+        continue  # that is the loss itself
+    _key, _flat, _portable = loss_and_more(_name, affine=_affine, summed=_summed)
+    _more, _targets = {"huber_error": (0.8,), "softmax_loss": (None, 0.1)}.get(_name, ()), targets_of(_name)
+    SUMMED[" and ".join(_key)] = Case(
+        lambda fast, key=_key, flat=_flat, table="FUSED" if _affine else "PAIRED": flat(getattr(fast, table)[key]),
+        _portable,
+        lambda draw, n, m, more=_more, affine=_affine, t=_targets: (
+            *((draw(n, 4), draw(4, m), draw(m)) if affine else (draw(n, m),)),
+            *(t(draw, n, m), draw.scales(n) if m % 2 else 1 / max(n, 1), *more),
+        ),
+    )
 _softmax = partial(Case, loss_and_gradients, loss_and_gradients(PORTABLE))
 SUMMED |= {
     "softmax_loss": _softmax(lambda draw, n, m: (draw(n, m), draw.labels(n, m), 1 / max(n, 1), None, 0.0)),
@@ -136,6 +224,23 @@ SUMMED |= {
     ),
     "softmax_loss, weighted labels": _softmax(
         lambda draw, n, m: (draw(n, m), draw.labels(n, m), 1.0, draw.scales(m), 0.0)
+    ),
+}
+SUMMED |= {
+    "mean_scale": case("mean_scale", lambda draw, n, m: (draw.scales(n), draw.scales(n))),
+    "mean_scale of nothing": case("mean_scale", lambda draw, n, m: (draw.scales(n), 0 * draw.scales(n))),
+    "class_share of labels": case("class_share", lambda draw, n, m: (draw.labels(n, m), draw.scales(m))),
+    "class_share": case("class_share", lambda draw, n, m: (draw.shares(n, m), draw.scales(m))),
+    "total": case("total", lambda draw, n, m: (draw.scales(n * m),)),
+}
+_gathered = partial(Case, gathered, gathered(PORTABLE))
+SUMMED |= {
+    "gather": _gathered(lambda draw, n, m: (draw(n, m), draw.labels(n, max(n, 1)))),
+    "gather of x, t and weights": _gathered(
+        lambda draw, n, m: (draw(n, m, 2), draw.labels(n, 7), draw.scales(n), draw.labels(2 * n, max(n, 1)))
+    ),
+    "gather of more than the kernel takes": _gathered(
+        lambda draw, n, m: (draw(n, m), draw(n), draw(n, 2), draw(n, 3), draw.labels(n, 7), draw.labels(n, max(n, 1)))
     ),
 }
 CASES = ELEMENTWISE | SUMMED
@@ -160,11 +265,22 @@ def far(text):
 
 def far_argument(kind, name, shape, launch, zeros):
     """Return a number, or `zeros`, for a parameter of a kernel that works on arrays of this shape."""
-    numbers = {"size": math.prod(shape), "rows": shape[0], "columns": shape[-1], "double": 0.5}
+    share = launch[1][1] if len(shape) > 1 else 256
+    numbers = {"size": math.prod(shape), "rows": shape[0], "columns": shape[-1], "share": share, "double": 0.5}
+    numbers |= {"a_width": shape[-1], "b_width": 0, "c_width": 0, "k_width": 0}
     if kind in ("integer", "double"):
         return numbers.get(name, numbers.get(kind, 1))
-    if name == "labels":
+    name = name.removesuffix("_or_null")
+    if name == "indices":
+        return np.arange(shape[0])[::-1].copy()
+    if (
+        name in ("labels", "bs", "b_rows", "cs", "c_rows", "ks", "k_rows")
+        or (name == "sums" and shape[0] != 5)
+        or (name == "b" and len(shape) == 1)
+    ):
         return None
+    if kind.endswith("double*"):
+        return zeros((2 * launch[0][0],), "float64")
     vectors = dict.fromkeys(["b", "sums", "weights"], shape[1:]) | {"scales": shape[:1], "partials": launch[0][:1]}
-    numbers = dict.fromkeys(["loss", "total", "ticket", "tickets", "douts", "sums_of_squares"], (1,))
+    numbers = dict.fromkeys(["loss", "total", "ticket", "tickets", "douts"], (1,))
     return zeros((vectors | numbers).get(name, shape), "uint32" if kind == "unsigned*" else "float32")

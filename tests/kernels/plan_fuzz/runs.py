@@ -26,6 +26,7 @@ KINDS = {
     "numba": ("numpy", True),
     "mkl": ("numpy", None),
     "torch": ("torch", False),
+    "cupy": ("cupy", False),
     "jax": ("jax", True),
     "torch.compile": ("torch", True),
 }

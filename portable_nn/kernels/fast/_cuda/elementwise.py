@@ -1,8 +1,8 @@
-"""Activations and what runs beside them: a bias before, column sums behind; and dropout."""
+"""Activations and what runs beside them: a bias before, column sums behind; dropout; and batches."""
 
 from typing import NamedTuple
 
-__all__ = ["ACTIVATIONS", "ELEMENTWISE"]
+__all__ = ["ACTIVATIONS", "ELEMENTWISE", "MIXED"]
 
 
 class Activation(NamedTuple):
@@ -100,14 +100,16 @@ extern "C" __global__ void kernel_NAME(
 """
 
 # Word for word what `kernels/portable/dropout.py` does, with the wrapping arithmetic of unsigned numbers.
-_DROPOUT_MASK = """
+MIXED = """
 __device__ unsigned mixed(unsigned h)
 {
     h = (h ^ (h >> 16)) * 0x7FEB352Du;
     h = (h ^ (h >> 15)) * 0x846CA68Bu;
     return h ^ (h >> 16);
 }
+"""
 
+_DROPOUT_MASK = """
 extern "C" __global__ void kernel_dropout_mask(
     real* mask, integer size, integer first, integer key0, integer key1, integer layer, integer least, double kept)
 {
@@ -115,6 +117,23 @@ extern "C" __global__ void kernel_dropout_mask(
         unsigned bits = mixed((unsigned)(first + i) ^ (unsigned)key0);
         bits = mixed(mixed(bits + (unsigned)key1) ^ (unsigned)layer);
         mask[i] = bits >> 8 >= least ? real(kept) : real(0);
+    }
+}
+"""
+
+# Up to three arrays of real numbers and one of integers; a width is that of a row.
+_GATHER = """
+extern "C" __global__ void kernel_gather(
+    const integer* indices, integer rows, const real* as, real* a_rows_or_null, integer a_width,
+    const real* bs, real* b_rows_or_null, integer b_width, const real* cs, real* c_rows_or_null, integer c_width,
+    const integer* ks, integer* k_rows_or_null, integer k_width)
+{
+    EACH(row, y, rows) {
+        integer from = indices[row];
+        EACH(i, x, a_width) a_rows_or_null[row * a_width + i] = as[from * a_width + i];
+        EACH(i, x, b_width) b_rows_or_null[row * b_width + i] = bs[from * b_width + i];
+        EACH(i, x, c_width) c_rows_or_null[row * c_width + i] = cs[from * c_width + i];
+        EACH(i, x, k_width) k_rows_or_null[row * k_width + i] = ks[from * k_width + i];
     }
 }
 """
@@ -130,8 +149,9 @@ def _filled(template: str, **words: str) -> str:
 def _activation_kernels(name: str, activation: Activation) -> dict[str, str]:
     value, kept, gradient, numbers = activation
     numbers = "".join(f", {number}" for number in numbers)
-    term = f"real dy = dys[i], {kept} = kept[i], dx = {gradient};\n            dxs[i] = dx;\n            sum += dx;"
-    arrays = "const real* dys, const real* kept, real* dxs"
+    dy = "factors ? dys[i] * factors[i] : dys[i]"
+    term = f"real dy = {dy}, {kept} = kept[i], dx = {gradient};\n            dxs[i] = dx;\n            sum += dx;"
+    arrays = "const real* dys, const real* factors, const real* kept, real* dxs"
     sums = f"{name}_gradient_and_sums"
     return {
         name: _filled(_VALUE, name=name, value=value, numbers=numbers),
@@ -147,7 +167,8 @@ def _elementwise() -> dict[str, str]:
         "column_sums": _filled(
             _COLUMN_SUMS, name="column_sums", arrays="const real* dys", term="sum += dys[i];", numbers=""
         ),
-        "dropout_mask": _DROPOUT_MASK,
+        "dropout_mask": MIXED + _DROPOUT_MASK,
+        "gather": _GATHER,
     }
     for name, activation in ACTIVATIONS.items():
         kernels |= _activation_kernels(name, activation)

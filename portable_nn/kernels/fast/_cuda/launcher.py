@@ -1,13 +1,18 @@
 """Running the kernels: memory for results, contiguous arguments, one launch. CuPy comes from the caller."""
 
+import math
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from portable_nn.kernels.fast._cuda.launches import BLOCKS, Launch, flat_launch, matrix_launch, sum_launch
-from portable_nn.kernels.fast._cuda.texts import source
+from portable_nn.kernels.fast._cuda.launches import BLOCKS, Launch, flat_launch, matrix_launch
+from portable_nn.kernels.fast._cuda.texts import KERNELS, source
 
 __all__ = ["Launcher"]
+
+_NUMBERS = 64
+"""How many numbers are made in one piece of memory, which CuPy hands out in pieces of 512 bytes."""
 
 
 class Launcher:
@@ -24,20 +29,40 @@ class Launcher:
         self._module = cache(self._new_module)
         self._kernel = cache(self._new_kernel)
         self._tickets_of = cache(self._new_tickets)
+        self._scratches: dict[Any, Any] = {}
+        self._numbers: dict[Any, list[Any]] = {}
 
     def memory(self, out: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return contiguous memory of this shape and dtype: `out`, where it is that."""
         if out is not None and out.flags.c_contiguous and out.shape == shape and out.dtype == dtype:
             return out
-        return self._cupy.empty(shape, dtype=dtype)
+        return self._cupy.empty(shape, dtype=dtype) if shape else self._number(dtype)
+
+    def scratch(self, size: int, dtype: Any, use: str = "partials") -> Any:
+        """Return memory of at least this size that lasts for a launch, or until `use` is asked for again."""
+        key = (*self._here(), dtype, use)
+        memory = self._scratches.get(key)
+        if memory is None or memory.size < size:
+            memory = self._scratches[key] = self._cupy.empty(max(size, BLOCKS), dtype=dtype)
+        return memory
 
     def contiguous(self, array: Any, dtype: Any) -> Any:
-        """Return `array`, or where it is not contiguous or of another dtype, a copy that is."""
-        return array.astype(dtype, order="C", copy=False)
+        """Return `array`, or where it is not contiguous or of another dtype, a copy that is; None for None."""
+        return None if array is None else array.astype(dtype, order="C", copy=False)
 
-    def launch(self, name: str, launch: Launch, dtype: Any, *arguments: Any) -> None:
-        """Run a kernel of this floating dtype: contiguous arrays or None, ints and floats as its text has them."""
-        self._kernel(name, dtype.char)(*launch, arguments)
+    def product(self, a: Any, b: Any, shape: tuple[int, ...], out: Any) -> Any:
+        """Return the product of two matrices in another shape; a (N, ...) has its further axes as one."""
+        a = a if a.ndim == 2 else a.reshape(a.shape[0], math.prod(a.shape[1:]))
+        y = self.memory(out, shape, a.dtype)
+        a.dot(b, y.reshape(a.shape[0], b.shape[1]))  # it writes to `out` without a copy; `matmul` has more overhead
+        return y
+
+    def launch(self, kernel: str, launch: Launch, dtype: Any, *arguments: Any) -> None:
+        """Run a kernel, its name or else its text, of this floating dtype.
+
+        The arguments are contiguous arrays or None, ints and floats, as its text has them.
+        """
+        self._kernel(kernel, dtype.char)(*launch, arguments)
 
     def elementwise(self, name: str, arrays: Sequence[Any], out: Any, *numbers: float) -> Any:
         """Return what a kernel makes of each element by itself: `out` may be the first of `arrays`."""
@@ -58,47 +83,56 @@ class Launcher:
         dtype, (rows, columns) = arrays[0].dtype, arrays[0].shape
         launch = matrix_launch(rows, columns, summed=True)
         sums = self.memory(out, (columns,), dtype)
-        partials = self._cupy.empty((launch[0][1], columns), dtype=dtype)
-        arrays = (*arrays, sums, partials, self._tickets())
+        arrays = (*arrays, sums, self.scratch(launch[0][1] * columns, dtype), self.tickets())
         self.launch(name, launch, dtype, *arrays, rows, columns, *map(float, numbers))
         return sums
 
-    def total(self, name: str, launch: Launch, arrays: Sequence[Any], out: Any, *arguments: Any) -> Any:
-        """Return the number (0-d) that a kernel adds up from contiguous arrays."""
+    def total(
+        self, name: str, launch: Launch, arrays: Sequence[Any], out: Any, *arguments: Any, columns: int = 0
+    ) -> Any:
+        """Return the number (0-d) that a kernel adds up from contiguous arrays, beside the sums of its columns."""
         dtype = arrays[0].dtype
-        total = self.memory(out, (), dtype)
-        partials = self._cupy.empty(launch[0][0], dtype=dtype)
-        self.launch(name, launch, dtype, *arrays, total, partials, self._tickets(), *arguments)
+        total, partials = self.memory(out, (), dtype), self.scratch(launch[0][0] * (1 + columns), dtype)
+        self.launch(name, launch, dtype, *arrays, total, partials, self.tickets(), *arguments)
         return total
 
-    def update(self, name: str, arrays: Sequence[Any], written: Sequence[bool], *numbers: float) -> None:
-        """Let a kernel go over the first of `arrays`, and write into those that are said to be `written`."""
+    def update(self, kernel: str, launch: Launch, arrays: Sequence[Any], written: Sequence[bool], *more: Any) -> None:
+        """Let a kernel go over arrays, and write into those that are said to be `written`."""
         dtype = arrays[0].dtype
         given = [self.contiguous(array, dtype) for array in arrays]
-        self.launch(name, flat_launch(arrays[0].size), dtype, *given, arrays[0].size, *numbers)
+        self.launch(kernel, launch, dtype, *given, *more)
         for array, result, changed in zip(arrays, given, written, strict=True):
             if changed and result is not array:
                 array[...] = result
 
-    def sum_of_squares(self, arrays: Sequence[Any]) -> Any:
-        """Return the sums of squares of arrays, (number of arrays,)."""
-        dtype = arrays[0].dtype
-        totals = self._cupy.empty(len(arrays), dtype=dtype)
-        for k, array in enumerate(arrays):
-            given = (self.contiguous(array, dtype),)
-            self.total("sum_of_squares", sum_launch(array.size), given, totals[k : k + 1].reshape(()), array.size)
-        return totals
+    def tickets(self) -> Any:
+        """Return the tickets of the current stream: zeros, and zeros again when a launch has ended."""
+        return self._tickets_of(*self._here())
 
-    def _new_module(self, character: str) -> Any:
-        return self._cupy.RawModule(code=source(character))
+    def _new_module(self, kernels: str | None, character: str) -> Any:
+        return self._cupy.RawModule(code=source(character) if kernels is None else source(character, kernels))
 
-    def _new_kernel(self, name: str, character: str) -> Any:
-        return self._module(character).get_function(f"kernel_{name}")
+    def _new_kernel(self, kernel: str, character: str) -> Any:
+        if kernel in KERNELS:
+            return self._module(None, character).get_function(f"kernel_{kernel}")
+        (name,) = re.findall(r"void (kernel_\w+)", kernel)
+        return self._module(kernel, character).get_function(name)
 
     def _new_tickets(self, device: int, stream: int) -> Any:
         return self._cupy.zeros(BLOCKS, dtype="uint32")
 
-    def _tickets(self) -> Any:
-        """Return the tickets of the current stream: zeros, and zeros again when a launch has ended."""
+    def _number(self, dtype: Any) -> Any:
+        """Return memory for a number (0-d), which nobody else gets."""
+        free = self._numbers.setdefault((*self._here(), dtype), [])
+        try:
+            return free.pop()
+        except IndexError:
+            memory = self._cupy.empty(_NUMBERS, dtype=dtype)
+            numbers = [memory[k : k + 1].reshape(()) for k in range(_NUMBERS)]
+            free.extend(numbers[1:])
+            return numbers[0]
+
+    def _here(self) -> tuple[int, int]:
+        """Return the current device and stream: what is launched there one after the other may share memory."""
         cuda = self._cupy.cuda
-        return self._tickets_of(cuda.runtime.getDevice(), cuda.get_current_stream().ptr)
+        return cuda.runtime.getDevice(), cuda.get_current_stream().ptr

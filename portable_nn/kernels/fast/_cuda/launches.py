@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-__all__ = ["BLOCKS", "Launch", "flat_launch", "matrix_launch", "row_launch", "sum_launch"]
+__all__ = ["BLOCKS", "Launch", "flat_launch", "matrix_launch", "row_launch", "share", "sum_launch"]
 
 Launch: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """The grid and the block, each as (x, y)."""
@@ -18,9 +18,9 @@ def flat_launch(size: int) -> Launch:
     return (_within(size, THREADS, _GRID_X), 1), (THREADS, 1)
 
 
-def sum_launch(size: int) -> Launch:
+def sum_launch(size: int, most: int = BLOCKS) -> Launch:
     """Return the launch for `size` elements that are summed up: four to a thread before there are more blocks."""
-    return (_within(size, 4 * THREADS, BLOCKS), 1), (THREADS, 1)
+    return (_within(size, 4 * THREADS, min(most, BLOCKS)), 1), (THREADS, 1)
 
 
 def row_launch(rows: int, columns: int) -> Launch:
@@ -31,11 +31,17 @@ def row_launch(rows: int, columns: int) -> Launch:
 
 def matrix_launch(rows: int, columns: int, *, summed: bool = False) -> Launch:
     """Return the launch for a matrix in which a thread keeps to its column; `summed` if columns are summed up."""
-    height = THREADS // _WARP
-    across = max(1, -(-columns // _WARP))
+    width = min(_WARP, 1 << max(columns - 1, 0).bit_length())
+    height = THREADS // width
+    across = max(1, -(-columns // width))
     if summed:
-        return (across, _within(rows, 4 * height, max(1, BLOCKS // across))), (_WARP, height)
-    return (across, _within(rows, height, _GRID_Y)), (_WARP, height)
+        return (across, _within(rows, 4 * height, max(1, BLOCKS // across))), (width, height)
+    return (across, _within(rows, height, _GRID_Y)), (width, height)
+
+
+def share(size: int, launch: Launch, unit: int = 1) -> int:
+    """Return how many of `size` things each block gets, in units of so many, if all blocks together get them all."""
+    return -(-size // (launch[0][0] * unit)) * unit
 
 
 def _within(size: int, each: int, limit: int) -> int:

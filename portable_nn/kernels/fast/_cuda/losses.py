@@ -1,21 +1,53 @@
-"""Losses and their gradients, as `kernels/portable/losses.py` defines them; the loss and its sum are one launch.
+"""Losses and their gradients, as `kernels/portable/losses.py` defines them; loss, gradient and sums are one launch.
 
-A scale is `factor`, and `scales` of each sample where it is no null pointer.
+A scale is `factor`, and `scales` of each sample where it is no null pointer. To ys (N, O) a bias b (O,) is added first;
+the gradient is written to dys, which may be ys, and its sums over the batch to sums. Arrays that are read may be left
+out as null pointers, and results whose name says so. Each block has its share of the rows.
 """
 
-__all__ = ["LOSSES"]
+from typing import NamedTuple
+
+__all__ = ["ERRORS", "LOSSES"]
+
+
+class Error(NamedTuple):
+    """A loss element by element: its value, and the slope by y, as expressions of y and t."""
+
+    value: str
+    slope: str
+    numbers: tuple[str, ...] = ()
+
+
+ERRORS = {
+    "absolute_error": Error("fabs(y - t)", "sign_of(y - t)"),
+    "huber_error": Error(
+        "core_of(fabs(y - t), real(delta)) * (fabs(y - t) - real(0.5) * core_of(fabs(y - t), real(delta)))",
+        "sign_of(y - t) * core_of(fabs(y - t), real(delta))",
+        numbers=("double delta",),
+    ),
+    "poisson_error": Error("exp(y) - t + t * (log(t > 0 ? t : real(1)) - y)", "exp(y) - t"),
+    "sigmoid_loss": Error("cross_entropy_of(y, t)", "sigmoid_of(y) - t"),
+    "squared_error": Error("(y - t) * (y - t)", "2 * (y - t)"),
+}
+"""The losses of `kernels/portable/losses.py` that compare element by element, by name."""
 
 _ERROR = """
 extern "C" __global__ void kernel_NAME(
-    const real* ys, const real* ts, real* loss, real* partials, unsigned* ticket,
-    integer size, integer width, double factor, const real* scales)
+    const real* ys, const real* b, const real* ts, real* dys_or_null, real* sums_or_null,
+    real* loss, real* partials, unsigned* ticket,
+    integer size, integer width, integer share, double factor, const real* scales NUMBERS)
 {
+    integer begin = blockIdx.x * share, end = begin + share < size ? begin + share : size;
     real sum = 0;
-    EACH(i, x, size) {
-        real y = ys[i], t = ts[i], error = ERROR;
-        sum += scales ? scales[i / width] * error : error;
+    for (integer i = begin + thread_number(); i < end; i += THREADS) {
+        real y = b ? ys[i] + b[i % width] : ys[i], t = ts[i];
+        real scale = scales ? scales[i / width] : real(1);
+        sum += scale * (VALUE);
+        if (dys_or_null)
+            dys_or_null[i] = real(factor) * scale * (SLOPE);
     }
-    add_up(sum, factor, loss, partials, ticket);
+    integer rows = begin < end ? (end - begin) / width : 0;
+    add_up(sum, factor, loss, dys_or_null + begin, rows, width, sums_or_null, partials, ticket);
 }
 """
 
@@ -23,7 +55,7 @@ extern "C" __global__ void kernel_NAME(
 _ERROR_GRADIENT = """
 extern "C" __global__ void kernel_NAME_gradient(
     const real* ys, const real* ts, real* dys,
-    integer size, integer width, double factor, const real* scales, const real* douts)
+    integer size, integer width, double factor, const real* scales, const real* douts NUMBERS)
 {
     real scale = douts ? real(factor) * *douts : real(factor);
     EACH(i, x, size) {
@@ -37,37 +69,45 @@ extern "C" __global__ void kernel_NAME_gradient(
 # distributions where `labels` is null. All threads stay in step, also those that have no row.
 _SOFTMAX_LOSS = """
 extern "C" __global__ void kernel_softmax_loss(
-    const real* ys, const integer* labels, const real* targets, real* dys,
+    const real* ys, const real* b, const integer* labels, const real* targets, real* dys, real* sums_or_null,
     real* loss, real* partials, unsigned* ticket,
-    integer rows, integer columns, double kept, double spread,
+    integer rows, integer columns, integer share, double kept, double spread,
     double factor, const real* scales, const real* weights)
 {
+    integer begin = blockIdx.x * share, end = begin + share < rows ? begin + share : rows;
     real sum = 0;
-    for (integer first = (integer)blockIdx.x * blockDim.y; first < rows; first += (integer)gridDim.x * blockDim.y) {
-        integer row = first + threadIdx.y, start = row * columns, width = row < rows ? columns : 0;
-        real largest = width > 0 ? ys[start] : real(0);
+    for (integer first = begin; first < end; first += blockDim.y) {
+        integer row = first + threadIdx.y, start = row * columns, width = row < end ? columns : 0;
+        real largest = width > 0 ? biased(ys, b, start, 0) : real(0);
         for (integer c = threadIdx.x; c < width; c += blockDim.x)
-            largest = Largest()(ys[start + c], largest);
+            largest = Largest()(biased(ys, b, start, c), largest);
         largest = joined_in_row(Largest(), largest);
 
-        real exponentials = 0, share = 0;
+        real exponentials = 0, mass = 0;
         for (integer c = threadIdx.x; c < width; c += blockDim.x) {
-            exponentials += exp(ys[start + c] - largest);
-            share += target(c, row, start, labels, targets, kept, spread, weights);
+            exponentials += exp(biased(ys, b, start, c) - largest);
+            mass += target(c, row, start, labels, targets, kept, spread, weights);
         }
         real logarithm = log(joined_in_row(Sum(), exponentials));
-        share = joined_in_row(Sum(), share);
+        mass = joined_in_row(Sum(), mass);
 
         real scale = width > 0 && scales ? scales[row] : real(1);
         for (integer c = threadIdx.x; c < width; c += blockDim.x) {
-            real log_p = ys[start + c] - largest - logarithm;
+            real log_p = biased(ys, b, start, c) - largest - logarithm;
             real q = target(c, row, start, labels, targets, kept, spread, weights);
             if (q > 0)
                 sum -= scale * (q * log_p);
-            dys[start + c] = real(factor) * scale * (exp(log_p) * share - q);
+            dys[start + c] = real(factor) * scale * (exp(log_p) * mass - q);
         }
     }
-    add_up(sum, factor, loss, partials, ticket);
+    add_up(sum, factor, loss, dys + begin * columns, end - begin, columns, sums_or_null, partials, ticket);
+}
+"""
+
+_BIASED = """
+__device__ real biased(const real* ys, const real* b, integer start, integer c)
+{
+    return b ? ys[start + c] + b[c] : ys[start + c];
 }
 """
 
@@ -82,17 +122,61 @@ __device__ real target(
 }
 """
 
+# What a mean divides by is summed up in every block anew, of which there are few.
+_MEAN_SCALE = """
+extern "C" __global__ void kernel_mean_scale(const real* weights, const real* totals, real* scales, integer size)
+{
+    real sum = 0;
+    for (integer i = thread_number(); i < size; i += THREADS)
+        sum += totals[i];
+    sum = sum_in_block(sum);
+    EACH(i, x, size) scales[i] = weights[i] / (sum == 0 ? real(1) : sum);
+}
+"""
 
-def _error_kernels(name: str, error: str, slope: str) -> dict[str, str]:
+_CLASS_SHARE = """
+extern "C" __global__ void kernel_class_share(
+    const integer* labels, const real* targets, const real* weights, real* shares, integer rows, integer columns)
+{
+    EACH(row, x, rows) {
+        real share = 0;
+        if (!labels)
+            for (integer c = 0; c < columns; c++)
+                share += targets[row * columns + c] * weights[c];
+        else if (labels[row] >= 0 && labels[row] < columns)
+            share = weights[labels[row]];
+        shares[row] = share;
+    }
+}
+"""
+
+_TOTAL = """
+extern "C" __global__ void kernel_total(
+    const real* values, real* total, real* partials, unsigned* ticket, integer size)
+{
+    real sum = 0;
+    EACH(i, x, size) sum += values[i];
+    add_up(sum, 1.0, total, nullptr, 0, 0, nullptr, partials, ticket);
+}
+"""
+
+
+def _error_kernels(name: str, error: Error) -> dict[str, str]:
+    numbers = "".join(f", {number}" for number in error.numbers)
     return {
-        name: _ERROR.replace("NAME", name).replace("ERROR", error),
-        f"{name}_gradient": _ERROR_GRADIENT.replace("NAME", name).replace("SLOPE", slope),
+        full: text.replace("NAME", name)
+        .replace("VALUE", error.value)
+        .replace("SLOPE", error.slope)
+        .replace(" NUMBERS", numbers)
+        for full, text in {name: _ERROR, f"{name}_gradient": _ERROR_GRADIENT}.items()
     }
 
 
 LOSSES = {
-    "softmax_loss": _TARGET + _SOFTMAX_LOSS,
-    **_error_kernels("sigmoid_loss", "cross_entropy_of(y, t)", "sigmoid_of(y) - t"),
-    **_error_kernels("squared_error", "(y - t) * (y - t)", "2 * (y - t)"),
+    "class_share": _CLASS_SHARE,
+    "mean_scale": _MEAN_SCALE,
+    "softmax_loss": _TARGET + _BIASED + _SOFTMAX_LOSS,
+    "total": _TOTAL,
+    **{kernel: text for name, error in ERRORS.items() for kernel, text in _error_kernels(name, error).items()},
 }
 """The text of each kernel by its name."""

@@ -13,7 +13,8 @@ typedef long long integer;
          i += (integer)gridDim.axis * blockDim.axis)
 
 struct Sum {
-    __device__ real operator()(real a, real b) const { return a + b; }
+    template <class Value>
+    __device__ Value operator()(Value a, Value b) const { return a + b; }
 };
 
 struct Largest {
@@ -24,10 +25,10 @@ __device__ unsigned thread_number() { return threadIdx.y * blockDim.x + threadId
 
 // Join the values of `count` threads, a power of two, whose numbers are `step` apart; this one is the `place`-th. All
 // threads of the block call this together, and each gets what its own ones gave.
-template <class Join>
-__device__ real joined(Join join, real value, unsigned place, unsigned count, unsigned step)
+template <class Join, class Value>
+__device__ Value joined(Join join, Value value, unsigned place, unsigned count, unsigned step)
 {
-    __shared__ real values[THREADS];
+    __shared__ Value values[THREADS];
     unsigned self = thread_number();
     values[self] = value;
     __syncthreads();
@@ -46,7 +47,8 @@ __device__ real joined_in_row(Join join, real value) { return joined(join, value
 
 __device__ real sum_in_column(real value) { return joined(Sum(), value, threadIdx.y, blockDim.y, blockDim.x); }
 
-__device__ real sum_in_block(real value)
+template <class Value>
+__device__ Value sum_in_block(Value value)
 {
     return joined(Sum(), value, thread_number(), blockDim.x * blockDim.y, 1);
 }
@@ -66,20 +68,103 @@ __device__ bool is_last(unsigned* ticket, unsigned blocks)
     return last;
 }
 
-// Write `factor` times the sum of all threads' values, in one launch and in one order: the last block adds the blocks.
-__device__ void add_up(real value, double factor, real* total, real* partials, unsigned* ticket)
+// Return the sum of what the blocks have put into `values`, one each: all threads of one block call this together.
+template <class Value>
+__device__ Value sum_of_blocks(const Value* values, Value sum)
 {
+    for (unsigned block = thread_number(); block < gridDim.x; block += THREADS)
+        sum = sum + values[block];
+    return sum_in_block(sum);
+}
+
+// Write the sums of the columns of a matrix, in one order: all threads of one block call this together.
+__device__ void sum_columns(const real* matrix, integer rows, integer columns, real* sums)
+{
+    unsigned width = 1;
+    while (width < columns && width < 32)
+        width *= 2;
+    unsigned x = thread_number() % width, y = thread_number() / width;
+    for (integer first = 0; first < columns; first += width) {
+        integer column = first + x;
+        real sum = 0;
+        if (column < columns)
+            for (integer row = y; row < rows; row += THREADS / width)
+                sum += matrix[row * columns + column];
+        sum = joined(Sum(), sum, y, THREADS / width, width);
+        if (y == 0 && column < columns)
+            sums[column] = sum;
+    }
+}
+
+// Write `factor` times the sum of all threads' values, and (unless `sums` is null) the column sums of a matrix of
+// which this block wrote these rows: in one launch and in one order, as the last block adds up what the others left.
+__device__ void add_up(
+    real value, double factor, real* total, const real* matrix, integer rows, integer columns, real* sums,
+    real* partials, unsigned* ticket)
+{
+    real* partial_sums = partials + gridDim.x;
     value = sum_in_block(value);
     if (thread_number() == 0)
         partials[blockIdx.x] = value;
+    if (sums)
+        sum_columns(matrix, rows, columns, partial_sums + blockIdx.x * columns);
+    if (!is_last(ticket, gridDim.x))
+        return;
+    value = sum_of_blocks(partials, real(0));
+    if (thread_number() == 0)
+        *total = real(factor) * value;
+    if (sums)
+        sum_columns(partial_sums, gridDim.x, columns, sums);
+}
+
+// The sum of squares of what is not huge, and that of what is, scaled down, so that no square overflows; in double, a
+// square of a float has all its digits. Source: Blue (ACM TOMS 4, 1978, 15-23) with the constants of LAPACK's DNRM2.
+// What is so small that its square is lost cannot matter beside a limit of at least 1e-30.
+struct Squares {
+    double middle, huge;
+};
+
+__device__ Squares operator+(Squares a, Squares b) { return {a.middle + b.middle, a.huge + b.huge}; }
+
+#define HUGE_FROM 1.99791907220223503e+146  // 2^486
+#define DOWN 1.11137937474253874e-162  // 2^-538
+
+__device__ Squares squares_of(double x)
+{
+    if (fabs(x) > HUGE_FROM)
+        return {0, (x * DOWN) * (x * DOWN)};
+    return {x * x, 0};
+}
+
+__device__ void add_up_squares(Squares sum, double* norm, double* partials, unsigned* ticket)
+{
+    sum = sum_in_block(sum);
+    Squares* sums = (Squares*)partials;
+    if (thread_number() == 0)
+        sums[blockIdx.x] = sum;
     if (is_last(ticket, gridDim.x)) {
-        value = 0;
-        for (unsigned block = thread_number(); block < gridDim.x; block += THREADS)
-            value += partials[block];
-        value = sum_in_block(value);
+        sum = sum_of_blocks(sums, {0, 0});
         if (thread_number() == 0)
-            *total = real(factor) * value;
+            *(Squares*)norm = sum;
     }
+}
+
+// What brings arrays with these sums, all of them together, within the limit, as two factors, neither of which
+// underflows; 1 if something is NaN.
+struct Factor {
+    double scale, rest;
+};
+
+__device__ Factor factor_within(const double* norms, integer count, double limit)
+{
+    Squares sum = {0, 0};
+    for (integer k = 0; k < count; k++)
+        sum = sum + ((const Squares*)norms)[k];
+    double scale = sum.huge > 0 ? DOWN : 1;
+    double norm = sqrt(sum.huge + (sum.middle * scale) * scale);
+    if (!(norm > limit * scale))
+        return {1, 1};
+    return {scale, limit / norm};
 }
 
 __device__ real sigmoid_of(real x)
@@ -94,6 +179,10 @@ __device__ real cross_entropy_of(real y, real t)
     real wrong = y > 0 ? 1 - t : t;
     return log1p(exp(-fabs(y))) + (wrong == 0 ? wrong : fabs(y) * wrong);
 }
+
+__device__ real sign_of(real x) { return x > 0 ? real(1) : x < 0 ? real(-1) : x; }
+
+__device__ real core_of(real size, real delta) { return size > delta ? delta : size; }
 
 __device__ real softplus_of(real x) { return (x > 0 || x != x ? x : real(0)) + log1p(exp(-fabs(x))); }
 

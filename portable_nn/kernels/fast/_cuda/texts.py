@@ -18,6 +18,6 @@ KERNELS = {**ELEMENTWISE, **LOSSES, **UPDATES}
 _REALS = {"f": "float", "d": "double"}
 
 
-def source(character: str) -> str:
-    """Return the whole text for arrays whose data type has this character, "f" or "d"."""
-    return f"typedef {_REALS[character]} real;\n{PRELUDE}{''.join(KERNELS.values())}"
+def source(character: str, kernels: str = "".join(KERNELS.values())) -> str:
+    """Return the whole text for arrays whose data type has this character, "f" or "d"; or that of other `kernels`."""
+    return f"typedef {_REALS[character]} real;\n{PRELUDE}{kernels}"

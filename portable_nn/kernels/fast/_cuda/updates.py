@@ -1,23 +1,29 @@
 """Updates of parameters in place, as `kernels/portable/updates.py` defines them: one launch over a flat array.
 
-Numbers are combined in double and rounded once, as Python and NumPy do it.
+Several updates, one after the other, are one launch too: their statements follow one another. A norm of all that they
+wrote ends a launch. Numbers are combined in double and rounded once, as Python and NumPy do it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["RULES", "UPDATES"]
+__all__ = ["NORM", "RULES", "UPDATES", "chain", "letters"]
 
 
 class Rule(NamedTuple):
     """What an update does at each i. Its arrays and numbers stand in the order of the portable function's arguments.
 
-    `written` says of each array whether the update writes it.
+    An array has the same letter in all updates. `written` says of each array whether the update writes it.
     """
 
     arrays: str
     written: tuple[bool, ...]
     numbers: str
     statements: str
+
+
+NORM = "norm"
+"""What ends a chain of updates of which the norm is wanted."""
 
 
 _VELOCITY = "v[i] = real(momentum) * v[i] - real(lr) * g[i];"
@@ -55,54 +61,54 @@ RULES = {
         "limit",
         "g[i] = g[i] > real(limit) ? real(limit) : g[i] < real(-limit) ? real(-limit) : g[i];",
     ),
+    "clip_by_global_norm": Rule("g", (True,), "norm_limit", "g[i] = real(g[i] * within.scale * within.rest);"),
 }
-"""The updates by name, but for `clip_by_global_norm`, which takes two launches."""
+"""The updates by name. Before `clip_by_global_norm` there is a launch for the norm."""
 
-_RULE = """
-extern "C" __global__ void kernel_NAME(ARRAYS, integer size NUMBERS)
+_CHAIN = """
+extern "C" __global__ void kernel_NAME(PARAMETERS)
 {
+    BEFORE
     EACH(i, x, size) { STATEMENTS }
+    AFTER
 }
 """
 
-_SUM_OF_SQUARES = """
-extern "C" __global__ void kernel_sum_of_squares(
-    const real* g, real* total, real* partials, unsigned* ticket, integer size)
-{
-    real sum = 0;
-    EACH(i, x, size) sum += g[i] * g[i];
-    add_up(sum, 1.0, total, partials, ticket);
-}
-"""
-
-# Each array has its sum of squares; the norm is that of all of them together.
-_CLIP_TO_NORM = """
-extern "C" __global__ void kernel_clip_to_norm(
-    real* g, const real* sums_of_squares, integer size, double limit, integer count)
-{
-    real norm = 0;
-    for (integer k = 0; k < count; k++)
-        norm += sums_of_squares[k];
-    norm = sqrt(norm);
-    real factor = real(limit) / (norm > real(limit) ? norm : real(limit));
-    EACH(i, x, size) g[i] *= factor;
-}
-"""
+_WITHIN = "Factor within = factor_within(norms, count, norm_limit);"
 
 
-def _text(name: str, rule: Rule) -> str:
-    arrays = (
-        f"{'' if written else 'const '}real* {array}"
-        for array, written in zip(rule.arrays.split(), rule.written, strict=True)
-    )
-    numbers = "".join(f", double {number}" for number in rule.numbers.split())
-    text = _RULE.replace("NAME", name).replace("ARRAYS", ", ".join(arrays)).replace("NUMBERS", numbers)
-    return text.replace("STATEMENTS", rule.statements)
+def chain(names: Sequence[str]) -> str:
+    """Return the text of the kernel that does updates one after the other, or their norm after them.
+
+    Its parameters: the arrays by `letters`; then for the norm, where to write it; and for what needs it, how many norms
+    there are and where; the number of elements, and the numbers of all updates.
+    """
+    rules = [RULES[name] for name in names if name != NORM]
+    arrays = [f"{'' if written else 'const '}real* {letter}" for letter, written in letters(names).items()]
+    numbers = [f"double {number}" for rule in rules for number in rule.numbers.split()]
+    before, after, statements = "", "", " ".join(rule.statements for rule in rules)
+    if "clip_by_global_norm" in names:
+        arrays, before = [*arrays, "const double* norms", "integer count"], _WITHIN
+    if NORM in names:
+        arrays = [*arrays, "double* norm", "double* partials", "unsigned* ticket"]
+        before, after = "Squares sum = {0, 0};", "add_up_squares(sum, norm, partials, ticket);"
+        statements += " sum = sum + squares_of(g[i]);"
+    text = _CHAIN.replace("NAME", "_".join(names)).replace("PARAMETERS", ", ".join([*arrays, "integer size", *numbers]))
+    return text.replace("BEFORE", before).replace("AFTER", after).replace("STATEMENTS", statements.strip())
+
+
+def letters(names: Sequence[str]) -> dict[str, bool]:
+    """Return the arrays of a chain of updates, and whether it writes them."""
+    written = {"g": False} if NORM in names else dict[str, bool]()
+    for name in names:
+        if name != NORM:
+            for letter, changed in zip(RULES[name].arrays.split(), RULES[name].written, strict=True):
+                written[letter] = written.get(letter, False) or changed
+    return written
 
 
 UPDATES = {
-    **{name: _text(name, rule) for name, rule in RULES.items()},
-    "sum_of_squares": _SUM_OF_SQUARES,
-    "clip_to_norm": _CLIP_TO_NORM,
+    NORM: chain([NORM]),
+    **{name: chain([name]) for name in RULES},
 }
 """The text of each kernel by its name."""

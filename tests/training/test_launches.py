@@ -1,0 +1,166 @@
+"""What a training step asks of a GPU through CuPy, as the stand-in counts it: launches, never times."""
+
+import itertools
+import os
+
+import numpy as np
+import pytest
+
+import portable_nn as pnn
+from portable_nn.kernels import PORTABLE
+from portable_nn.training.batches import Batches
+from portable_nn.training.step import training_step
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("PORTABLE_NN_CUPY") != "stand-in", reason="only the stand-in for CuPy counts launches"
+)
+
+RNG = np.random.default_rng(0)
+X, LABELS = RNG.standard_normal((1000, 784)).astype("float32"), np.arange(1000) % 10
+NUMBERS, WEIGHTS = RNG.random((1000, 10)).astype("float32"), RNG.random(1000).astype("float32")
+CLASSES = [1.0] * 9 + [2.0]
+
+
+def network(*widths, loss, activation=pnn.ReLU):
+    layers = [part for i, o in itertools.pairwise(widths) for part in (pnn.Affine(i, o), activation())]
+    return pnn.Sequential(*layers[:-1], loss=loss, seed=0, xp="cupy")
+
+
+def warm_step(net, optimizer, t, weight=None, *, on_device=True):
+    """Return the counts of the fourth to sixth step: of the gathering, of the step, and of the weight of the batch."""
+    import cupy
+
+    x, t, weight = net.batch(X, t, weight)
+    batches = Batches([x if on_device else X, t, weight], 100, shuffle=True, seed=0, place=net.place).epoch(1)
+    step, counts = training_step(net, optimizer), []
+    for _ in range(6):
+        with cupy._ledger.counting() as gathering:
+            x, t, weight = next(batches)
+        with cupy._ledger.counting() as training:
+            step(net.inputs(x), t, weight)
+        with cupy._ledger.counting() as weighing:
+            net.criterion.total_weight(net.run(), t, weight)
+        counts.append((gathering, training, weighing))
+    assert all(len({c.launches for c in each}) == 1 for each in zip(*counts[3:], strict=True))
+    return counts[-1]
+
+
+def launches(counts):
+    return counts.launches + counts.products.total()
+
+
+NETWORKS = {
+    "784-50-10, SGD": (9, (784, 50, 10), pnn.SGD, {}),
+    "784-50-10, SGD, all of the options": (10, (784, 50, 10), pnn.SGD, {"clip_norm": 1.0, "clip_value": 0.1}),
+    "784-512-512-10, Adam": (14, (784, 512, 512, 10), pnn.Adam, {}),
+    "784-512-512-10, Adam, clip_norm": (15, (784, 512, 512, 10), pnn.Adam, {"weight_decay": 1e-3, "clip_norm": 1.0}),
+    "784-512-512-10, AdamW, all": (15, (784, 512, 512, 10), pnn.AdamW, {"clip_norm": 1.0, "clip_value": 0.1}),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_launches_of_a_step(name):
+    most, widths, kind, options = NETWORKS[name]
+    gathering, training, _ = warm_step(network(*widths, loss=pnn.SoftmaxWithLoss()), kind(**options), LABELS)
+    assert launches(training) == most
+    assert not training.functions  # none of CuPy's own kernels
+    assert training.reads == training.waits == training.copies_in == training.allocations == 0
+    assert launches(gathering) == 1
+    assert gathering.reads == gathering.waits == gathering.copies_in == gathering.allocations == 0
+
+
+LOSSES = {
+    "softmax": (pnn.SoftmaxWithLoss(), LABELS, None, 9),
+    "softmax of distributions": (pnn.SoftmaxWithLoss(), np.eye(10, dtype="float32")[LABELS], None, 9),
+    "smooth": (pnn.SoftmaxWithLoss(label_smoothing=0.1), LABELS, None, 9),
+    "softmax of weighted samples": (pnn.SoftmaxWithLoss(), LABELS, WEIGHTS, 10),
+    "softmax of weighted classes": (pnn.SoftmaxWithLoss(class_weight=CLASSES), LABELS, None, 12),
+    "softmax of weights of both kinds": (pnn.SoftmaxWithLoss(class_weight=CLASSES), LABELS, WEIGHTS, 12),
+    "summed": (pnn.MeanSquaredError("sum"), NUMBERS, WEIGHTS, 9),
+    "weighted": (pnn.MeanSquaredError(), NUMBERS, WEIGHTS, 11),
+    "squared": (pnn.MeanSquaredError(), NUMBERS, None, 9),
+    "absolute": (pnn.MeanAbsoluteError(), NUMBERS, None, 9),
+    "huber": (pnn.Huber(), NUMBERS, None, 9),
+    "poisson": (pnn.PoissonLoss(), NUMBERS, None, 9),
+    "sigmoid": (pnn.SigmoidWithLoss(), NUMBERS, None, 9),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_launches_with_every_loss(name):
+    loss, t, weight, most = LOSSES[name]
+    gathering, training, weighing = warm_step(network(784, 50, 10, loss=loss), pnn.SGD(), t, weight)
+    assert launches(training) == most
+    assert launches(training) + launches(weighing) <= 15
+    assert launches(gathering) == 1
+    assert training.reads == training.waits == training.copies_in == training.blocks == 0
+    assert training.allocations <= 1
+
+
+def test_there_is_a_row_for_every_loss():
+    kinds = {type(loss) for loss, *_ in LOSSES.values()}
+    assert kinds == {kind for kind in vars(pnn).values() if isinstance(kind, type) and issubclass(kind, pnn.Loss)} - {
+        pnn.Loss
+    }
+
+
+@pytest.mark.parametrize("activation", [pnn.ReLU, pnn.LeakyReLU, pnn.Sigmoid, pnn.Tanh, pnn.Softplus, pnn.SiLU])
+def test_the_bias_of_every_activation_is_summed_beside_its_gradient(activation):
+    net = network(784, 50, 10, loss=pnn.SoftmaxWithLoss(), activation=activation)
+    _, training, _ = warm_step(net, pnn.SGD(), LABELS)
+    assert not any("column_sums" in name for name in training.kernels)
+    assert launches(training) <= 10
+
+
+def test_dropout_costs_one_launch_with_the_activation_before_it_or_without():
+    for activation in (pnn.ReLU, pnn.GELU):
+        layers = pnn.Affine(784, 50), activation(), pnn.Dropout(0.2), pnn.Affine(50, 10)
+        net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy")
+        _, training, _ = warm_step(net, pnn.SGD(), LABELS)
+        assert launches(training) == 10
+        assert training.kernels["kernel_chain"] == 1
+        assert training.allocations == training.reads == 0
+
+
+def test_a_residual_sum_is_made_beside_the_activations_around_it():
+    graph = pnn.Graph(loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy")
+    x = graph.input("x")
+    first = pnn.Tanh()(pnn.Affine(784, 50)(x))
+    graph.output(pnn.Affine(50, 10)(pnn.ReLU()(pnn.Add()(first, pnn.GELU()(pnn.Affine(50, 50)(first))))))
+    _, training, _ = warm_step(graph, pnn.SGD(), LABELS)
+    assert training.kernels["kernel_chain"] == 1
+    assert not {"kernel_gelu", "kernel_relu"} & training.kernels.keys()
+    assert training.functions == {"cupy_add": 1}  # of the two derivatives by `first`
+
+
+def test_portable_kernels_wait_for_nothing():
+    import cupy
+
+    y, t = cupy.asarray(NUMBERS), cupy.asarray(NUMBERS[::-1].copy())
+    calls = {
+        "absolute_error_gradient": (1.0, y, t, 0.5),
+        "huber_error_gradient": (1.0, y, t, 0.5, 0.1),
+        "clip_by_value": ([y], 0.5),
+        "gelu": (y,),
+        "gelu_gradient": (y, t),
+    }
+    for name, arguments in calls.items():
+        with cupy._ledger.counting() as counts:
+            getattr(PORTABLE, name)(*arguments)
+        assert counts.reads == counts.waits == 0, name
+
+
+def test_a_batch_from_the_host_is_copied_once_and_waits_for_nothing_that_computes():
+    net = network(784, 50, 10, loss=pnn.SoftmaxWithLoss())
+    gathering, training, _ = warm_step(net, pnn.SGD(), LABELS, on_device=False)
+    assert launches(gathering) == gathering.copies_in == 1  # the labels, the samples
+    assert gathering.reads == gathering.allocations == 0
+    assert launches(training) == 9
+
+
+def test_losses_stay_what_they_were():
+    net = network(784, 50, 10, loss=pnn.SoftmaxWithLoss())
+    step, (x, t, _) = training_step(net, pnn.SGD(1e-30)), net.batch(X, LABELS)
+    losses = [step(x[k : k + 5], t[k : k + 5]) for k in range(0, 500, 5)]
+    expected = [net.loss(X[k : k + 5], LABELS[k : k + 5]) for k in range(0, 500, 5)]
+    np.testing.assert_array_equal([float(loss) for loss in losses], [float(loss) for loss in expected])
