@@ -279,9 +279,14 @@ CALLS = {
         "needs W of shape (3, 4), got a shared parameter of shape (4, 3)",
     ),
     "transpose of a stranger": (
-        lambda n: pnn.Sequential(pnn.Affine(4, 3, W=pnn.Affine(3, 4).parameters["W"].T)),
+        lambda n: pnn.Sequential(pnn.Affine(4, 3, W=pnn.Affine(3, 4).parameters["W"].T), seed=0),
         ValueError,
         "the transpose of a parameter of no layer",
+    ),
+    "a part that shares with a stranger, alone": (
+        lambda n: pnn.Sequential(pnn.Affine(4, 3, W=pnn.Affine(3, 4).parameters["W"].T)).predict(X),
+        ValueError,
+        "works within another network only: 0.W is the transpose of a parameter of no layer",
     ),
     "layers in two places": (
         lambda n: pnn.Sequential(pnn.Affine(3, 4, xp=np), pnn.Affine(4, 2, xp=np, dtype="float64")),

@@ -1,7 +1,7 @@
 """Layers made of layers: the walk through them, forward and back."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from portable_nn.layers import Layer, Parameter, Run, Transposed
 from portable_nn.layers.layer import Arrays
@@ -125,8 +125,9 @@ class Composite(Layer):
             for own, path in zip(step.own, step.paths, strict=True):
                 gradient = layer_grads[own]
                 grads[path] = add(grads[path], gradient) if path in grads else gradient
-            parts: tuple[Any, ...] = dx if isinstance(dx, tuple) else (dx,)
-            for i, derivative in zip(step.differentiated, parts, strict=True):
+            if not isinstance(dx, tuple):
+                dx = (dx,)
+            for i, derivative in zip(step.differentiated, cast("tuple[Any, ...]", dx), strict=True):
                 name = step.inputs[i]
                 by_value[name] = add(by_value[name], derivative) if name in by_value else derivative
                 if by_edge is not None:
