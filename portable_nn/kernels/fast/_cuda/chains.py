@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from portable_nn.kernels.fast._cuda.elementwise import ACTIVATIONS, MIXED
 from portable_nn.kernels.fast._cuda.launcher import Launcher
 from portable_nn.kernels.fast._cuda.launches import flat_launch
+from portable_nn.random import first_element
 
 __all__ = ["CHAINABLE", "chained"]
 
@@ -58,7 +59,8 @@ extern "C" __global__ void kernel_chain(PARAMETERS)
 }
 """
 
-_MASK = "unsigned bits = mixed(mixed(mixed((unsigned)i ^ (unsigned)key0_K) + (unsigned)key1_K) ^ (unsigned)layer_K);"
+_MASK = """unsigned bits = mixed((unsigned)(first_K + i) ^ (unsigned)key0_K);
+        bits = mixed(mixed(bits + (unsigned)key1_K) ^ (unsigned)layer_K);"""
 
 
 class _Chain:
@@ -97,6 +99,7 @@ class _Chain:
 
     def _add_mask(self, k: int, rate: float, key: Hashable, layer: int) -> None:
         given = self.values[key]
+        self.number("integer", f"first_{k}", lambda arguments: first_element(_array(arguments).size, arguments[given]))
         self.number("integer", f"key0_{k}", lambda arguments: arguments[given][0])
         self.number("integer", f"key1_{k}", lambda arguments: arguments[given][1])
         self.number("integer", f"layer_{k}", lambda _: layer)
@@ -115,6 +118,11 @@ class _Chain:
         return (MIXED if "mixed(" in text else "") + text
 
 
+def _array(arguments: Sequence[Any]) -> Any:
+    """Return the first argument that is no random key."""
+    return next(argument for argument in arguments if not isinstance(argument, tuple))
+
+
 def chained(
     device: Launcher, inputs: Sequence[Hashable], steps: Sequence[Step], outputs: Sequence[Hashable]
 ) -> Callable[..., Any]:
@@ -128,7 +136,7 @@ def chained(
     text, loaded, numbers = chain.text([chain.values[output] for output in outputs]), chain.loaded, chain.numbers
 
     def kernel(*arguments: Any, out: Any = None) -> Any:
-        first = next(argument for argument in arguments if not isinstance(argument, tuple))
+        first = _array(arguments)
         shape, dtype = first.shape, first.dtype
         memory = cast("tuple[Any, ...]", out) if isinstance(out, tuple) else (out,) * len(outputs)
         results = tuple(device.memory(old, shape, dtype) for old in memory)
