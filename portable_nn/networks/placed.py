@@ -120,6 +120,7 @@ class Placed(Composite):
     def _named(self, names: Sequence[str]) -> list[Parameter]:
         return self.wiring.named(names, [path for path, _ in self.leaves()])
 
+    # A layer is told where its parameters are to be, and their path; a network knows, hence the other arguments.
     def initialize(self, seed: int | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Draw all parameters anew, from `seed` or else the network's own, and start the dropout masks over."""
         self.seed = self.seed if seed is None else random.checked_seed(seed)

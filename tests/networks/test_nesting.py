@@ -144,8 +144,6 @@ def test_a_network_in_a_network_has_no_loss():
 
 
 def test_a_replaced_option_deep_within_acts(xp):
-    net = nested(xp)
-    net.predict(X), net.predict(X), net.predict(X)
     slope = pnn.Sequential(pnn.Sequential(pnn.LeakyReLU(0.1)), xp=xp)
     for _ in range(3):
         slope.predict(X)
