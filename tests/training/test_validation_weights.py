@@ -103,6 +103,19 @@ def test_an_iterable_brings_its_weights():
         pnn.Trainer(network(pnn.SoftmaxWithLoss(), 2)).evaluate([(X, T)], sample_weight=WEIGHT)
 
 
+class Unweighted(pnn.MeanSquaredError):
+    def targets(self, shape, t, place, sample_weight=None):
+        return super().targets(shape, t, place)[0], None
+
+
+def test_weights_that_a_loss_would_ignore_are_refused():
+    net = network(Unweighted(), 1)
+    for options in ({"sample_weight": WEIGHT}, {"validation_data": (X, X[:, :1], WEIGHT)}):
+        with pytest.raises(ValueError, match="Unweighted takes no sample weights"):
+            fit(net, X, X[:, :1], **options)
+    assert len(fit(net, X, X[:, :1], validation_data=(X, X[:, :1]))["val_loss"]) == 2
+
+
 def test_other_weights_are_another_run(tmp_path):
     fit(network(pnn.SoftmaxWithLoss(), 2), X, T, validation_data=(X, T, WEIGHT), checkpoint=tmp_path)
     with pytest.raises(ValueError, match="validation data"):
