@@ -23,6 +23,7 @@ from portable_nn.arrays.namespaces import (
     without_graph,
 )
 from portable_nn.arrays.place import FLOATING_DTYPES, Place, indices_beside, move
+from portable_nn.arrays.several import check_names, each, flat, in_order, same_length
 
 __all__ = [
     "BACKENDS",
@@ -33,9 +34,13 @@ __all__ = [
     "Place",
     "as_array",
     "backend_name",
+    "check_names",
     "checksum",
     "copies",
     "device_of",
+    "each",
+    "flat",
+    "in_order",
     "indices_beside",
     "is_array",
     "is_nested_list",
@@ -47,6 +52,7 @@ __all__ = [
     "owns_memory",
     "read_arrays",
     "replace",
+    "same_length",
     "shares_memory",
     "to_numpy",
     "without_graph",

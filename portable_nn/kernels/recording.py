@@ -82,8 +82,9 @@ class Recorder(Kernels):
 
     def input(self, tree: Tree) -> Tree:
         """Return the arrays of an input, or equal ones, to be used in the run. A tuple of integers is a random key."""
-        if isinstance(tree, list):
-            return [self.input(part) for part in cast("list[Any]", tree)]
+        if isinstance(tree, list | tuple) and not _is_key(tree):
+            parts = [self.input(part) for part in cast("list[Any]", tree)]
+            return tuple(parts) if isinstance(tree, tuple) else parts
         if tree is None:
             return None
         if id(tree) in self._known:
@@ -159,6 +160,10 @@ class Recorder(Kernels):
         self.arrays[value] = array
         self._known[id(array)] = value
         return value
+
+
+def _is_key(tree: Any) -> bool:
+    return isinstance(tree, tuple) and isinstance(tree[0], int)
 
 
 def _another(array: Any) -> Any:

@@ -21,7 +21,7 @@ class _Passes(Protocol):
 
 
 class _Gradient(Protocol):
-    def gradient(self, run: "Run", kept: Any) -> Any: ...
+    def gradient(self, run: "Run", kept: Any, *dout: Any) -> Any: ...
 
 
 class Run:
@@ -108,16 +108,16 @@ class Run:
         dx, grads = self._opaque(kernels, layer, backward, (kept, *params.values(), *douts), keeps=False)
         return dx, dict(zip(names, grads, strict=True))
 
-    def gradient(self, loss: _Gradient, kept: Any) -> Any:
-        """Return what the loss's gradient is."""
+    def gradient(self, loss: _Gradient, kept: Any, *dout: Any) -> Any:
+        """Return what the loss's gradient is, for a derivative `dout` by the loss if it is not 1."""
         kernels = self.kernels
         if not isinstance(kernels, Recorder) or kernels.records(type(loss)):
-            return loss.gradient(self, kept)
+            return loss.gradient(self, kept, *dout)
 
-        def gradient(run: Run, kept: Any) -> Any:
-            return run.arrays(loss.gradient(run, kept))
+        def gradient(run: Run, kept: Any, *dout: Any) -> Any:
+            return run.arrays(loss.gradient(run, kept, *dout))
 
-        return self._opaque(kernels, loss, gradient, (kept,), keeps=False)
+        return self._opaque(kernels, loss, gradient, (kept, *dout), keeps=False)
 
     def arrays(self, tree: Any) -> Any:
         """Return an array, or a tuple of them, with arrays in the place of numbers."""

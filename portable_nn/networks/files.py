@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 from portable_nn.arrays import PathLike, read_arrays, write_arrays
 from portable_nn.errors import CheckpointError
 from portable_nn.kernels import is_recordable
+from portable_nn.losses import LossByOutput
 from portable_nn.networks.kinds import LAYERS
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def _structure(network: "Network") -> dict[str, Any]:
 
 def _kind(part: Any) -> dict[str, Any]:
     kind = cast("type[Any]", type(part))
+    if isinstance(part, LossByOutput):
+        losses = {name: _kind(loss) for name, loss in part.losses.items()}
+        return {"kind": kind.__name__, "losses": losses, "weights": dict(part.weights)}
     module = OURS if LAYERS.get(kind.__name__) is kind else kind.__module__
     described = {"kind": kind.__name__, "module": module, "options": part.config()}
     # A network with passes of somebody's own is made by its class alone.

@@ -226,8 +226,8 @@ class Recording:
             "optimizer": description.optimizer(optimizer),
             "schedule": description.schedule(optimizer.schedule),
             "callbacks": [description.part(watcher) for watcher in self._remembering()],
-            "data": description.data(batches),
-            "validation data": description.data(validation),
+            "data": description.data(batches, network),
+            "validation data": description.data(validation, network),
         }
 
     def _remembering(self) -> list[Callback]:

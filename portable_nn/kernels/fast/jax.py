@@ -28,7 +28,7 @@ def compile_steps(step: Callable[..., Any]) -> Callable[..., Any]:
         def one(state: Any, each: Any) -> Any:
             order, key, now = each
             # The indices are in range; any other mode than "clip" looks at them again.
-            batch = [None if x is None else jax.numpy.take(x, order, axis=0, mode="clip") for x in data]
+            batch = jax.tree.map(lambda x: jax.numpy.take(x, order, axis=0, mode="clip"), data)
             params, slots, result = step(*state, *batch, (key[0], key[1]), now)
             return (params, slots), result
 
