@@ -23,7 +23,7 @@ from portable_nn.arrays.namespaces import (
     without_graph,
 )
 from portable_nn.arrays.place import FLOATING_DTYPES, Place, indices_beside, move
-from portable_nn.arrays.several import check_names, each, flat, in_order, same_length
+from portable_nn.arrays.several import check_names, each, flat, in_order, is_several, same_length
 
 __all__ = [
     "BACKENDS",
@@ -45,6 +45,7 @@ __all__ = [
     "is_array",
     "is_nested_list",
     "is_on_cpu",
+    "is_several",
     "move",
     "namespace",
     "namespace_of",

@@ -6,7 +6,12 @@ from typing import Any, cast
 
 from portable_nn.errors import ShapeError
 
-__all__ = ["check_names", "each", "flat", "in_order", "same_length"]
+__all__ = ["check_names", "each", "flat", "in_order", "is_several", "same_length"]
+
+
+def is_several(part: Any) -> bool:
+    """Tell whether this is a tuple of several arrays."""
+    return isinstance(part, tuple)
 
 
 def flat(part: Any) -> tuple[Any, ...]:

@@ -82,8 +82,8 @@ class Recorder(Kernels):
 
     def input(self, tree: Tree) -> Tree:
         """Return the arrays of an input, or equal ones, to be used in the run. A tuple of integers is a random key."""
-        if isinstance(tree, list | tuple) and not _is_key(tree):
-            parts = [self.input(part) for part in cast("list[Any]", tree)]
+        if isinstance(tree, list) or _is_several(tree):
+            parts: list[Any] = [self.input(part) for part in cast("list[Any]", tree)]
             return tuple(parts) if isinstance(tree, tuple) else parts
         if tree is None:
             return None
@@ -162,8 +162,9 @@ class Recorder(Kernels):
         return value
 
 
-def _is_key(tree: Any) -> bool:
-    return isinstance(tree, tuple) and isinstance(tree[0], int)
+def _is_several(tree: Any) -> bool:
+    """Tell whether this is a tuple of arrays, and no random key."""
+    return isinstance(tree, tuple) and not isinstance(tree[0], int)
 
 
 def _another(array: Any) -> Any:

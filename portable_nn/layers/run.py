@@ -21,7 +21,8 @@ class _Passes(Protocol):
 
 
 class _Gradient(Protocol):
-    def gradient(self, run: "Run", kept: Any, *dout: Any) -> Any: ...
+    @property
+    def gradient(self) -> Callable[..., Any]: ...
 
 
 class Run:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from portable_nn.arrays import Place, as_array, check_names, flat, in_order
+from portable_nn.arrays import Place, as_array, check_names, flat, in_order, is_several
 from portable_nn.errors import DTypeError, LabelError, NamespaceError, ShapeError
 from portable_nn.layers.layer import Arrays, Run
 from portable_nn.losses.loss import Loss
@@ -104,7 +104,7 @@ class LossByOutput(Loss):
 
     def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
         """Return dy for dout, one for all losses or a tuple of one for each; one array for one output."""
-        douts = dout if isinstance(dout, tuple) else (dout,) * len(kept)
+        douts: tuple[Any, ...] = dout if is_several(dout) else (dout,) * len(kept)
         multiply, found = run.kernels.multiply, list[Any]()
         for loss, weight, kept_of_one, dout_of_one in zip(
             self.layers, self._weights.values(), kept, douts, strict=True
@@ -127,9 +127,9 @@ class LossByOutput(Loss):
         if isinstance(sample_weight, Mapping):
             weights = in_order(as_array(sample_weight, "sample_weight"), names, "sample_weight", complete=False)
         made: list[Any] = []
-        for name, loss, *of_one, weight in zip(names, self.layers, shapes, of_each, weights, strict=True):
+        for name, loss, of_one in zip(names, self.layers, zip(shapes, of_each, weights, strict=True), strict=True):
             try:
-                made.append(loss.targets(*of_one, place, weight))
+                made.append(loss.targets(of_one[0], of_one[1], place, of_one[2]))
             except (ShapeError, DTypeError, LabelError, NamespaceError) as error:
                 raise type(error)(f"the output {name}: {error}") from None
         found, weights = zip(*made, strict=True)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portable_nn.arrays import Array, Namespace, Place, as_array, flat, in_order, same_length
+from portable_nn.arrays import Array, Namespace, Place, as_array, flat, is_several
 from portable_nn.errors import ShapeError
 from portable_nn.layers import Run
 from portable_nn.layers.layer import Arrays, checked_input
 from portable_nn.losses import Loss, LossByOutput
-from portable_nn.networks import files
+from portable_nn.networks import files, intake
 from portable_nn.networks.parts import loss_of
 from portable_nn.networks.placed import Placed
 from portable_nn.networks.predictor import Predictor
@@ -96,12 +96,16 @@ class Network(Placed):
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
         """Return the outputs y for x, and what the backward walk needs: a pure function."""
         by_path = self.wiring.by_path(run.kernels, params)
-        y, kept = self.forward_pass(run, by_path, *x) if isinstance(x, tuple) else self.forward_pass(run, by_path, x)
+        y, kept = (
+            self.forward_pass(run, by_path, *x) if len(self.order.inputs) > 1 else self.forward_pass(run, by_path, x)
+        )
         return y, (by_path, kept)
 
     def backward_walk(self, run: Run, params: Sequence[Any], tape: Any, dy: Any) -> list[Any]:
         """Return the gradient of each parameter, in the order of `parameters`: a pure function."""
-        _, grads = self.backward_pass(run, *tape, *dy) if isinstance(dy, tuple) else self.backward_pass(run, *tape, dy)
+        _, grads = (
+            self.backward_pass(run, *tape, *dy) if len(self.order.outputs) > 1 else self.backward_pass(run, *tape, dy)
+        )
         return self.wiring.collected(run.kernels, grads)
 
     def layout(self) -> dict[str, Any]:
@@ -201,19 +205,11 @@ class Network(Placed):
         TypeError, ValueError, ShapeError
             If it is no mapping where one is needed, a name is wrong, or one array has more samples than another.
         """
-        names = self.order.inputs
-        if len(names) > 1 and isinstance(x, tuple):
-            return x
-        x = as_array(x, "x")
-        if len(names) == 1 and not isinstance(x, Mapping):
-            return x
-        arrays = in_order(x, names, f"{type(self).__name__}: x")
-        same_length(arrays, names, "x")
-        return arrays if len(names) > 1 else arrays[0]
+        return intake.arranged(type(self).__name__, self.order.inputs, x)
 
     def by_input(self, x: Any) -> Any:
         """Return what `arranged` has returned with the names of several inputs."""
-        return dict(zip(self.order.inputs, x, strict=True)) if isinstance(x, tuple) else x
+        return dict(zip(self.order.inputs, x, strict=True)) if is_several(x) else x
 
     def inputs(self, x: Any) -> Any:
         """Return x at the network's place and of its data type, its shape checked; for several inputs, a tuple."""
@@ -254,28 +250,18 @@ class Network(Placed):
         """
         x, t = self.inputs(x), as_array(t, "t")
         weight = None if sample_weight is None else as_array(sample_weight, "sample_weight")
-        shape = self._output_shape(tuple([part.shape for part in x]) if isinstance(x, tuple) else (x.shape,))
+        shapes = tuple([part.shape for part in x]) if len(self.order.inputs) > 1 else (x.shape,)
+        shape = self._output_shape(shapes)
         if isinstance(t, dict) or isinstance(weight, dict):
             return x, *self.targets(shape, t, weight)
         return x, *(self.loss_function or self.criterion).targets(shape, t, self._place, weight)
 
     def targets(self, shape: Any, t: Any, weight: Any) -> tuple[Any, Any]:
         """Return what the loss makes of t and the sample weights, arrays or mappings, for outputs of `shape`."""
-        criterion, names = self.criterion, self.order.output_names
-        if isinstance(criterion, LossByOutput):
-            return criterion.targets(shape, t, self._place, weight)
-        found: list[Any] = []
-        for what, part in (("t", t), ("sample_weight", weight)):
-            if not isinstance(part, Mapping):
-                found.append(part)
-            elif names is None:
-                raise TypeError(
-                    f"{type(self).__name__} needs {what} to be an array: it has one output, without a name, got a "
-                    f"mapping of {', '.join(map(str, part)) or 'nothing'}"  # pyright: ignore[reportUnknownArgumentType]
-                )
-            else:
-                found.append(in_order(part, names, what)[0])
-        return criterion.targets(shape, found[0], self._place, found[1])
+        owner, criterion, names = type(self).__name__, self.criterion, self.order.output_names
+        if not isinstance(criterion, LossByOutput):
+            t, weight = (intake.single(owner, names, *part) for part in (("t", t), ("sample_weight", weight)))
+        return criterion.targets(shape, t, self._place, weight)
 
     def _output_shape(self, shapes: tuple[Any, ...]) -> Any:
         """Return what `output_shape` does, remembered for some shapes, if all that decides on it counts its changes."""

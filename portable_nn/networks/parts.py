@@ -91,7 +91,7 @@ def for_outputs(owner: str, loss: Loss | None, outputs: Sequence[str], names: Se
     return loss
 
 
-def warn_of_two_in_a_row(loss: Loss | None, last: Sequence[Layer]) -> None:
+def warn_of_two_in_a_row(loss: Loss | None, last: Sequence[Layer | None]) -> None:
     """Warn if a network ends, in `last` by output, in the activation that its loss applies itself."""
     if isinstance(loss, LossByOutput):
         for one, layer in zip(loss.layers, last, strict=True):
@@ -100,7 +100,7 @@ def warn_of_two_in_a_row(loss: Loss | None, last: Sequence[Layer]) -> None:
         _warn_of_two_in_a_row(loss, last)
 
 
-def _warn_of_two_in_a_row(loss: Loss | None, last: Iterable[Layer]) -> None:
+def _warn_of_two_in_a_row(loss: Loss | None, last: Iterable[Layer | None]) -> None:
     for kind, activation in ((SoftmaxWithLoss, Softmax), (SigmoidWithLoss, Sigmoid)):
         if isinstance(loss, kind) and any(isinstance(layer, activation) for layer in last):
             name = activation.__name__

@@ -32,7 +32,8 @@ class Predictor:
     def __call__(self, x: Any) -> Any:
         """Return the raw outputs for x, as `Network.inputs` returns it."""
         network = self._network
-        key = tuple([part.shape for part in x]) if isinstance(x, tuple) else x.shape, network.version
+        shapes = tuple([part.shape for part in x]) if len(network.order.inputs) > 1 else x.shape
+        key = shapes, network.version
         plan = self._plans.get(key)
         if plan is not None:
             return plan(network.arrays(), x)

@@ -193,14 +193,14 @@ class TrainingStep(ABC):
         That is at steps which `LOOK_EVERY` divides, after some time, when it is `interrupted`, and at the end. All of a
         batch but x is at the network's place.
         """
-        run, criterion = self.network.run(), self.network.criterion
+        run, criterion, several = self.network.run(), self.network.criterion, len(self.network.order.inputs) > 1
         done, since = Done([], [], []), time.perf_counter()
         for number, (x, t, weight) in enumerate(batches.epoch(epoch, skip), skip + 1):
             done.losses.append(self(self.network.inputs(x), t, weight))
             if self.after_batch is not None:
                 self.after_batch(number, criterion.record(done.losses[-1]))
             done.weights.append(criterion.total_weight(run, t, weight))
-            done.rows.append((x[0] if isinstance(x, tuple) else x).shape[0])
+            done.rows.append((x[0] if several else x).shape[0])
             del x, t, weight  # the next batch may get their memory, still warm
             if number % LOOK_EVERY == 0 or time.perf_counter() - since > _SECONDS or interrupted():
                 yield done

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from portable_nn import random
-from portable_nn.arrays import Place, backend_name, each, flat, indices_beside, namespace_of
+from portable_nn.arrays import Place, backend_name, each, flat, indices_beside, is_several, namespace_of
 from portable_nn.kernels import Donating, kernels_for
 
 __all__ = ["Batches", "cuts", "take"]
@@ -57,7 +57,7 @@ class Batches:
         self.shuffle = shuffle
         self.seed = seed
         self._leaves: list[Any] = [leaf for part in arrays for leaf in flat(part)]
-        self._counts = [len(part) if isinstance(part, tuple) else 0 for part in arrays]
+        self._counts = [len(part) if is_several(part) else 0 for part in arrays]
         self._plain = not any(self._counts)
         self.samples: int = self._leaves[0].shape[0] if among is None else len(among)
         self.among = among

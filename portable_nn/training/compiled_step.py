@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Generator
 from typing import Any
 
-from portable_nn.arrays import each
+from portable_nn.arrays import each, is_several
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
 from portable_nn.layers.run import check_gradients
@@ -53,16 +53,13 @@ def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[
         losses, grads = list[Any](), list[Any]()
         for cut, share in zip(cuts, shares, strict=True):
             # What losses by output count cannot be made up for when their gradients are one.
-            dout, share = ((share,), 1.0) if isinstance(share, tuple) else ((), share)
+            dout, share = ((share,), 1.0) if is_several(share) else ((), share)
             part = (rows_of(cut, array) for array in (x, t, weight))
             loss, found = one(params, *part, part_key(key, cut), *dout)
             losses.append(loss)
             grads.append([share * gradient for gradient in found])
-        return (
-            params,
-            slots,
-            (weighted_sum(shares, losses), [sum(sums[1:], sums[0]) for sums in zip(*grads, strict=True)]),
-        )
+        total = [sum(of_parts[1:], of_parts[0]) for of_parts in zip(*grads, strict=True)]
+        return params, slots, (weighted_sum(shares, losses), total)
 
     return gradient
 

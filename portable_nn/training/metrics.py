@@ -4,7 +4,7 @@ import math
 from operator import mul
 from typing import Any, cast
 
-from portable_nn.arrays import each, flat, namespace_of, to_numpy
+from portable_nn.arrays import each, flat, is_several, namespace_of, to_numpy
 from portable_nn.layers import Run
 from portable_nn.losses import Loss
 from portable_nn.networks import Network
@@ -29,9 +29,9 @@ def predict(network: Network, x: Any, batch_size: int = 1024) -> Any:
 def _joined(outputs: list[Any]) -> Any:
     """Return the outputs for some samples after the other as one: arrays, or tuples or mappings of them."""
     if isinstance(outputs[0], dict):
-        names: list[str] = list(outputs[0])
+        names = list(cast("dict[str, Any]", outputs[0]))
         return {name: _joined([output[name] for output in outputs]) for name in names}
-    if isinstance(outputs[0], tuple):
+    if is_several(outputs[0]):
         return tuple(_joined(list(column)) for column in zip(*outputs, strict=True))
     return namespace_of(outputs[0]).concat(outputs, axis=0)
 
@@ -96,23 +96,26 @@ class RunningLoss:
         self._counts = [count for _, count in by_name.values()]
         self._limit = limit
         self._pending: list[tuple[Any, Any]] = []
-        self._totals, self._weights = [0.0] * len(by_name), [0.0] * len(by_name)
+        self._totals: list[float] = [0.0] * len(by_name)
+        self._weights: list[float] = [0.0] * len(by_name)
         self.batches = self._read = self.first_bad = 0
 
     def add(self, losses: Any, weights: Any) -> None:
         """Add what batches gave as losses and `Loss.total_weight`: lists, or the same with 1-d arrays for numbers."""
         self._pending.append((losses, weights))
-        self.batches += len(weights) if isinstance(weights, list) else flat(weights)[0].shape[0]
+        self.batches += len(cast("list[Any]", weights)) if isinstance(weights, list) else flat(weights)[0].shape[0]
 
     def state(self) -> list[Any]:
         """Return what was added so far, for a checkpoint; this waits for the device."""
         self.read()
-        several = [[*self._totals], [*self._weights]]
-        return [*(several if len(self._names) > 1 else [self._totals[0], self._weights[0]]), self.batches]
+        if len(self._names) == 1:
+            return [self._totals[0], self._weights[0], self.batches]
+        return [[*self._totals], [*self._weights], self.batches]
 
     def restore(self, state: list[Any]) -> None:
         """Take up again what `state` returned, and nothing else."""
-        self._totals, self._weights = ([*part] if isinstance(part, list) else [part] for part in state[:2])
+        several = len(self._names) > 1
+        self._totals, self._weights = ([*part] if several else [part] for part in state[:2])
         self.batches = self._read = int(state[2])
         self._pending, self.first_bad = [], 0
 

@@ -7,9 +7,10 @@ from itertools import accumulate, chain
 from operator import is_not, itemgetter
 from typing import Any, NamedTuple
 
-from portable_nn.arrays import copies, each, namespace_of, owns_memory
+from portable_nn.arrays import copies, each, is_several, namespace_of, owns_memory
 from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours, kernels_for
 from portable_nn.layers import Run
+from portable_nn.losses import LossByOutput
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import has_known_walk
 from portable_nn.optimizers import Numbers, Optimizer, Slots
@@ -50,6 +51,7 @@ class PlannedStep(TrainingStep):
     def _look(self) -> None:
         before = self._layout
         super()._look()
+        self._several = len(self.network.order.inputs) > 1 or isinstance(self.network.criterion, LossByOutput)
         self._plain = len(self._live) == 1 and self._live[0].is_plain
         self._layout = Layout.of(self._parts, self._trained(self.network.arrays()))
         if self._layout != before:
@@ -100,8 +102,7 @@ class PlannedStep(TrainingStep):
                 self.go_on_with_copies()
                 params = self._params
                 break
-        several = isinstance(x, tuple) or isinstance(t, tuple)
-        shapes = _shapes(x, t, weight, *dout) if several else (x.shape, t.shape, weight is None)
+        shapes = _shapes(x, t, weight, *dout) if self._several else (x.shape, t.shape, weight is None)
         plan = self._plans.get((shapes, self._version))
         if plan is not None:
             return plan(params, x, t, weight, key, *dout)
@@ -119,7 +120,7 @@ class PlannedStep(TrainingStep):
         shares = part_shares(self.network.criterion, run, t, weight, cuts)
         for cut, share in zip(cuts, shares, strict=True):
             # What losses by output count cannot be made up for when their gradients are one.
-            dout, share = ((run.arrays(share),), 1.0) if isinstance(share, tuple) else ((), share)
+            dout, share = ((run.arrays(share),), 1.0) if is_several(share) else ((), share)
             part = (rows(cut, array) for array in (x, t, weight))
             losses.append(self.gradient(*part, part_key(key, cut), *dout))
             self._add_up(share, first=len(losses) == 1, last=len(losses) == len(cuts))

@@ -52,10 +52,10 @@ def count(x: Any) -> int:
 def check_finite(name: str, x: Any) -> None:
     """Raise ValueError if a number in `x` (N, ...) is NaN or infinite; other devices' are taken at their word.
 
-    `x` may be several arrays, in a mapping or a tuple.
+    `x` may be a mapping of names to arrays.
     """
-    if isinstance(x, Mapping | tuple):
-        for key, part in x.items() if isinstance(x, Mapping) else enumerate(cast("tuple[Any, ...]", x)):
+    if isinstance(x, Mapping):
+        for key, part in cast("Mapping[str, Any]", x).items():
             check_finite(f"{name}[{key!r}]", part)
         return
     if not is_array(x) or 0 in x.shape or not is_on_cpu(x) or not namespace_of(x).isdtype(x.dtype, "real floating"):

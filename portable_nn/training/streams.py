@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
-from portable_nn.arrays import as_array, copies, device_of, flat, is_array, is_on_cpu, namespace_of
+from portable_nn.arrays import as_array, copies, device_of, flat, is_array, is_on_cpu, is_several, namespace_of
 from portable_nn.errors import ShapeError
 from portable_nn.networks import Network
 from portable_nn.training.samples import check_finite, checked, count, parts
@@ -112,7 +112,7 @@ def _joined(group: list[list[Any]]) -> list[Any]:
             + ", ".join(f"x {_shape(x)} with t {_shape(t)}" for x, t in zip(xs, ts, strict=True))
         )
     counts = [count(x) for x in xs]
-    several = next((len(weight) for weight in weights if isinstance(weight, tuple)), 0)
+    several = next((len(weight) for weight in weights if is_several(weight)), 0)
     if several:
         of_each = zip(*((None,) * several if weight is None else weight for weight in weights), strict=True)
         return [_concat(xs), _concat(ts), tuple(_concat_weights(column, counts) for column in of_each)]
@@ -131,7 +131,7 @@ def _concat_weights(weights: Sequence[Any], counts: Sequence[int]) -> Any:
 
 
 def _concat(arrays: Sequence[Any]) -> Any:
-    if isinstance(arrays[0], tuple):
+    if is_several(arrays[0]):
         return tuple(map(_concat, zip(*arrays, strict=True)))
     return namespace_of(arrays[0]).concat(list(arrays), axis=0)
 
@@ -142,12 +142,12 @@ def _columns(column: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
 
 def _shape(part: Any) -> Any:
     shapes = tuple(tuple(array.shape) for array in flat(part))
-    return shapes if isinstance(part, tuple) else shapes[0]
+    return shapes if is_several(part) else shapes[0]
 
 
 def _count(x: Any) -> int:
     """Return the number of samples in what an iterable gave, nothing of which is known yet."""
-    first: Any = next(iter(x.values()), None) if isinstance(x, Mapping) else x
+    first: Any = next(iter(cast("Mapping[str, Any]", x).values()), None) if isinstance(x, Mapping) else x
     return first.shape[0] if is_array(first) and first.ndim else 0
 
 
