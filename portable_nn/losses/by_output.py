@@ -58,7 +58,7 @@ class LossByOutput(Loss):
 
     @weights.setter
     def weights(self, given: Mapping[str, float]) -> None:
-        check_names(given, list(self._losses), "loss_weights", complete=False)
+        in_order(given, list(self._losses), "loss_weights", complete=False)
         for name, weight in given.items():
             # Callers may pass anything, whatever is declared.
             if not isinstance(weight, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]

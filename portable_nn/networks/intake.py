@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from portable_nn.arrays import as_array, in_order, same_length
+from portable_nn.arrays import as_array, in_order, is_several, same_length
 
 __all__ = ["arranged", "single"]
 
 
 def arranged(owner: str, names: Sequence[str], x: Any) -> Any:
     """Return the inputs of these names: an array for one, else the tuple of their arrays. See `Network.arranged`."""
-    if len(names) > 1 and isinstance(x, tuple):
-        return cast("tuple[Any, ...]", x)  # as it was returned before
+    if len(names) > 1 and is_several(x) and len(x) == len(names):  # as it was returned before
+        x = dict(zip(names, x, strict=True))
     x = as_array(x, "x")
     if len(names) == 1 and not isinstance(x, Mapping):
         return x

@@ -12,7 +12,7 @@ from portable_nn.networks import files, intake
 from portable_nn.networks.parts import loss_of
 from portable_nn.networks.placed import Placed
 from portable_nn.networks.predictor import Predictor
-from portable_nn.networks.summary import summary
+from portable_nn.networks.summary import InputShape, summary
 
 __all__ = ["Network"]
 
@@ -173,8 +173,8 @@ class Network(Placed):
         """Write structure, parameters and ties to one safetensors file, whole or, with an OSError, not at all."""
         files.save(self, path)
 
-    def summary(self, input_shape: tuple[int, ...] | None = None) -> str:
-        """Return a table of the layers; `input_shape`, of one sample, is known by itself where a layer fixes it."""
+    def summary(self, input_shape: InputShape = None) -> str:
+        """Return a table of the layers; `input_shape`, of one sample (of each input), is often known by itself."""
         return summary(self.order, self.wiring.parameters, input_shape)
 
     @property

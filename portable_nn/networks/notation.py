@@ -9,8 +9,8 @@ Every other word is an input, or the name of a value that came before:
 - `(y @affine1)` applies the layer of affine1 once more;
 - `affine2.W=affine1.W^T` after the outputs ties a parameter to another, here to its transpose.
 
-Several outputs stand one after the other. Steps and inputs get the order of the text. Nothing in a text is executed or
-imported: layers come from a closed table.
+Several outputs stand one after the other; where they have names, each is followed by its own, `(h ReLU()):kind`. Steps
+and inputs get the order of the text. Nothing in a text is executed or imported: layers come from a closed table.
 """
 
 import ast
@@ -40,6 +40,7 @@ _TOKEN = re.compile(
     | (?P<close>\)(?:\.(?P<output>\d+))?(?:=(?P<name>{_WORD}))?)
     | (?P<call>[^\W\d]\w*\((?:{_INSIDE}|\((?:{_INSIDE}|\({_INSIDE}*+\))*+\))*+\))
     | (?P<again>@{_WORD})
+    | (?P<label>:{_WORD})
     | (?P<power>\^[-+.\w]+)
     | (?P<sign>[-+*/])
     | (?P<tie>(?P<own>{_WORD})=(?P<other>{_WORD})(?P<transposed>\^T)?)
@@ -76,7 +77,8 @@ def write(graph: "Graph", *, prefix: bool) -> str:
         which = f".{step.outputs.index(name) + 1}" if len(step.outputs) > 1 else ""
         return f"({inside}){which}" + (f"={_word(step.name)}" if named else "")
 
-    outputs = [_nested(value, name) for name in order.outputs]
+    labels = [""] * len(order.outputs) if order.output_names is None else [f":{_word(n)}" for n in order.output_names]
+    outputs = [_nested(value, name) + label for name, label in zip(order.outputs, labels, strict=True)]
     ties = [
         f"{_word(name)}={_word(tied['to'])}{'^T' if tied['transposed'] else ''}"
         for name, tied in graph.wiring.ties().items()
@@ -135,6 +137,7 @@ class _Reader:
         self.values: dict[str, Node] = {}
         self.layers: dict[str, Layer] = {}
         self.stack: list[list[Node | re.Match[str]]] = [[]]
+        self.labels: list[str] = []
         self.blamed: re.Match[str] | None = None
         """The layer to which an error belongs, if not to the token that was taken last."""
 
@@ -148,6 +151,10 @@ class _Reader:
                 self._close(token)
             case "word":
                 self.stack[-1].append(self._value(_name(token["word"])))
+            case "label":
+                if len(self.stack) > 1 or len(self.stack[0]) != len(self.labels) + 1:
+                    raise ValueError("the name of an output follows it, and all outputs need one, or none")
+                self.labels.append(_name(token["label"][1:]))
             case "tie":
                 tie(self.layers, _name(token["own"]), _name(token["other"]), transposed=bool(token["transposed"]))
             case _:
@@ -158,7 +165,11 @@ class _Reader:
     def finish(self) -> None:
         if len(self.stack) > 1:
             raise ValueError(f"{len(self.stack) - 1} open parentheses are not closed")
-        self.graph.output(*(node for node in self.stack[0] if isinstance(node, Node)))
+        outputs = [node for node in self.stack[0] if isinstance(node, Node)]
+        if self.labels:
+            self.graph.output(*outputs[len(self.labels) :], **dict(zip(self.labels, outputs, strict=False)))
+        else:
+            self.graph.output(*outputs)
 
     def _value(self, name: str) -> Node:
         if name not in self.values:
