@@ -81,8 +81,8 @@ def for_outputs(owner: str, loss: Loss | None, outputs: Sequence[str], names: Se
         if names is None:
             wanted = ", ".join(f"{name}=..." for name in loss.losses)
             raise ValueError(
-                f"{owner} has losses for {', '.join(loss.losses)}, but no outputs of these names: give one loss, or name "
-                f"the outputs of a Graph, with output({wanted})"
+                f"{owner} has losses for {', '.join(loss.losses)}, but no outputs of these names: give one loss, or "
+                f"name the outputs of a Graph, with output({wanted})"
             )
         return loss.ordered(list(names))
     if loss is not None and len(outputs) > 1 and is_ours(type(loss)):
