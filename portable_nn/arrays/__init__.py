@@ -3,9 +3,8 @@
 The only importer of array-api-compat.
 """
 
+from portable_nn.arrays.arguments import as_array, is_nested_list
 from portable_nn.arrays.array import Array
-from portable_nn.arrays.files import PathLike, checksum, read_arrays, replace, write_arrays
-from portable_nn.arrays.intake import as_array, is_nested_list
 from portable_nn.arrays.namespaces import (
     BACKENDS,
     Namespace,
@@ -30,12 +29,10 @@ __all__ = [
     "FLOATING_DTYPES",
     "Array",
     "Namespace",
-    "PathLike",
     "Place",
     "as_array",
     "backend_name",
     "check_names",
-    "checksum",
     "copies",
     "device_of",
     "each",
@@ -51,11 +48,8 @@ __all__ = [
     "namespace_of",
     "overflow_unreported",
     "owns_memory",
-    "read_arrays",
-    "replace",
     "same_length",
     "shares_memory",
     "to_numpy",
     "without_graph",
-    "write_arrays",
 ]

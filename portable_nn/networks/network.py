@@ -8,11 +8,13 @@ from portable_nn.errors import ShapeError
 from portable_nn.layers import Run
 from portable_nn.layers.layer import Arrays, checked_input
 from portable_nn.losses import Loss, LossByOutput
-from portable_nn.networks import files, intake
+from portable_nn.networks.names import arranged, single
 from portable_nn.networks.parts import loss_of
 from portable_nn.networks.placed import Placed
 from portable_nn.networks.predictor import Predictor
-from portable_nn.networks.summary import InputShape, summary
+from portable_nn.rendering.summary import InputShape, summary
+from portable_nn.storage import PathLike
+from portable_nn.storage.networks import save
 
 __all__ = ["Network"]
 
@@ -39,11 +41,11 @@ class Network(Placed):
 
     Attributes
     ----------
-    order : Steps
+    order : Topology
         The layers, in order, and what each takes.
-    wiring : Wiring
+    sharing : ParameterSharing
         Which parameter is used where.
-    stream : Stream
+    stream : KeyStream
         Where the random keys of training passes come from; its position is a checkpoint's.
     identity : object
         Stands for this network where an optimizer remembers which one it updates; a copy has its own.
@@ -95,7 +97,7 @@ class Network(Placed):
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
         """Return the outputs y for x, and what the backward walk needs: a pure function."""
-        by_path = self.wiring.by_path(run.kernels, params)
+        by_path = self.sharing.by_path(run.kernels, params)
         y, kept = (
             self.forward_pass(run, by_path, *x) if len(self.order.inputs) > 1 else self.forward_pass(run, by_path, x)
         )
@@ -106,7 +108,7 @@ class Network(Placed):
         _, grads = (
             self.backward_pass(run, *tape, *dy) if len(self.order.outputs) > 1 else self.backward_pass(run, *tape, dy)
         )
-        return self.wiring.collected(run.kernels, grads)
+        return self.sharing.collected(run.kernels, grads)
 
     def layout(self) -> dict[str, Any]:
         """Return the layout as numbers, strings, lists and mappings, for files."""
@@ -169,13 +171,13 @@ class Network(Placed):
             return found[0]
         return {name: share for name, share in zip(self.criterion.losses, found, strict=True) if share is not None}
 
-    def save(self, path: files.PathLike) -> None:
+    def save(self, path: PathLike) -> None:
         """Write structure, parameters and ties to one safetensors file, whole or, with an OSError, not at all."""
-        files.save(self, path)
+        save(self, path)
 
     def summary(self, input_shape: InputShape = None) -> str:
         """Return a table of the layers; `input_shape`, of one sample (of each input), is often known by itself."""
-        return summary(self.order, self.wiring.parameters, input_shape)
+        return summary(self.order, self.sharing.parameters, input_shape)
 
     @property
     def criterion(self) -> Loss:
@@ -205,7 +207,7 @@ class Network(Placed):
         TypeError, ValueError, ShapeError
             If it is no mapping where one is needed, a name is wrong, or one array has more samples than another.
         """
-        return intake.arranged(type(self).__name__, self.order.inputs, x)
+        return arranged(type(self).__name__, self.order.inputs, x)
 
     def by_input(self, x: Any) -> Any:
         """Return what `arranged` has returned with the names of several inputs."""
@@ -260,7 +262,7 @@ class Network(Placed):
         """Return what the loss makes of t and the sample weights, arrays or mappings, for outputs of `shape`."""
         owner, criterion, names = type(self).__name__, self.criterion, self.order.output_names
         if not isinstance(criterion, LossByOutput):
-            t, weight = (intake.single(owner, names, *part) for part in (("t", t), ("sample_weight", weight)))
+            t, weight = (single(owner, names, *part) for part in (("t", t), ("sample_weight", weight)))
         return criterion.targets(shape, t, self._place, weight)
 
     def _output_shape(self, shapes: tuple[Any, ...]) -> Any:

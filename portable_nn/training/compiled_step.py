@@ -16,9 +16,9 @@ from portable_nn.random import Key
 from portable_nn.training.accumulation import part_key, part_shares, parts_of, weighted_sum
 from portable_nn.training.accumulation import rows as rows_of
 from portable_nn.training.base_step import Done, TrainingStep, versions
+from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
 from portable_nn.training.samples import count
-from portable_nn.training.streams import BatchStream
 
 __all__ = ["CompiledStep", "pure_step"]
 

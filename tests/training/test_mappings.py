@@ -96,6 +96,7 @@ def test_every_backend_trains_as_by_hand(xp, compile, weights):
     assert history["loss"][-1] < 0.8 * history["loss"][0]
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch.compile's own imports
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 def test_compiled_kernels_train_alike(backend):
     pytest.importorskip({"numpy": "numba", "torch": "torch"}[backend])

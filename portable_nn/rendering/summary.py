@@ -6,14 +6,14 @@ from typing import Any, TypeAlias
 
 from portable_nn.arrays import in_order
 from portable_nn.layers import Layer, Parameter
-from portable_nn.networks.steps import Steps
+from portable_nn.layers.topology import Topology
 
 __all__ = ["InputShape", "summary"]
 
 InputShape: TypeAlias = tuple[int, ...] | Mapping[str, tuple[int, ...]] | None
 
 
-def summary(order: Steps, parameters: Mapping[str, Parameter], input_shape: InputShape = None) -> str:
+def summary(order: Topology, parameters: Mapping[str, Parameter], input_shape: InputShape = None) -> str:
     """Return a table of the layers: name and call, output shape, number of parameters of its own.
 
     Parameters
@@ -39,7 +39,7 @@ def summary(order: Steps, parameters: Mapping[str, Parameter], input_shape: Inpu
     )
 
 
-def _input_shapes(order: Steps, input_shape: InputShape) -> list[Any] | None:
+def _input_shapes(order: Topology, input_shape: InputShape) -> list[Any] | None:
     """Return the shapes of the inputs, for a batch of one; None if they are not known."""
     one = len(order.inputs) == 1
     if input_shape is None:
@@ -51,11 +51,11 @@ def _input_shapes(order: Steps, input_shape: InputShape) -> list[Any] | None:
     return None if None in shapes else [(1, *shape) for shape in shapes if shape is not None]
 
 
-def _leaves(order: Steps, inputs: Sequence[Any] | None, path: str) -> Iterator[tuple[str, Layer, Any]]:
+def _leaves(order: Topology, inputs: Sequence[Any] | None, path: str) -> Iterator[tuple[str, Layer, Any]]:
     """Yield each layer that is not made of others, with its path and the shape of its first output."""
     shapes: dict[str, Any] = {} if inputs is None else order.shapes(inputs)
     for step in order.steps:
-        within: Steps | None = getattr(step.layer, "order", None)
+        within: Topology | None = getattr(step.layer, "order", None)
         if within is None:
             yield path + step.name, step.layer, shapes.get(step.outputs[0])
         else:
