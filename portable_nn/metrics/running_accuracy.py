@@ -17,6 +17,11 @@ class RunningAccuracy:
         self._correct: dict[str, list[Any]] = {name: [] for name in self._losses}
         self._answers = dict.fromkeys(self._losses, 0)
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether a loss knows right and wrong."""
+        return any(loss.counts_correct is not None for loss in self._losses.values())
+
     def add(self, y: Any, t: Any) -> None:
         """Count the answers y to t, arrays or tuples by output."""
         for (name, loss), y_of_one, t_of_one in zip(self._losses.items(), flat(y), flat(t), strict=True):
@@ -27,7 +32,7 @@ class RunningAccuracy:
     def record(self) -> dict[str, float]:
         """Return the shares by name; this waits for the device."""
         return {
-            f"{name}accuracy": sum(map(int, correct)) / self._answers[name]
+            f"{name}accuracy": sum(map(int, correct)) / max(self._answers[name], 1)
             for name, correct in self._correct.items()
             if correct
         }

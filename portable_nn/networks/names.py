@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from portable_nn.arrays import as_array, in_order, is_several, same_length
+from portable_nn.arrays import Place, as_array, in_order, is_several, same_length
+from portable_nn.layers.layer import checked_input
 
-__all__ = ["arranged", "single"]
+__all__ = ["arranged", "placed", "single"]
 
 
 def arranged(owner: str, names: Sequence[str], x: Any) -> Any:
@@ -18,6 +19,14 @@ def arranged(owner: str, names: Sequence[str], x: Any) -> Any:
     arrays = in_order(x, names, f"{owner}: x")
     same_length(arrays, names, f"{owner}: x")
     return arrays if len(names) > 1 else arrays[0]
+
+
+def placed(place: Place, names: Sequence[str], arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the arrays of inputs at `place`, in its data type; raises as `checked_input` does, naming the input."""
+    return tuple(
+        array if place.is_ready(array) else checked_input(array, place, f"the input {name}")
+        for name, array in zip(names, arrays, strict=True)
+    )
 
 
 def single(owner: str, names: Sequence[str] | None, what: str, part: Any) -> Any:

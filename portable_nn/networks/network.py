@@ -8,8 +8,9 @@ from portable_nn.errors import ShapeError
 from portable_nn.layers import Run
 from portable_nn.layers.layer import Arrays, checked_input
 from portable_nn.losses import Loss, LossByOutput
-from portable_nn.networks.names import arranged, single
-from portable_nn.networks.parts import loss_of
+from portable_nn.metrics import RunningAccuracy
+from portable_nn.networks.names import arranged, placed, single
+from portable_nn.networks.parts import for_outputs, loss_of
 from portable_nn.networks.placed import Placed
 from portable_nn.networks.predictor import Predictor
 from portable_nn.rendering.summary import InputShape, summary
@@ -156,20 +157,16 @@ class Network(Placed):
 
         The mapping has the outputs whose losses know right and wrong. Raises TypeError if none does, and as `batch`.
         """
-        losses = [loss for loss, _ in self.criterion.by_name().values()]
-        if all(loss.counts_correct is None for loss in losses):
+        run = self.run()
+        counted = RunningAccuracy(self.criterion, run)
+        if not counted.knows_any:
             raise TypeError(f"{self.criterion!r} has no accuracy: it compares numbers, not classes")
         x, t, _ = self.batch(x, t)
-        run = self.run()
-        y, _ = self.forward_walk(run, self.arrays(), x)
-        found: list[float | None] = []
-        for loss, y_of_one, t_of_one in zip(losses, flat(y), flat(t), strict=True):
-            count = None if loss.counts_correct is None else getattr(run.kernels, loss.counts_correct)
-            answers = max(loss.answers(y_of_one.shape), 1)
-            found.append(None if count is None else float(count(y_of_one, t_of_one)) / answers)
+        counted.add(self.forward_walk(run, self.arrays(), x)[0], t)
+        shares = counted.record()
         if not isinstance(self.criterion, LossByOutput):
-            return found[0]
-        return {name: share for name, share in zip(self.criterion.losses, found, strict=True) if share is not None}
+            return shares["accuracy"]
+        return {name.removesuffix("_accuracy"): share for name, share in shares.items()}
 
     def save(self, path: PathLike) -> None:
         """Write structure, parameters and ties to one safetensors file, whole or, with an OSError, not at all."""
@@ -192,6 +189,10 @@ class Network(Placed):
         return self._changes[0]
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "loss_function" and value is not None:
+            value = loss_of(type(self).__name__, value, None)
+            if self.order.outputs:
+                value = for_outputs(type(self).__name__, value, self.order.outputs, self.order.output_names)
         super().__setattr__(name, value)
         if name == "loss_function" and value is not None:
             self._changes[0] += 1
@@ -227,11 +228,7 @@ class Network(Placed):
         return x
 
     def _several_inputs(self, x: tuple[Any, ...]) -> tuple[Any, ...]:
-        place, names = self._place, self.order.inputs
-        arrays = tuple(
-            part if place.is_ready(part) else checked_input(part, place, f"the input {name}")
-            for name, part in zip(names, x, strict=True)
-        )
+        arrays = placed(self._place, self.order.inputs, x)
         shapes = tuple(part.shape for part in arrays)
         key = tuple(shape[1:] for shape in shapes)
         if key not in self._fitting:

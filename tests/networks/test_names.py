@@ -124,3 +124,13 @@ def test_losses_by_output_are_no_layer_of_files_or_texts():
     assert isinstance(graph(loss=LOSSES).loss_function, LossByOutput)
     with pytest.raises(ValueError, match="LossByOutput"):
         pnn.Graph.from_postfix("(x LossByOutput())")
+
+
+def test_a_loss_that_is_replaced_fits_the_outputs():
+    net = graph()
+    net.loss_function = {"age": pnn.Huber(), "kind": pnn.SoftmaxWithLoss()}
+    assert list(net.loss_function.losses) == ["kind", "age"]
+    for loss, kind in (({"kind": pnn.SoftmaxWithLoss()}, ValueError), (pnn.Huber(), ValueError), ("huber", TypeError)):
+        with pytest.raises(kind, match="loss"):
+            net.loss_function = loss
+    assert list(net.loss_function.losses) == ["kind", "age"]
