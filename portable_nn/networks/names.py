@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from portable_nn.arrays import Place, as_array, in_order, is_several, same_length
-from portable_nn.layers.layer import checked_input
+from portable_nn.layers.inputs import checked_input
 
 __all__ = ["arranged", "placed", "single"]
 

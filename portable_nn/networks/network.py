@@ -6,7 +6,8 @@ from typing import Any
 from portable_nn.arrays import Array, Namespace, Place, as_array, flat, is_several
 from portable_nn.errors import ShapeError
 from portable_nn.layers import Run
-from portable_nn.layers.layer import Arrays, checked_input
+from portable_nn.layers.inputs import checked_input
+from portable_nn.layers.layer import Arrays
 from portable_nn.losses import Loss, LossByOutput
 from portable_nn.metrics import RunningAccuracy
 from portable_nn.networks.names import arranged, placed, single
@@ -160,7 +161,7 @@ class Network(Placed):
         run = self.run()
         counted = RunningAccuracy(self.criterion, run)
         if not counted.knows_any:
-            raise TypeError(f"{self.criterion!r} has no accuracy: it compares numbers, not classes")
+            raise TypeError(f"{type(self.criterion).__name__} has no accuracy: it compares numbers, not classes")
         x, t, _ = self.batch(x, t)
         counted.add(self.forward_walk(run, self.arrays(), x)[0], t)
         shares = counted.record()
