@@ -132,6 +132,9 @@ class LossByOutput(Loss):
                 made.append(loss.targets(of_one[0], of_one[1], place, of_one[2]))
             except (ShapeError, DTypeError, LabelError, NamespaceError) as error:
                 raise type(error)(f"the output {name}: {error}") from None
+            if of_one[2] is not None and made[-1][1] is None:
+                kind = type(loss).__name__
+                raise ValueError(f"{kind}, of the output {name}, takes no sample weights: its targets() returns None")
         found, weights = zip(*made, strict=True)
         return found, None if all(weight is None for weight in weights) else weights
 

@@ -10,29 +10,39 @@ __all__ = ["RunningAccuracy"]
 
 
 class RunningAccuracy:
-    """The share of right answers over all batches so far, by output; counts stay on their device until `record`."""
+    """The share of right answers over all batches so far, by output: a mean by weight, where samples have weights.
+
+    Counts stay on their device until `record`.
+    """
 
     def __init__(self, criterion: Loss, run: Run):
         self._run, self._losses = run, {name: loss for name, (loss, _) in criterion.by_name().items()}
-        self._correct: dict[str, list[Any]] = {name: [] for name in self._losses}
-        self._answers = dict.fromkeys(self._losses, 0)
+        self._counts: dict[str, list[tuple[Any, Any]]] = {name: [] for name in self._losses}
 
     @property
     def knows_any(self) -> bool:
         """Whether a loss knows right and wrong."""
         return any(loss.counts_correct is not None for loss in self._losses.values())
 
-    def add(self, y: Any, t: Any) -> None:
+    def add(self, y: Any, t: Any, weight: Any = None) -> None:
         """Count the answers y to t, arrays or tuples by output."""
-        for (name, loss), y_of_one, t_of_one in zip(self._losses.items(), flat(y), flat(t), strict=True):
+        weights = (None,) * len(self._losses) if weight is None else flat(weight)
+        for (name, loss), *of_one in zip(self._losses.items(), flat(y), flat(t), weights, strict=True):
             if loss.counts_correct is not None:
-                self._correct[name].append(getattr(self._run.kernels, loss.counts_correct)(y_of_one, t_of_one))
-                self._answers[name] += loss.answers(y_of_one.shape)
+                correct = getattr(self._run.kernels, loss.counts_correct)(*of_one)
+                self._counts[name].append((correct, _answers(self._run, loss, of_one[0].shape, of_one[2])))
 
     def record(self) -> dict[str, float]:
         """Return the shares by name; this waits for the device."""
-        return {
-            f"{name}accuracy": sum(map(int, correct)) / max(self._answers[name], 1)
-            for name, correct in self._correct.items()
-            if correct
-        }
+        shares: dict[str, float] = {}
+        for name, counts in self._counts.items():
+            if counts:
+                correct, answers = zip(*counts, strict=True)
+                shares[f"{name}accuracy"] = sum(map(float, correct)) / (sum(map(float, answers)) or 1.0)
+        return shares
+
+
+def _answers(run: Run, loss: Loss, shape: tuple[int, ...], weight: Any) -> Any:
+    """Return how many answers outputs of `shape` give, or the sum of the weights of their samples."""
+    count = loss.answers(shape)
+    return count if weight is None or not count else run.kernels.total(weight) * (count // shape[0])

@@ -34,14 +34,17 @@ def _joined(outputs: list[Any]) -> Any:
 
 
 def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, float]:
-    """Return the loss over all batches, and the accuracy where the loss knows one: t checked and at its place."""
+    """Return the loss over all batches, and the accuracy where the loss knows one: t checked and at its place.
+
+    Samples count by their weights, where they have some, in both.
+    """
     criterion, run, params = network.criterion, network.run(), network.arrays()
     running, counted = RunningLoss(criterion), RunningAccuracy(criterion, run)
     for x, t, weight in batches.epoch(0):
         y, _ = network.forward_walk(run, params, network.inputs(x))
         loss, _ = criterion.forward_pass(run, {}, y, t, weight)
         running.add([loss], [criterion.total_weight(run, t, weight)])
-        counted.add(y, t)
+        counted.add(y, t, weight)
     if batches.error is not None:
         batches.error.add_note("while evaluating")
         raise batches.error

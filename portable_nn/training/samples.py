@@ -41,7 +41,11 @@ def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
     network.inputs(each(lambda part: part[: min(1, part.shape[0]), ...] if part.ndim else part, x))
     if count(x) == 0:
         raise ShapeError("training and evaluation need at least one sample, got none")
-    return [x, *network.targets(shape, t, weight)]
+    t, kept = network.targets(shape, t, weight)
+    if weight is not None and kept is None:
+        kind = type(network.criterion).__name__
+        raise ValueError(f"{kind} takes no sample weights: its targets() returns None in their place")
+    return [x, t, kept]
 
 
 def count(x: Any) -> int:
