@@ -74,6 +74,10 @@ def _is_same(output: Path, source: str) -> bool:
 
 def _width(network: Network, path: str) -> int:
     """Return the number of features that the network takes."""
+    order = network.order
+    if len(order.inputs) > 1 or order.output_names is not None:
+        names = ", ".join([*order.inputs, *(order.output_names or [])])
+        raise CheckpointError(f"{path}: needed a network of one input, and one output without a name, got {names}")
     shape = next((fixed for layer in network.layers if (fixed := layer.input_shape())), None)
     if shape is None:
         raise CheckpointError(f"{path}: needed a network with a layer that fixes the number of features")

@@ -93,6 +93,14 @@ class Loss(Layer):
         """Return what a mean over the samples divides by: their number, or the sum of their weights, 0-d."""
         return t.shape[0] if weight is None else run.kernels.total(weight)
 
+    def by_name(self) -> "dict[str, tuple[Loss, float]]":
+        """Return the losses that this one consists of, and what each counts, by how their names in records begin."""
+        return {"": (self, 1.0)}
+
+    def record(self, loss: Any) -> dict[str, Any]:
+        """Return what `forward_pass` has returned by name, the number to be made small as "loss"."""
+        return {"loss": loss}
+
     def answers(self, shape: tuple[int, ...]) -> int:
         """Return how many answers outputs of `shape` give, of which `counts_correct` counts the right ones."""
         return shape[0]

@@ -3,9 +3,10 @@
 The oracles differentiate the same forward pass, made of the portable kernels, in float64.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -186,14 +187,14 @@ def check_network(
     copy = network.to("numpy", dtype="float64")
     copy.unfreeze()
     names, params = list(copy.parameters), [np.array(array) for array in copy.arrays()]
-    batch = copy.batch(to_numpy(x), to_numpy(t))
+    batch = copy.batch(_as_numpy(x), _as_numpy(t))
     run = run_at(copy.place)
     _, grads = copy.loss_and_gradients(run, params, *batch)
 
     def loss() -> Any:
         run = run_at(copy.place)
         y, _ = copy.forward_walk(run, params, batch[0])
-        return copy.criterion.forward_pass(run, {}, y, *batch[1:])[0]
+        return copy.criterion.record(copy.criterion.forward_pass(run, {}, y, *batch[1:])[0])["loss"]
 
     from tqdm.auto import tqdm
 
@@ -244,6 +245,12 @@ def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -
         return dict(zip(differentiated, as_tuple(gradients), strict=True))
 
     return Subject(repr(loss), differentiated, output, by_hand)
+
+
+def _as_numpy(part: Any) -> Any:
+    if not isinstance(part, Mapping):
+        return to_numpy(part)
+    return {name: to_numpy(array) for name, array in cast("Mapping[str, Any]", part).items()}
 
 
 def _double(array: Any) -> np.ndarray:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Generator
 from typing import Any
 
+from portable_nn.arrays import each, is_several
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
 from portable_nn.layers.run import check_gradients
@@ -12,10 +13,12 @@ from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.optimizers.groups import rows
 from portable_nn.optimizers.parts import joined, joined_slots, slots_by_part
 from portable_nn.random import Key
-from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
+from portable_nn.training.accumulation import part_key, part_shares, parts_of, weighted_sum
+from portable_nn.training.accumulation import rows as rows_of
 from portable_nn.training.base_step import Done, TrainingStep, versions
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
+from portable_nn.training.samples import count
 
 __all__ = ["CompiledStep", "pure_step"]
 
@@ -33,9 +36,9 @@ def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[
     """Return the first half of `pure_step`: its result is (loss, gradients of what is trained)."""
     place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
 
-    def one(params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> tuple[Any, list[Any]]:
+    def one(params: list[Any], x: Any, t: Any, weight: Any, key: Key | None, *dout: Any) -> tuple[Any, list[Any]]:
         run = Run(place, kernels, training=True, key=key if network.is_random else None)
-        loss, grads = network.loss_and_gradients(run, params, x, t, weight)
+        loss, grads = network.loss_and_gradients(run, params, x, t, weight, *dout)
         found = {name: grads[i] for name, i in trained.items()}
         check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
         return loss, list(found.values())
@@ -43,17 +46,20 @@ def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[
     def gradient(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
-        cuts = parts_of(x.shape[0], accumulate)
+        cuts = parts_of(count(x), accumulate)
         if len(cuts) <= 1:
             return params, slots, one(params, x, t, weight, key)
-        run, weights, found = Run(place, kernels, training=True), list[Any](), list[tuple[Any, list[Any]]]()
-        for cut in cuts:
-            part = t[cut, ...], None if weight is None else weight[cut]
-            weights.append(part_weight(network.criterion, run, *part))
-            found.append(one(params, x[cut, ...], *part, part_key(key, cut)))
-        factor = mean_factor(network.criterion, kernels, weights)
-        grads = [weighted_sum(weights, each) * factor for each in zip(*(grads for _, grads in found), strict=True)]
-        return params, slots, (weighted_sum(weights, [loss for loss, _ in found]) * factor, grads)
+        shares = part_shares(network.criterion, Run(place, kernels, training=True), t, weight, cuts)
+        losses, grads = list[Any](), list[Any]()
+        for cut, share in zip(cuts, shares, strict=True):
+            # What losses by output count cannot be made up for when their gradients are one.
+            dout, share = ((share,), 1.0) if is_several(share) else ((), share)
+            part = (rows_of(cut, array) for array in (x, t, weight))
+            loss, found = one(params, *part, part_key(key, cut), *dout)
+            losses.append(loss)
+            grads.append([share * gradient for gradient in found])
+        total = [sum(of_parts[1:], of_parts[0]) for of_parts in zip(*grads, strict=True)]
+        return params, slots, (weighted_sum(shares, losses), total)
 
     return gradient
 
@@ -173,7 +179,7 @@ class CompiledStep(TrainingStep):
         params, slots, (losses, weights) = self._steps(
             self.network.arrays(),
             self._slots,
-            [x if x.dtype == place.dtype else place.xp.astype(x, place.dtype), *others],
+            [each(lambda x: x if x.dtype == place.dtype else place.xp.astype(x, place.dtype), x), *others],
             orders,
             keys,
             numbers,

@@ -164,3 +164,22 @@ def test_losses_stay_what_they_were():
     losses = [step(x[k : k + 5], t[k : k + 5]) for k in range(0, 500, 5)]
     expected = [net.loss(X[k : k + 5], LABELS[k : k + 5]) for k in range(0, 500, 5)]
     np.testing.assert_array_equal([float(loss) for loss in losses], [float(loss) for loss in expected])
+
+
+def test_several_inputs_and_targets_are_gathered_in_one_launch():
+    g = pnn.Graph(loss={"kind": pnn.SoftmaxWithLoss(), "age": pnn.MeanSquaredError()}, seed=0, xp="cupy")
+    h = pnn.ReLU()(pnn.Affine(784, 50)(g.input("image")) + pnn.Affine(10, 50)(g.input("table")))
+    g.output(kind=pnn.Affine(50, 10)(h), age=pnn.Affine(50, 1)(h))
+    x, t, weight = g.batch({"image": X, "table": NUMBERS}, {"kind": LABELS, "age": WEIGHTS})
+    batches = Batches([x, t, weight], 100, shuffle=True, seed=0, place=g.place).epoch(1)
+    step = training_step(g, pnn.SGD())
+    import cupy
+
+    for _ in range(6):
+        with cupy._ledger.counting() as gathering:
+            x, t, weight = next(batches)
+        with cupy._ledger.counting() as training:
+            step(g.inputs(x), t, weight)
+    assert launches(gathering) == 1
+    assert training.reads == training.waits == 0
+    assert training.functions == {"cupy_add": 1}  # of the two derivatives by h
