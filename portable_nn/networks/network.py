@@ -123,7 +123,10 @@ class Network(Placed):
         return self._predictor(self.inputs(x))
 
     def loss(self, x: Array, t: Array, *, sample_weight: Array | None = None, training: bool = False) -> Any:
-        """Return the loss, 0-d on the network's device; in `training`, Dropout acts. Raises as `batch` does."""
+        """Return the loss, on the network's device; in `training`, Dropout acts. Raises as `batch` does.
+
+        It is 0-d, or where the loss has the reduction "none", in the shape of the labels or of the outputs.
+        """
         x, t, weight = self.batch(x, t, sample_weight)
         run = self.run(training=training)
         y, _ = self.forward_walk(run, self.arrays(), x)
@@ -132,15 +135,16 @@ class Network(Placed):
     def gradient(self, x: Array, t: Array, *, sample_weight: Array | None = None) -> Arrays:
         """Return the gradient of the training loss on x and t by each parameter that is not frozen, by name.
 
-        Raises as `batch` does.
+        Raises as `batch` does, and ValueError if the loss has the reduction "none".
         """
+        self.criterion.check_reduces("gradient")
         x, t, weight = self.batch(x, t, sample_weight)
         _, grads = self.loss_and_gradients(self.run(training=True), self.arrays(), x, t, weight)
         trainable = self.trainable()
         return dict(zip(trainable, map(grads.__getitem__, trainable.values()), strict=True))
 
     def accuracy(self, x: Array, t: Array) -> float:
-        """Return the share of right answers on x, outside training.
+        """Return the share of right answers on x, of labels say, outside training; 0 where none counts.
 
         Raises TypeError if the loss knows no right and wrong, and as `batch` does.
         """
@@ -149,8 +153,8 @@ class Network(Placed):
         x, t, _ = self.batch(x, t)
         run = self.run()
         y, _ = self.forward_walk(run, self.arrays(), x)
-        correct = getattr(run.kernels, self.criterion.counts_correct)(y, t)
-        return float(correct) / max(self.criterion.answers(y.shape), 1)
+        correct, answers = self.criterion.counts(run, y, t)
+        return float(correct) / max(int(answers), 1)
 
     def save(self, path: files.PathLike) -> None:
         """Write structure, parameters and ties to one safetensors file, whole or, with an OSError, not at all."""
@@ -190,7 +194,7 @@ class Network(Placed):
         return x
 
     def batch(self, x: Array, t: Array, sample_weight: Array | None = None) -> tuple[Any, Any, Any]:
-        """Return x (N, ...), t and the sample weights (N,) at the network's place, as the loss needs them.
+        """Return x (N, ...), t and the sample weights at the network's place, as the loss needs them.
 
         Raises
         ------

@@ -182,6 +182,7 @@ def check_network(
     ShapeError, DTypeError, LabelError, NamespaceError
         If x or t do not fit the network.
     """
+    network.criterion.check_reduces("check_network")
     network.batch(x, t)
     copy = network.to("numpy", dtype="float64")
     copy.unfreeze()
@@ -229,8 +230,9 @@ def _layer_subject(layer: Layer, *inputs: Array) -> Subject:
 
 
 def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -> Subject:
-    t, weight = loss.targets(y.shape, to_numpy(t), Place(dtype="float64"), None if weight is None else to_numpy(weight))
-    differentiated = {"y": _double(y)} | ({} if 1 in loss.constants else {"t": _double(t)})
+    t, weight = to_numpy(t), None if weight is None else to_numpy(weight)
+    ready, _ = loss.targets(y.shape, t, Place(dtype="float64"), weight)
+    differentiated = {"y": _double(y)} | ({} if 1 in loss.constants else {"t": _double(ready)})
 
     def forward(run: Run, arrays: dict[str, Any]) -> tuple[Any, Any]:
         here, placed_weight = loss.targets(y.shape, t, run.place, weight)

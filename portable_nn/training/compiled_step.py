@@ -48,7 +48,7 @@ def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[
             return params, slots, one(params, x, t, weight, key)
         run, weights, found = Run(place, kernels, training=True), list[Any](), list[tuple[Any, list[Any]]]()
         for cut in cuts:
-            part = t[cut, ...], None if weight is None else weight[cut]
+            part = t[cut, ...], None if weight is None else weight[cut, ...]
             weights.append(part_weight(network.criterion, run, *part))
             found.append(one(params, x[cut, ...], *part, part_key(key, cut)))
         factor = mean_factor(network.criterion, kernels, weights)

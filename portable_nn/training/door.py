@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 from portable_nn.arrays import is_array, is_nested_list, is_on_cpu, namespace_of, to_numpy
+from portable_nn.losses.targets import IGNORED
 from portable_nn.networks import Network
 from portable_nn.training.batches import Batches
 from portable_nn.training.samples import check_finite, checked, parts, split, whole
@@ -38,6 +39,7 @@ def to_train(
     ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
         If one of them does not fit, or numbers in x are not finite.
     """
+    network.criterion.check_reduces("fit")
     if not 0 <= share < 1:
         raise ValueError(f"fit needs validation_split in [0, 1), got {share}")
     if validation is not None and share:
@@ -58,6 +60,7 @@ def to_evaluate(
     network: Network, x: Any, t: Any = None, batch_size: int = _BATCH, *, again: bool = False
 ) -> Batches | BatchStream:
     """Return the batches of arrays, or without t of an iterable, in their order; raises as `to_train` does."""
+    network.criterion.check_reduces("evaluate")
     batch_size = whole("batch_size", batch_size, 1, "evaluate")
     if t is not None:
         return Batches(checked(network, x, t), batch_size, shuffle=False, seed=0)
@@ -122,7 +125,9 @@ def _warn_of_new_classes(batches: Batches | BatchStream, validation: Batches | B
 def _classes(batches: Batches) -> set[int]:
     """Return the labels that occur; none for targets that are no labels, or on another device."""
     t = batches.arrays[1]
-    if t.ndim != 1 or not namespace_of(t).isdtype(t.dtype, "integral") or not is_on_cpu(t):
+    if not namespace_of(t).isdtype(t.dtype, "integral") or not is_on_cpu(t):
         return set()
     labels = to_numpy(t)
-    return set((labels if batches.among is None else labels[batches.among]).tolist())
+    labels = labels if batches.among is None else labels[batches.among]
+    found: list[int] = namespace_of(labels).unique_values(labels).tolist()
+    return {label for label in found if label != IGNORED}

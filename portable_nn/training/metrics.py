@@ -27,21 +27,20 @@ def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, floa
     """Return the loss over all batches, and the accuracy where the loss knows one: t checked and at its place."""
     criterion, run, params = network.criterion, network.run(), network.arrays()
     running = RunningLoss(criterion)
-    correct: list[Any] = []
-    answers = 0
+    counts: list[tuple[Any, Any]] = []
     for x, t, weight in batches.epoch(0):
         y, _ = network.forward_walk(run, params, network.inputs(x))
         loss, _ = criterion.forward_pass(run, {}, y, t, weight)
         running.add([loss], [criterion.total_weight(run, t, weight)])
         if criterion.counts_correct is not None:
-            correct.append(getattr(run.kernels, criterion.counts_correct)(y, t))
-            answers += criterion.answers(y.shape)
+            counts.append(criterion.counts(run, y, t))
     if batches.error is not None:
         batches.error.add_note("while evaluating")
         raise batches.error
     scores = {"loss": running.read()}
     if criterion.counts_correct is not None:
-        scores["accuracy"] = sum(map(int, correct)) / answers
+        correct, answers = (sum(map(int, column)) for column in zip(*counts, strict=True))
+        scores["accuracy"] = correct / max(answers, 1)
     return scores
 
 

@@ -99,7 +99,7 @@ class PlannedStep(TrainingStep):
                 self.go_on_with_copies()
                 params = self._params
                 break
-        shapes = x.shape, t.shape, weight is None, self._version
+        shapes = x.shape, t.shape, None if weight is None else weight.shape, self._version
         plan = self._plans.get(shapes)
         if plan is not None:
             return plan(params, x, t, weight, key)
@@ -117,7 +117,7 @@ class PlannedStep(TrainingStep):
         losses: list[Any] = []
         weights: list[Any] = []
         for cut in cuts:
-            part = t[cut, ...], None if weight is None else weight[cut]
+            part = t[cut, ...], None if weight is None else weight[cut, ...]
             losses.append(self.gradient(x[cut, ...], *part, part_key(key, cut)))
             weights.append(part_weight(criterion, run, *part))
             self._add_up(weights[-1], first=len(weights) == 1, last=len(weights) == len(cuts))

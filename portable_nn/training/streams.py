@@ -114,8 +114,16 @@ def _joined(group: list[list[Any]]) -> list[Any]:
     if all(weight is None for weight in weights):
         return [_concat(xs), _concat(ts), None]
     like = next(weight for weight in weights if weight is not None)
+    if any(weight is not None and weight.shape[1:] != like.shape[1:] for weight in weights):
+        raise ShapeError(
+            "batches whose gradients are accumulated need sample weights of one form, got shapes "
+            + ", ".join(str(weight.shape) for weight in weights if weight is not None)
+        )
     xp, kind = namespace_of(like), {"dtype": like.dtype, "device": device_of(like)}
-    ones = [xp.ones(x.shape[0], **kind) if weight is None else weight for x, weight in zip(xs, weights, strict=True)]
+    ones = [
+        xp.ones((x.shape[0], *like.shape[1:]), **kind) if weight is None else weight
+        for x, weight in zip(xs, weights, strict=True)
+    ]
     return [_concat(xs), _concat(ts), _concat(ones)]
 
 

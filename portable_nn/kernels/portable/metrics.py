@@ -2,7 +2,7 @@
 
 from portable_nn.arrays import Array, namespace_of
 
-__all__ = ["all_finite", "count_correct", "count_correct_signs"]
+__all__ = ["all_finite", "count_correct", "count_correct_signs", "count_labels"]
 
 
 def all_finite(x: Array) -> Array:
@@ -14,7 +14,7 @@ def all_finite(x: Array) -> Array:
 def count_correct(y: Array, t: Array) -> Array:
     """Return how many rows of y (N, C) are largest at their class: t labels (N,) or one-hot (N, C); 0-d integer.
 
-    A row with NaN counts as wrong.
+    A row with NaN counts as wrong, and so does one whose label is negative.
     """
     xp = namespace_of(y)
     labels = t if t.ndim == 1 else xp.argmax(t, axis=-1)
@@ -29,3 +29,9 @@ def count_correct_signs(y: Array, t: Array) -> Array:
     """
     xp = namespace_of(y)
     return xp.sum(xp.astype(((y > 0) == (t > 0.5)) & ~xp.isnan(y), xp.int32))
+
+
+def count_labels(t: Array) -> Array:
+    """Return how many integer labels t are not negative; 0-d integer."""
+    xp = namespace_of(t)
+    return xp.sum(xp.astype(t >= 0, xp.int32))
