@@ -137,7 +137,9 @@ class Network(Placed):
 
         Raises as `batch` does, and ValueError if the loss has the reduction "none".
         """
-        self.criterion.check_reduces("gradient")
+        criterion = self.loss_function or self.criterion
+        if criterion.reduction == "none":
+            criterion.check_reduces("gradient")
         x, t, weight = self.batch(x, t, sample_weight)
         _, grads = self.loss_and_gradients(self.run(training=True), self.arrays(), x, t, weight)
         trainable = self.trainable()
