@@ -3,7 +3,7 @@
 import math
 from typing import Any, Self
 
-from portable_nn.arrays import Array, Namespace
+from portable_nn.arrays import Array, Namespace, as_array
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, zeros
 from portable_nn.layers.layer import Arrays, Layer, Run
@@ -66,6 +66,7 @@ class Affine(Layer):
         ShapeError, NamespaceError, DTypeError
             If W is not (I, O) and b not (O,), or they are not floating arrays of one library and device.
         """
+        W, b = as_array(W, "W"), as_array(b, "b")
         if W.ndim != 2 or (b is not None and b.shape != (W.shape[1],)):
             got = f"{W.shape} and {b.shape}" if b is not None else f"{W.shape}"
             raise ShapeError(f"Affine needs W of shape (I, O) and b of shape (O,), got {got}")

@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from portable_nn.arrays import Array, Namespace
+from portable_nn.arrays import Array, Namespace, as_array
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer
 from portable_nn.layers.arithmetic import broadcast
@@ -64,6 +64,7 @@ class MatMul(Layer):
         ShapeError, NamespaceError, DTypeError
             If W is not a floating array of shape (I, O).
         """
+        W = as_array(W, "W")
         if W.ndim != 2:
             raise ShapeError(f"MatMul needs W of shape (I, O), got {W.shape}")
         layer = cls(*W.shape)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from portable_nn import random
-from portable_nn.arrays import Array, Namespace, Place, namespace, to_numpy
+from portable_nn.arrays import Array, Namespace, Place, as_array, namespace, to_numpy
 from portable_nn.kernels import PORTABLE, declares
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.layer import as_tuple
@@ -126,6 +126,7 @@ def check_layer(
     ShapeError, NamespaceError, LabelError
         If the inputs do not fit the layer.
     """
+    inputs = tuple(as_array(x, "inputs") for x in inputs)
     subject = _loss_subject(layer, *inputs) if isinstance(layer, Loss) else _layer_subject(layer, *inputs)
     home = Place("numpy", dtype="float64")
     shapes: list[tuple[int, ...]] = [y.shape for y in as_tuple(subject.output(run_at(home, PORTABLE), subject.arrays))]
@@ -183,6 +184,7 @@ def check_network(
         If x or t do not fit the network.
     """
     network.criterion.check_reduces("check_network")
+    x, t = as_array(x, "x"), as_array(t, "t")
     network.batch(x, t)
     copy = network.to("numpy", dtype="float64")
     copy.unfreeze()

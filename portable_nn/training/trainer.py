@@ -153,11 +153,12 @@ class Trainer:
         epochs : int
         batch_size : int
             The last batch of an epoch may be smaller.
-        validation_data : (x, t), or an iterable of batches, optional
+        validation_data : (x, t) or (x, t, sample_weight), or an iterable of batches, optional
             Evaluated after every epoch.
         validation_split : float
             Instead: the share of the samples, chosen by the network's seed, that is kept for this and not trained on.
-        sample_weight : array of shape (N,), optional
+        sample_weight : array of shape (N,), or of the shape of the targets, optional
+            Of each sample, or of each label of sequences and images and each element of targets that are numbers.
         shuffle : bool
             Whether the samples come in a new order every epoch.
         progress : bool
@@ -260,7 +261,9 @@ class Trainer:
         with self._threads(batch_size):
             return predict(self.network, x, batch_size)
 
-    def evaluate(self, x: Any, t: Array | None = None, *, batch_size: int = 1024) -> dict[str, float]:
+    def evaluate(
+        self, x: Any, t: Array | None = None, *, batch_size: int = 1024, sample_weight: Array | None = None
+    ) -> dict[str, float]:
         """Return the loss, and the accuracy where the loss knows one, computed batch by batch outside training.
 
         Parameters
@@ -268,13 +271,15 @@ class Trainer:
         x, t : arrays
             Or, without t, an iterable of batches as for `fit`.
         batch_size : int
+        sample_weight : array of shape (N,), or of the shape of the targets, optional
+            What the loss is weighted by; the accuracy counts.
 
         Raises
         ------
         ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
             If an argument does not fit.
         """
-        batches = to_evaluate(self.network, x, t, batch_size)
+        batches = to_evaluate(self.network, x, t, batch_size, weight=sample_weight)
         with self._threads(batch_size if isinstance(batches, Batches) else math.inf):
             return evaluate(self.network, batches)
 

@@ -42,7 +42,9 @@ def drawn(name, shape):
 def test_losses_and_gradients(xp64, name, shape, reduction, weights):
     kind, formula, y, t, rng = drawn(name, shape)
     weight = None if weights is None else rng.random(shape[:1] if weights == "samples" else shape)
-    each = 1.0 if weight is None else np.broadcast_to(weight.reshape(*weight.shape, *(1,) * (y.ndim - weight.ndim)), shape)
+    each = (
+        1.0 if weight is None else np.broadcast_to(weight.reshape(*weight.shape, *(1,) * (y.ndim - weight.ndim)), shape)
+    )
     dout = rng.standard_normal(shape) if reduction == "none" else 0.7
 
     def reduced(y):
@@ -118,6 +120,4 @@ def test_losses_that_are_not_summed_are_nodes_of_a_graph(xp64):
     loss = pnn.SoftmaxWithLoss("sum")
     np.testing.assert_allclose(float(value), loss.forward(y, t, sample_weight=w), rtol=1e-12)
     np.testing.assert_allclose(to_numpy(graph.gradients["y"]), loss.backward(), rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(
-        to_numpy(graph.gradients["w"]), pnn.SoftmaxWithLoss("none").forward(y, t), rtol=1e-12
-    )
+    np.testing.assert_allclose(to_numpy(graph.gradients["w"]), pnn.SoftmaxWithLoss("none").forward(y, t), rtol=1e-12)

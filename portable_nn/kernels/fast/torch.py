@@ -254,7 +254,9 @@ def _log_softmax(y: Tensor, out: Tensor) -> Tensor:
 
 def _spread(scale: Any, values: Tensor) -> Any:
     """Return a scale of shape (N,) as (N, 1, ...), to multiply values (N, ...); others fit as they are."""
-    return scale if isinstance(scale, float) or scale.ndim == values.ndim else scale.reshape(-1, *(1,) * (values.ndim - 1))
+    return (
+        scale if isinstance(scale, float) or scale.ndim == values.ndim else scale.reshape(-1, *(1,) * (values.ndim - 1))
+    )
 
 
 def _affine_then(activation: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:

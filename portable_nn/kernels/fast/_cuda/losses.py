@@ -1,8 +1,9 @@
 """Losses and their gradients, as `kernels/portable/losses.py` defines them; loss, gradient and sums are one launch.
 
-A scale is `factor`, and where `scales` is no null pointer, the scale of each sample, or of each `portion` elements. To ys (N, O) a bias b (O,) is added first;
-the gradient is written to dys, which may be ys, and its sums over the batch to sums. Arrays that are read may be left
-out as null pointers, and results whose name says so. Each block has its share of the rows.
+A scale is `factor`, and where `scales` is no null pointer, also that of each `portion` elements: of a sample, or one.
+To ys (N, O) a bias b (O,) is added first; the gradient is written to dys, which may be ys, and its sums over the batch
+to sums. Arrays that are read may be left out as null pointers, and results whose name says so. Each block has its share
+of the rows.
 """
 
 from typing import NamedTuple
@@ -66,7 +67,8 @@ extern "C" __global__ void kernel_NAME_gradient(
 """
 
 # One row of threads to a row of outputs: its maximum, its sums, then loss and gradient. Targets are labels, of which
-# negative ones count nothing, or distributions where `labels` is null. All threads stay in step, also those that have no row.
+# negative ones count nothing, or distributions where `labels` is null. All threads stay in step, also those that have
+# no row.
 _SOFTMAX_LOSS = """
 extern "C" __global__ void kernel_softmax_loss(
     const real* ys, const real* b, const integer* labels, const real* targets, real* dys, real* sums_or_null,
