@@ -35,7 +35,7 @@ def network(kind, xp=None, dtype="float64", **options):
 def theirs(kind, start, batches, lr):
     """Return torch's losses and weights over SGD steps of the same network."""
     torch = pytest.importorskip("torch")
-    W, V = (torch.asarray(to_numpy(p)).clone().requires_grad_() for p in start.values())
+    W, V = (torch.asarray(to_numpy(p).copy()).requires_grad_() for p in start.values())
     optimizer, losses = torch.optim.SGD([W, V], lr), []
     for x, t in batches:
         x = torch.asarray(x).movedim(1, -1) if kind == "pixels" else torch.asarray(x)
@@ -45,7 +45,7 @@ def theirs(kind, start, batches, lr):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return losses, [p.detach().numpy() for p in (W, V)]
 
 
