@@ -66,12 +66,12 @@ class Affine(Layer):
         ShapeError, NamespaceError, DTypeError
             If W is not (I, O) and b not (O,), or they are not floating arrays of one library and device.
         """
-        W, b = as_array(W, "W"), as_array(b, "b")
-        if W.ndim != 2 or (b is not None and b.shape != (W.shape[1],)):
-            got = f"{W.shape} and {b.shape}" if b is not None else f"{W.shape}"
+        weight, b = as_array(W, "W"), as_array(b, "b")
+        if weight.ndim != 2 or (b is not None and b.shape != (weight.shape[1],)):
+            got = f"{weight.shape} and {b.shape}" if b is not None else f"{weight.shape}"
             raise ShapeError(f"Affine needs W of shape (I, O) and b of shape (O,), got {got}")
-        layer = cls(*W.shape, bias=b is not None)
-        adopt_arrays(layer, {"W": W} if b is None else {"W": W, "b": b})
+        layer = cls(*weight.shape, bias=b is not None)
+        adopt_arrays(layer, {"W": weight} if b is None else {"W": weight, "b": b})
         return layer
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

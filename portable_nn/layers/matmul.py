@@ -64,11 +64,11 @@ class MatMul(Layer):
         ShapeError, NamespaceError, DTypeError
             If W is not a floating array of shape (I, O).
         """
-        W = as_array(W, "W")
-        if W.ndim != 2:
-            raise ShapeError(f"MatMul needs W of shape (I, O), got {W.shape}")
-        layer = cls(*W.shape)
-        adopt_arrays(layer, {"W": W})
+        weight = as_array(W, "W")
+        if weight.ndim != 2:
+            raise ShapeError(f"MatMul needs W of shape (I, O), got {weight.shape}")
+        layer = cls(*weight.shape)
+        adopt_arrays(layer, {"W": weight})
         return layer
 
     def output_shape(self, a: tuple[int, ...], *b: tuple[int, ...]) -> tuple[int, ...]:

@@ -94,7 +94,12 @@ def _images(rng: np.random.Generator) -> tuple[Any, ...]:
 def _each_weighted(
     inputs: Callable[[np.random.Generator], tuple[Any, ...]],
 ) -> Callable[[np.random.Generator], tuple[Any, ...]]:
-    return lambda rng: (*(arrays := inputs(rng)), rng.uniform(0.1, 2.0, arrays[1].shape))
+    def given(rng: np.random.Generator) -> tuple[Any, ...]:
+        y, t = inputs(rng)
+        weight: Any = rng.uniform(0.1, 2.0, t.shape)
+        return y, t, weight
+
+    return given
 
 
 def _weighted(

@@ -204,7 +204,7 @@ def squared_error(y: _Array, t: _Array, scale: Any) -> Any:
     if isinstance(scale, float):
         return scale * d.sum()
     if scale.ndim > 1:
-        return np.vdot(scale, d)
+        return np.dot(scale.ravel(), d.ravel())
     return np.dot(scale, d.reshape(d.shape[0], math.prod(d.shape[1:])).sum(axis=1))
 
 

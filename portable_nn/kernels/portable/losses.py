@@ -107,7 +107,8 @@ def class_share(t: Array, class_weight: Array) -> Array:
     xp = namespace_of(t)
     if t.ndim == 2:
         return xp.sum(xp.astype(t, class_weight.dtype) * class_weight, axis=-1)
-    return xp.where(t < 0, 0.0, xp.take(class_weight, xp.where(t < 0, 0, t), axis=0))
+    counted = t >= 0
+    return xp.where(counted, xp.take(class_weight, xp.where(counted, t, 0), axis=0), 0.0)
 
 
 def total(weight: Array) -> Array:
@@ -247,7 +248,7 @@ def half_squares(W: Array) -> Array:
 def _scaled_sum(values: Array, scale: Scale) -> Array:
     """Return sum_n s_n sum(values_n)."""
     xp = namespace_of(values)
-    if isinstance(scale, float):
+    if isinstance(scale, float | int):
         return scale * xp.sum(values)
     if scale.ndim > 1:
         return xp.sum(scale * values)
@@ -257,6 +258,6 @@ def _scaled_sum(values: Array, scale: Scale) -> Array:
 
 def _spread(scale: Scale, values: Array) -> Scale:
     """Return a scale of shape (N,) as (N, 1, ...), to multiply values (N, ...); others fit as they are."""
-    if isinstance(scale, float) or scale.ndim == values.ndim:
+    if isinstance(scale, float | int) or scale.ndim == values.ndim:
         return scale
     return namespace_of(values).reshape(scale, (values.shape[0],) + (1,) * (values.ndim - 1))
