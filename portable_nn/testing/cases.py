@@ -96,8 +96,8 @@ def _each_weighted(
 ) -> Callable[[np.random.Generator], tuple[Any, ...]]:
     def given(rng: np.random.Generator) -> tuple[Any, ...]:
         y, t = inputs(rng)
-        weight: Any = rng.uniform(0.1, 2.0, t.shape)
-        return y, t, weight
+        shape: tuple[int, ...] = t.shape
+        return y, t, rng.uniform(0.1, 2.0, shape)
 
     return given
 
