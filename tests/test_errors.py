@@ -109,7 +109,7 @@ CALLS = {
     "no distribution": (
         lambda n: n.loss(X, np.ones((4, 2))),
         pnn.LabelError,
-        "rows of at least 0 that sum to 1, got 1.0",
+        "distributions of at least 0 that sum to 1, got 1.0",
     ),
     "NaN one-hot": (lambda n: n.loss(X, np.full((4, 2), np.nan)), pnn.LabelError, "sum to 1, got nan"),
     "sample weights of another length": (
@@ -176,10 +176,10 @@ CALLS = {
     "a set to fit": (lambda n: fit(n, {1}, T), pnn.NamespaceError, "got set: wrap it in numpy.asarray(...)"),
     "a number to fit": (lambda n: fit(n, np.asarray(1.0), T), pnn.ShapeError, "needs x of shape (N, 3), got ()"),
     "a short list to predict": (lambda n: pnn.Trainer(n).predict([[1, 2]]), pnn.ShapeError, "(N, 3), got (1, 2)"),
-    "validation data with weights": (
-        lambda n: fit(n, X, T, validation_data=(X, T, T)),
+    "validation data of too many": (
+        lambda n: fit(n, X, T, validation_data=(X, T, T, T)),
         ValueError,
-        "validation_data as the two arrays (x, t)",
+        "validation_data as arrays (x, t) or (x, t, sample_weight), got 4 things",
     ),
     "early stopping on nothing": (
         lambda n: fit(n, X, T, callbacks=[pnn.EarlyStopping()]),
@@ -311,7 +311,7 @@ CALLS = {
         pnn.ShapeError,
         "2 class weights, but y has 4 classes",
     ),
-    "reduction": (lambda n: pnn.Huber("median"), ValueError, '"mean" or "sum", got \'median\''),
+    "reduction": (lambda n: pnn.Huber("median"), ValueError, '"mean", "sum" or "none", got \'median\''),
     "delta": (lambda n: pnn.Huber(delta=0), ValueError, "positive delta, got 0"),
     "a history without epochs": (lambda n: pnn.History()["loss"], KeyError, "no epochs"),
     "a picture without epochs": (lambda n: pnn.History().plot(), ValueError, "at least one epoch"),

@@ -111,6 +111,8 @@ class SoftmaxWithLoss(Loss):
         """Return (), the shape of the loss, or with reduction "none" that of the labels."""
         labels = self._shape_of_labels(y)
         if t not in (labels, y):
+            if len(y) == 2:
+                raise ShapeError(f"SoftmaxWithLoss needs t of shape {labels} or {y}, got {t}")
             where = "last" if class_axis(y, self.axis) == len(y) - 1 else f"at axis {class_axis(y, self.axis)}"
             raise ShapeError(
                 f"SoftmaxWithLoss needs t of shape {labels}, labels, or {y}, distributions, for y of shape {y} with "

@@ -155,7 +155,7 @@ def test_a_label_to_ignore_may_be_of_any_integer_type(xp):
          "of shape (3, 5, 4) with the classes last, got (3, 4): say axis=1 if the classes are there"),
         ({}, (2, 4, 3, 5), (2, 4, 3), None, pnn.ShapeError, "t of shape (2, 3, 5), labels, or (2, 4, 3, 5), "
          "distributions, for y of shape (2, 4, 3, 5) with the classes at axis 1, got (2, 4, 3): say axis=3 if"),
-        ({}, (3, 4), (3, 1), None, pnn.ShapeError, "needs t of shape (3,), labels, or (3, 4), distributions"),
+        ({}, (3, 4), (3, 1), None, pnn.ShapeError, "needs t of shape (3,) or (3, 4), got (3, 1)"),
         ({}, (3,), (3,), None, pnn.ShapeError, "needs y of shape (N, C), (N, T, C) or (N, C, H, W), got (3,)"),
         ({"axis": 3}, (3, 4), (3,), None, pnn.ShapeError, "with the classes at axis 3, got (3, 4)"),
         ({}, (3, 5, 4), (3, 5), (5,), pnn.ShapeError, "sample_weight needs shape (3,) or (3, 5), got (5,)"),
