@@ -4,6 +4,7 @@ A loss is a layer that takes y, t and perhaps sample weights. As a network's cri
 `gradient`. The maths and its sources stand in `kernels/portable/losses.py`.
 """
 
+import math
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from portable_nn.arrays import Array, Place, as_array, move, namespace_of
@@ -105,9 +106,12 @@ class Loss(Layer):
         """Return how many answers outputs of `shape` give, of which `counts_correct` counts the right ones."""
         return shape[0]
 
-    def counts(self, run: Run, y: Any, t: Any) -> tuple[Any, Any]:
-        """Return how many answers are right, and how many there are: numbers or 0-d arrays."""
-        return getattr(run.kernels, str(self.counts_correct))(y, t), self.answers(y.shape)
+    def counts(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+        """Return how many answers are right, and how many there are, or the sums of their weights: 0-d or numbers."""
+        correct, answers = getattr(run.kernels, str(self.counts_correct))(y, t, weight), self.answers(y.shape)
+        if weight is None or not answers:
+            return correct, answers
+        return correct, run.kernels.total(weight) * (answers // math.prod(weight.shape))
 
     def check_reduces(self, owner: str) -> None:
         """Raise ValueError, in which `owner` is named, if the loss is no single number."""

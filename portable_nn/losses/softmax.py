@@ -149,13 +149,17 @@ class SoftmaxWithLoss(Loss):
         share = self._share(run, t, classes)
         return run.kernels.total(share if weight is None else run.kernels.multiply(share, _flat(run, weight)))
 
-    def counts(self, run: Run, y: Any, t: Any) -> tuple[Any, Any]:
-        """Return how many labels are right, and how many count."""
-        labelled = _are_labels(run, t)
+    def counts(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+        """Return how many labels are right, and how many count, or the sums of their weights."""
+        ignores = self.ignore_label is not None and _are_labels(run, t)
         if y.ndim > 2:
-            y, t, _ = self._as_rows(run, y, t, None)
-        ignores = labelled and self.ignore_label is not None
-        return run.kernels.count_correct(y, t), run.kernels.count_labels(t) if ignores else y.shape[0]
+            y, t, weight = self._as_rows(run, y, t, weight)
+        correct = run.kernels.count_correct(y, t, weight)
+        if weight is None:
+            return correct, run.kernels.count_labels(t) if ignores else y.shape[0]
+        if ignores:
+            weight = run.kernels.multiply(weight, self._share(run, t, y.shape[1], class_weight=False))
+        return correct, run.kernels.total(weight)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor arguments; labels as strings, as in files."""

@@ -57,7 +57,7 @@ def to_train(
 
 
 def to_evaluate(
-    network: Network, x: Any, t: Any = None, batch_size: int = _BATCH, *, weight: Any = None, again: bool = False
+    network: Network, x: Any, t: Any = None, weight: Any = None, batch_size: int = _BATCH, *, again: bool = False
 ) -> Batches | BatchStream:
     """Return the batches of arrays, or without t of an iterable, in their order; raises as `to_train` does."""
     network.criterion.check_reduces("evaluate")
@@ -105,11 +105,15 @@ def _to_validate(network: Network, validation: Any, *, again: bool) -> Batches |
     lists = type(validation) is tuple and bool(given) and all(is_nested_list(part) for part in given)
     if not lists and not any(is_array(part) for part in given):
         return to_evaluate(network, validation, again=again)
-    if len(given) not in (2, 3):
+    if not 2 <= len(given) <= 3:
         raise ValueError(
-            f"fit needs validation_data as arrays (x, t) or (x, t, sample_weight), got {len(given)} things"
+            f"fit needs validation_data as the arrays (x, t) or (x, t, sample_weight), got {len(given)} things"
         )
-    batches = Batches(checked(network, *given), _BATCH, shuffle=False, seed=0)
+    try:
+        batches = Batches(checked(network, *given), _BATCH, shuffle=False, seed=0)
+    except Exception as error:
+        error.add_note("in validation_data")
+        raise
     check_finite("the x of validation_data", batches.arrays[0])
     return batches
 

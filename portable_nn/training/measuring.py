@@ -23,7 +23,10 @@ def predict(network: Network, x: Array, batch_size: int = 1024) -> Any:
 
 
 def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, float]:
-    """Return the loss over all batches, and the accuracy where the loss knows one: t checked and at its place."""
+    """Return the loss over all batches, and the accuracy where the loss knows one: t checked and at its place.
+
+    Samples count by their weights, where they have some, in both.
+    """
     criterion, run, params = network.criterion, network.run(), network.arrays()
     running = RunningLoss(criterion)
     counts: list[tuple[Any, Any]] = []
@@ -32,12 +35,12 @@ def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, floa
         loss, _ = criterion.forward_pass(run, {}, y, t, weight)
         running.add([loss], [criterion.total_weight(run, t, weight)])
         if criterion.counts_correct is not None:
-            counts.append(criterion.counts(run, y, t))
+            counts.append(criterion.counts(run, y, t, weight))
     if batches.error is not None:
         batches.error.add_note("while evaluating")
         raise batches.error
     scores = {"loss": running.read()}
     if criterion.counts_correct is not None:
-        correct, answers = (sum(map(int, column)) for column in zip(*counts, strict=True))
-        scores["accuracy"] = correct / max(answers, 1)
+        correct, answers = (sum(map(float, column)) for column in zip(*counts, strict=True))
+        scores["accuracy"] = correct / (answers or 1.0)
     return scores
