@@ -3,7 +3,7 @@
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-from portable_nn.arrays import Array, Place, move, to_numpy
+from portable_nn.arrays import Array, Place, as_array, move, to_numpy
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer
 from portable_nn.kernels import kernels_for
@@ -78,7 +78,7 @@ class Parameter:
         ShapeError
             If `value` has another shape than the parameter.
         """
-        moved = move(value, place, name=name)
+        moved = move(as_array(value, name), place, name=name)
         if moved.shape != self.shape:
             raise ShapeError(f"parameter {name} needs shape {self.shape}, got {moved.shape}")
         self.value = laid_out(moved, place)

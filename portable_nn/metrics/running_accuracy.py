@@ -29,8 +29,7 @@ class RunningAccuracy:
         weights = (None,) * len(self._losses) if weight is None else flat(weight)
         for (name, loss), *of_one in zip(self._losses.items(), flat(y), flat(t), weights, strict=True):
             if loss.counts_correct is not None:
-                correct = getattr(self._run.kernels, loss.counts_correct)(*of_one)
-                self._counts[name].append((correct, _answers(self._run, loss, of_one[0].shape, of_one[2])))
+                self._counts[name].append(loss.counts(self._run, *of_one))
 
     def record(self) -> dict[str, float]:
         """Return the shares by name; this waits for the device."""
@@ -40,9 +39,3 @@ class RunningAccuracy:
                 correct, answers = zip(*counts, strict=True)
                 shares[f"{name}accuracy"] = sum(map(float, correct)) / (sum(map(float, answers)) or 1.0)
         return shares
-
-
-def _answers(run: Run, loss: Loss, shape: tuple[int, ...], weight: Any) -> Any:
-    """Return how many answers outputs of `shape` give, or the sum of the weights of their samples."""
-    count = loss.answers(shape)
-    return count if weight is None or not count else run.kernels.total(weight) * (count // shape[0])

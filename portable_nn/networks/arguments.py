@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portable_nn.arrays import Place, move, namespace_of
+from portable_nn.arrays import Place, as_array, move, namespace_of
 from portable_nn.errors import ShapeError
 from portable_nn.layers.inputs import checked_input
 from portable_nn.layers.topology import Topology
@@ -50,7 +50,9 @@ def derivatives(outputs: Mapping[str, Any], douts: Sequence[Any], place: Place) 
         raise ShapeError(f"backward needs a derivative for each of {', '.join(outputs)}, got {len(douts)}")
     arrays: list[Any] = []
     for (name, value), dout in zip(outputs.items(), douts, strict=True):
-        array = place.asarray(dout) if isinstance(dout, int | float) else move(dout, place, name="dout")
+        array = (
+            place.asarray(dout) if isinstance(dout, int | float) else move(as_array(dout, "dout"), place, name="dout")
+        )
         if array.shape != value.shape:
             raise ShapeError(f"backward needs a derivative of shape {value.shape} for {name}, got {array.shape}")
         arrays.append(array)
@@ -60,6 +62,7 @@ def derivatives(outputs: Mapping[str, Any], douts: Sequence[Any], place: Place) 
 def _given(name: str, value: Any, place: Place, *, keep: bool) -> Any:
     if isinstance(value, int | float):
         return place.asarray(value)
+    value = as_array(value, f"the input {name}")
     if keep:
         namespace_of(value)  # raises for what is no array
         return value

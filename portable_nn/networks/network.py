@@ -137,7 +137,10 @@ class Network(Placed):
         return y if names is None else dict(zip(names, flat(y), strict=True))
 
     def loss(self, x: Any, t: Any, *, sample_weight: Any = None, training: bool = False) -> Any:
-        """Return the loss, 0-d on the network's device; in `training`, Dropout acts. As `batch` takes and raises."""
+        """Return the loss, on the network's device; in `training`, Dropout acts. As `batch` takes and raises.
+
+        It is 0-d, or where the loss has the reduction "none", in the shape of the labels or of the outputs.
+        """
         x, t, weight = self.batch(x, t, sample_weight)
         run = self.run(training=training)
         y, _ = self.forward_walk(run, self.arrays(), x)
@@ -146,15 +149,18 @@ class Network(Placed):
     def gradient(self, x: Any, t: Any, *, sample_weight: Any = None) -> Arrays:
         """Return the gradient of the training loss on x and t by each parameter that is not frozen, by name.
 
-        As `batch` takes and raises.
+        As `batch` takes and raises, and ValueError if the loss has the reduction "none".
         """
+        (self.loss_function or self.criterion).check_reduces("gradient")
         x, t, weight = self.batch(x, t, sample_weight)
         _, grads = self.loss_and_gradients(self.run(training=True), self.arrays(), x, t, weight)
         trainable = self.trainable()
         return dict(zip(trainable, map(grads.__getitem__, trainable.values()), strict=True))
 
     def accuracy(self, x: Any, t: Any) -> Any:
-        """Return the share of right answers on x, outside training: a number, or with losses by output a mapping.
+        """Return the share of right answers on x, of labels say, outside training; 0 where none counts.
+
+        With losses by output it is a mapping.
 
         The mapping has the outputs whose losses know right and wrong. Raises TypeError if none does, and as `batch`.
         """
@@ -238,7 +244,7 @@ class Network(Placed):
         return arrays
 
     def batch(self, x: Any, t: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
-        """Return x (N, ...), t and the sample weights (N,) at the network's place, as the loss needs them.
+        """Return x (N, ...), t and the sample weights at the network's place, as the loss needs them.
 
         Several inputs, and targets and weights of losses by output, come as mappings by their names, and are returned
         as tuples in their order.

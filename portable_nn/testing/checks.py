@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from portable_nn import random
-from portable_nn.arrays import Array, Namespace, Place, namespace, to_numpy
+from portable_nn.arrays import Array, Namespace, Place, as_array, namespace, to_numpy
 from portable_nn.kernels import PORTABLE, declares
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.inputs import as_tuple
@@ -127,6 +127,7 @@ def check_layer(
     ShapeError, NamespaceError, LabelError
         If the inputs do not fit the layer.
     """
+    inputs = tuple(as_array(x, "inputs") for x in inputs)
     subject = _loss_subject(layer, *inputs) if isinstance(layer, Loss) else _layer_subject(layer, *inputs)
     home = Place("numpy", dtype="float64")
     shapes: list[tuple[int, ...]] = [y.shape for y in as_tuple(subject.output(run_at(home, PORTABLE), subject.arrays))]
@@ -183,6 +184,8 @@ def check_network(
     ShapeError, DTypeError, LabelError, NamespaceError
         If x or t do not fit the network.
     """
+    network.criterion.check_reduces("check_network")
+    x, t = as_array(x, "x"), as_array(t, "t")
     network.batch(x, t)
     copy = network.to("numpy", dtype="float64")
     copy.unfreeze()
@@ -230,8 +233,9 @@ def _layer_subject(layer: Layer, *inputs: Array) -> Subject:
 
 
 def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -> Subject:
-    t, weight = loss.targets(y.shape, to_numpy(t), Place(dtype="float64"), None if weight is None else to_numpy(weight))
-    differentiated = {"y": _double(y)} | ({} if 1 in loss.constants else {"t": _double(t)})
+    t, weight = to_numpy(t), None if weight is None else to_numpy(weight)
+    ready, _ = loss.targets(y.shape, t, Place(dtype="float64"), weight)
+    differentiated = {"y": _double(y)} | ({} if 1 in loss.constants else {"t": _double(ready)})
 
     def forward(run: Run, arrays: dict[str, Any]) -> tuple[Any, Any]:
         here, placed_weight = loss.targets(y.shape, t, run.place, weight)

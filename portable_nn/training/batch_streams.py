@@ -121,12 +121,21 @@ def _joined(group: list[list[Any]]) -> list[Any]:
 
 def _concat_weights(weights: Sequence[Any], counts: Sequence[int]) -> Any:
     """Return the sample weights of batches of `counts` samples as one; None if there are none at all."""
-    like = next((weight for weight in weights if weight is not None), None)
-    if like is None:
+    given = [weight for weight in weights if weight is not None]
+    if not given:
         return None
+    like = given[0]
+    if any(weight.shape[1:] != like.shape[1:] for weight in given):
+        raise ShapeError(
+            "batches whose gradients are accumulated need sample weights of one form, got shapes "
+            + ", ".join(str(weight.shape) for weight in given)
+        )
     xp, kind = namespace_of(like), {"dtype": like.dtype, "device": device_of(like)}
     return _concat(
-        [xp.ones(n, **kind) if weight is None else weight for n, weight in zip(counts, weights, strict=True)]
+        [
+            xp.ones((n, *like.shape[1:]), **kind) if weight is None else weight
+            for n, weight in zip(counts, weights, strict=True)
+        ]
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from portable_nn.arrays import flat, is_array, is_nested_list, is_on_cpu, namespace_of, to_numpy
+from portable_nn.losses.targets import IGNORED
 from portable_nn.networks import Network
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
@@ -39,6 +40,7 @@ def to_train(
     ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
         If one of them does not fit, or numbers in x are not finite.
     """
+    network.criterion.check_reduces("fit")
     if not 0 <= share < 1:
         raise ValueError(f"fit needs validation_split in [0, 1), got {share}")
     if validation is not None and share:
@@ -59,6 +61,7 @@ def to_evaluate(
     network: Network, x: Any, t: Any = None, weight: Any = None, batch_size: int = _BATCH, *, again: bool = False
 ) -> Batches | BatchStream:
     """Return the batches of arrays, or without t of an iterable, in their order; raises as `to_train` does."""
+    network.criterion.check_reduces("evaluate")
     batch_size = whole("batch_size", batch_size, 1, "evaluate")
     if t is not None:
         return Batches(checked(network, x, t, weight), batch_size, shuffle=False, seed=0)
@@ -130,7 +133,9 @@ def _warn_of_new_classes(batches: Batches | BatchStream, validation: Batches | B
 
 def _classes(t: Any, among: Any) -> set[int]:
     """Return the labels that occur; none for targets that are no labels, or on another device."""
-    if t.ndim != 1 or not namespace_of(t).isdtype(t.dtype, "integral") or not is_on_cpu(t):
+    if not namespace_of(t).isdtype(t.dtype, "integral") or not is_on_cpu(t):
         return set()
     labels = to_numpy(t)
-    return set((labels if among is None else labels[among]).tolist())
+    labels = labels if among is None else labels[among]
+    found: list[int] = namespace_of(labels).unique_values(labels).tolist()
+    return {label for label in found if label != IGNORED}

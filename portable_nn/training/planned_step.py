@@ -102,7 +102,8 @@ class PlannedStep(TrainingStep):
                 self.go_on_with_copies()
                 params = self._params
                 break
-        shapes = _shapes(x, t, weight, *dout) if self._several else (x.shape, t.shape, weight is None)
+        shapes = (x.shape, t.shape, None if weight is None else weight.shape)
+        shapes = _shapes(x, t, weight, *dout) if self._several else shapes
         plan = self._plans.get((shapes, self._version))
         if plan is not None:
             return plan(params, x, t, weight, key, *dout)

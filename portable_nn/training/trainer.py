@@ -158,7 +158,9 @@ class Trainer:
         validation_split : float
             Instead: the share of the samples, chosen by the network's seed, that is kept for this, with its weights,
             and not trained on.
-        sample_weight : array of shape (N,), or for losses by output a mapping of some of their names to such, optional
+        sample_weight : array of shape (N,), or of the shape of the targets, or a mapping, optional
+            Of each sample, or of each label of sequences and images and each element of targets that are numbers; for
+            losses by output a mapping of some of their names to such.
         shuffle : bool
             Whether the samples come in a new order every epoch.
         progress : bool
@@ -270,7 +272,7 @@ class Trainer:
         ----------
         x, t : arrays, or mappings of names to arrays
             Or, without t, an iterable of batches as for `fit`.
-        sample_weight : array of shape (N,), or a mapping as for `fit`, optional
+        sample_weight : array of shape (N,), or of the shape of the targets, or a mapping as for `fit`, optional
             Makes both weighted means.
         batch_size : int
 

@@ -97,6 +97,29 @@ def test_launches_with_every_loss(name):
     assert training.allocations <= 1
 
 
+STEPS = LABELS[:, None] % np.arange(1, 6) % 2
+SHAPED = {
+    "sequences": (pnn.SoftmaxWithLoss(), (5, 2), STEPS, None),
+    "sequences, some ignored": (pnn.SoftmaxWithLoss(ignore_label=1), (5, 2), STEPS, None),
+    "sequences, weighted": (
+        pnn.SoftmaxWithLoss(), (5, 2), STEPS, WEIGHTS[:, None] * np.ones(5, "float32")
+    ),
+    "images": (pnn.SoftmaxWithLoss(), (2, 5, 1), STEPS[..., None], None),
+    "labels, some ignored": (pnn.SoftmaxWithLoss(ignore_label=1), (10,), LABELS, None),
+    "each weighted": (pnn.MeanSquaredError(), (10,), NUMBERS, NUMBERS),
+    "numbers of sequences": (pnn.Huber(), (5, 2), NUMBERS.reshape(1000, 5, 2), NUMBERS.reshape(1000, 5, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_launches_with_labels_of_more_axes(name):
+    loss, shape, t, weight = SHAPED[name]
+    layers = pnn.Affine(784, 50), pnn.ReLU(), pnn.Affine(50, 10), *([] if len(shape) == 1 else [pnn.Reshape(shape)])
+    _, training, _ = warm_step(pnn.Sequential(*layers, loss=loss, seed=0, xp="cupy"), pnn.SGD(), t, weight)
+    assert launches(training) <= 14
+    assert training.reads == training.waits == training.copies_in == 0
+
+
 def test_there_is_a_row_for_every_loss():
     kinds = {type(loss) for loss, *_ in LOSSES.values()}
     assert kinds == {kind for kind in vars(pnn).values() if isinstance(kind, type) and issubclass(kind, pnn.Loss)} - {
