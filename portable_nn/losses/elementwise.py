@@ -23,19 +23,19 @@ class _ElementwiseLoss(Loss):
 
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps y, t and the scale."""
-        kept = (y, t, self._scale(run, y, weight), *self._extra())
+        saved = (y, t, self._scale(run, y, weight), *self._extra())
         kernel = f"each_{self.kernel}" if self.reduction == "none" else self.kernel
-        return getattr(run.kernels, kernel)(*kept), kept
+        return getattr(run.kernels, kernel)(*saved), saved
 
-    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
         """Return dy."""
         if self.reduction == "none":
-            dout, kept = _as_scale(run, dout, kept)
-        return getattr(run.kernels, self.kernel + "_gradient")(dout, *kept)
+            dout, saved = _as_scale(run, dout, saved)
+        return getattr(run.kernels, self.kernel + "_gradient")(dout, *saved)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dout: Any) -> tuple[Any, Arrays]:
         """Return dy and dt: dt = -dy for a function of y - t."""
-        dy = self.gradient(run, kept, dout)
+        dy = self.gradient(run, saved, dout)
         return (dy, run.kernels.negative(dy)), {}
 
     def _scale(self, run: Run, y: Any, weight: Any) -> Any:
@@ -86,12 +86,12 @@ class SigmoidWithLoss(_ElementwiseLoss):
     kernel = "sigmoid_loss"
     counts_correct = "count_correct_signs"
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dout: Any) -> tuple[Any, Arrays]:
         """Return dy and dt."""
-        dy = self.gradient(run, kept, dout)
+        dy = self.gradient(run, saved, dout)
         if self.reduction == "none":
-            dout, kept = _as_scale(run, dout, kept)
-        return (dy, run.kernels.sigmoid_loss_target_gradient(dout, *kept)), {}
+            dout, saved = _as_scale(run, dout, saved)
+        return (dy, run.kernels.sigmoid_loss_target_gradient(dout, *saved)), {}
 
     def _check(self, t: Any) -> None:
         check_values(t, "t from 0 to 1", between(0, 1, inclusive=True))
@@ -156,17 +156,17 @@ class PoissonLoss(_ElementwiseLoss):
     kernel = "poisson_error"
     constants = (1, 2)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dout: Any) -> tuple[Any, Arrays]:
         """Return dy; t is a constant."""
-        return self.gradient(run, kept, dout), {}
+        return self.gradient(run, saved, dout), {}
 
     def _check(self, t: Any) -> None:
         check_values(t, "finite t of at least 0", between(0, math.inf))
 
 
-def _as_scale(run: Run, dout: Any, kept: Any) -> tuple[float, Any]:
-    """Return 1, and what was kept with the derivatives by the losses of all elements as part of the scale."""
-    y, t, scale, *extra = kept
+def _as_scale(run: Run, dout: Any, saved: Any) -> tuple[float, Any]:
+    """Return 1, and what was saved, with the derivatives by the losses of all elements as part of the scale."""
+    y, t, scale, *extra = saved
     if isinstance(scale, float):  # 1
         return 1.0, (y, t, dout, *extra)
     if scale.ndim < y.ndim:

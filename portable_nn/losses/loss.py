@@ -53,13 +53,13 @@ class Loss(Layer):
         """Return the loss, and what the backward pass needs; t and weight as `targets` returns them."""
         raise NotImplementedError
 
-    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
         """Return dy for dout, the derivative by the loss."""
         raise NotImplementedError
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dout: Any) -> tuple[Any, Arrays]:
         """Return dy; t and the weights are constants."""
-        return self.gradient(run, kept, dout), {}
+        return self.gradient(run, saved, dout), {}
 
     def output_shape(
         self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None
@@ -147,8 +147,8 @@ class Loss(Layer):
         place = place_of(y)
         y = move(y, place, name="y")
         run = Run(place, training=True)
-        loss, kept = self.forward_pass(run, {}, y, *self.targets(y.shape, t, place, sample_weight))
-        self._kept = (run, kept, loss.shape)
+        loss, saved = self.forward_pass(run, {}, y, *self.targets(y.shape, t, place, sample_weight))
+        self._saved = (run, saved, loss.shape)
         return loss
 
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  (of a number, which may be left out)
@@ -163,9 +163,9 @@ class Loss(Layer):
         ShapeError
             If dout is neither a single number nor in the shape of the loss.
         """
-        if self._kept is None:
+        if self._saved is None:
             raise RuntimeError(f"{type(self).__name__} needs a forward pass before backward")
-        run, kept, shape = self._kept
+        run, saved, shape = self._saved
         place, dout = run.place, as_array(dout, "dout")
         # An array even for 1, for which a kernel may return what it kept: that is not the caller's to change.
         one: Any = place.asarray(dout) if isinstance(dout, float | int) else move(dout, place, name="dout")
@@ -173,4 +173,4 @@ class Loss(Layer):
             one = place.xp.broadcast_to(one, shape)
         if one.shape != shape:
             raise ShapeError(f"{type(self).__name__} needs dout of shape {shape}, as the loss has, got {one.shape}")
-        return self.gradient(run, kept, one)
+        return self.gradient(run, saved, one)

@@ -88,21 +88,21 @@ class SoftmaxWithLoss(Loss):
         if self.reduction == "none":
             return self._each(run, shape, y, t, weight, class_weight)
         scale = self._scale(run, y, t, weight, class_weight)
-        loss, kept = run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
-        return loss, (shape, kept)
+        loss, saved = run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
+        return loss, (shape, saved)
 
-    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
         """Return dy = dout scale (softmax(y) - t), weighted."""
-        shape, kept = kept
+        shape, saved = saved
         if self.reduction == "none":
-            y, t, weight, class_weight = kept
+            y, t, weight, class_weight = saved
             if not isinstance(dout, float) and dout.ndim > 1:
                 dout = run.kernels.reshape(dout, (y.shape[0],))
             dout = dout if weight is None else run.kernels.multiply(weight, dout)
             # The loss of these weights, whose gradient is wanted, is of no use.
-            _, kept = run.kernels.softmax_loss(y, t, dout, class_weight, self.label_smoothing)
+            _, saved = run.kernels.softmax_loss(y, t, dout, class_weight, self.label_smoothing)
             dout = 1.0
-        dy = run.kernels.softmax_loss_gradient(dout, kept)
+        dy = run.kernels.softmax_loss_gradient(dout, saved)
         return dy if len(shape) == 2 else from_rows(run, dy, shape, class_axis(shape, self.axis))
 
     def output_shape(
