@@ -165,7 +165,7 @@ class PoissonLoss(_ElementwiseLoss):
 
 
 def _as_scale(run: Run, dout: Any, saved: Any) -> tuple[float, Any]:
-    """Return 1, and what was saved with the derivatives by the losses of all elements as part of the scale."""
+    """Return 1, and what was saved, with the derivatives by the losses of all elements as part of the scale."""
     y, t, scale, *extra = saved
     if isinstance(scale, float):  # 1
         return 1.0, (y, t, dout, *extra)
