@@ -48,6 +48,7 @@ class Run:
         self.training = training
         self._key = key
         self._draws = 0
+        self._constants: dict[tuple[float, ...], Any] = {}
 
     def next_key(self) -> tuple[random.Key, int]:
         """Return the run's key and a number that no other draw of this run gets.
@@ -72,9 +73,14 @@ class Run:
 
     def constant(self, numbers: Any) -> Any:
         """Return numbers that a layer was made with as an array at the run's place."""
-        place = self.place
-        array = place.xp.asarray(numbers, dtype=place.dtype, device=place.device)
-        return self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
+        place, listed = self.place, type(numbers) is list and all(type(number) is float for number in numbers)
+        array = self._constants.get(tuple(numbers)) if listed else None
+        if array is None:
+            array = place.xp.asarray(numbers, dtype=place.dtype, device=place.device)
+            array = self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
+            if listed:  # a copy to a device once a run, not once a batch
+                self._constants[tuple(numbers)] = array
+        return array
 
     # How networks call the passes: code that nobody has declared recordable stays one opaque call of a plan.
 

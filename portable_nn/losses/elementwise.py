@@ -39,11 +39,7 @@ class _ElementwiseLoss(Loss):
         outputs = math.prod(y.shape[1:])
         if weight is None:
             return 1.0 if self.reduction == "sum" else 1.0 / max(y.shape[0] * outputs, 1)
-        return (
-            weight
-            if self.reduction == "sum"
-            else run.kernels.mean_scale(weight, run.kernels.multiply(weight, float(outputs)))
-        )
+        return weight if self.reduction == "sum" else run.kernels.mean_scale(weight, weight, 1.0 / max(outputs, 1))
 
     def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
         """Return t in the shape of y, and the sample weights (N,) or None."""
