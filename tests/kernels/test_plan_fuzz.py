@@ -29,7 +29,7 @@ SEED = os.environ.get("PORTABLE_NN_PLAN_SEED")
 PLANS = os.environ.get("PORTABLE_NN_PLANS")
 # Without the variable always the same ones: a test must not fail for what somebody else has changed.
 FIRST = int(time.time()) // 86_400 * 100_000 if PLANS else 0
-EAGER, JAX, COMPILED = (int(count) for count in (PLANS or "1000 60 5").split())
+EAGER, JAX, COMPILED = (int(count) for count in (PLANS or "1000 60 3").split())
 CHUNK = 50
 COUNTS = {"numpy": EAGER, "numba": EAGER, "mkl": EAGER, "torch": EAGER, "cupy": EAGER // 2}
 COUNTS |= {"jax": JAX, "torch.compile": COMPILED}
