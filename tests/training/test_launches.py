@@ -143,12 +143,15 @@ def test_there_is_a_row_for_every_loss():
     }
 
 
-@pytest.mark.parametrize("activation", [pnn.ReLU, pnn.LeakyReLU, pnn.Sigmoid, pnn.Tanh, pnn.Softplus, pnn.SiLU])
-def test_the_bias_of_every_activation_is_summed_beside_its_gradient(activation):
+ACTIVATIONS = [pnn.ReLU, pnn.LeakyReLU, pnn.Sigmoid, pnn.Tanh, pnn.Softplus, pnn.ELU, pnn.SiLU, pnn.GELU]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_bias_of_every_activation_is_added_beside_it_and_summed_beside_its_gradient(activation):
     net = network(784, 50, 10, loss=pnn.SoftmaxWithLoss(), activation=activation)
     _, training, _ = warm_step(net, pnn.SGD(), LABELS)
-    assert not any("column_sums" in name for name in training.kernels)
-    assert launches(training) <= 10
+    assert not {"kernel_affine", "kernel_column_sums"} & training.kernels.keys()
+    assert launches(training) == 9
 
 
 def test_dropout_costs_one_launch_with_the_activation_before_it_or_without():
@@ -156,7 +159,7 @@ def test_dropout_costs_one_launch_with_the_activation_before_it_or_without():
         layers = pnn.Affine(784, 50), activation(), pnn.Dropout(0.2), pnn.Affine(50, 10)
         net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy")
         _, training, _ = warm_step(net, pnn.SGD(), LABELS)
-        assert launches(training) == 10
+        assert launches(training) == 9
         assert training.kernels["kernel_chain"] == 1
         assert training.allocations == training.reads == 0
 
@@ -168,8 +171,29 @@ def test_a_residual_sum_is_made_beside_the_activations_around_it():
     graph.output(pnn.Affine(50, 10)(pnn.ReLU()(pnn.Add()(first, pnn.GELU()(pnn.Affine(50, 50)(first))))))
     _, training, _ = warm_step(graph, pnn.SGD(), LABELS)
     assert training.kernels["kernel_chain"] == 1
-    assert not {"kernel_gelu", "kernel_relu"} & training.kernels.keys()
-    assert training.functions == {"cupy_add": 1}  # of the two derivatives by `first`
+    assert training.kernels["kernel_chain_and_sums"] == 1  # the sum of the two derivatives by `first`, and on
+    assert not {"kernel_affine", "kernel_gelu", "kernel_relu"} & training.kernels.keys()
+    assert not training.functions
+    assert training.allocations == training.reads == 0
+
+
+@pytest.mark.parametrize("activation", [pnn.ReLU, pnn.GELU])
+def test_residual_blocks_launch_nothing_for_their_sums_alone(activation):
+    def blocks(*parts):
+        layers = pnn.Affine(784, 50), *parts, pnn.Affine(50, 10)
+        net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy")
+        _, training, _ = warm_step(net, pnn.SGD(), LABELS)
+        assert training.products.total() == 3 * 6 - 1
+        assert not training.functions
+        assert training.allocations == training.reads == 0
+        return training
+
+    before = [pnn.Residual(activation(), pnn.Affine(50, 50), activation(), pnn.Affine(50, 50)) for _ in range(2)]
+    assert launches(blocks(*before)) == 29
+    after = [pnn.Residual(pnn.Affine(50, 50), activation(), pnn.Affine(50, 50)) for _ in range(2)]
+    training = blocks(activation(), after[0], activation(), after[1], activation())
+    assert launches(training) == 29
+    assert not {"kernel_affine", "kernel_column_sums"} & training.kernels.keys()
 
 
 def test_portable_kernels_wait_for_nothing():

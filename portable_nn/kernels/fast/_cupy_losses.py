@@ -167,7 +167,7 @@ class LossKernels:
         return scale
 
     def class_share(self, t: Any, class_weight: Any, weight: Any = None, out: _Out = None) -> Any:
-        """Return what each sample (N,) counts by its class: t (N,) or (N, C), class_weight (C,), weight (N,) or None."""
+        """Return what each sample (N,) counts by its class: t (N,) or (N, C), class_weight (C,), weight (N,)."""
         rows, arrays = t.shape[0], self._of_classes(t, class_weight, weight)
         share = self._device.memory(out, (rows,), class_weight.dtype)
         launch = _cuda.flat_launch(rows)

@@ -242,7 +242,7 @@ PAIRED = _losses.paired | {
 
 ROUNDS_APART = frozenset(pair for pair in _losses.paired if pair[1] == "affine_gradient_b")  # sums in another order
 
-CHAINABLE = _cuda.CHAINABLE
+CHAINABLE, CHAIN_FIRST, CHAIN_LAST = _cuda.CHAINABLE, _cuda.CHAIN_FIRST, _cuda.CHAIN_LAST
 
 CHAINED = partial(_cuda.chained, _device)
 

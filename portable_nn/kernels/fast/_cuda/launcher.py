@@ -98,11 +98,15 @@ class Launcher:
 
     def column_sums(self, name: str, arrays: Sequence[Any], out: Any, *numbers: float) -> Any:
         """Return column sums (O,) of what a kernel makes of contiguous arrays (N, O)."""
-        dtype, (rows, columns) = arrays[0].dtype, arrays[0].shape
+        return self.sums(name, arrays[0].shape, arrays, out, *map(float, numbers))
+
+    def sums(self, kernel: str, shape: tuple[int, int], arrays: Sequence[Any], out: Any, *numbers: Any) -> Any:
+        """Return the same for arrays of which not all are of this shape (N, O), and numbers as they are."""
+        dtype, (rows, columns) = arrays[0].dtype, shape
         launch = matrix_launch(rows, columns, summed=True)
         sums = self.memory(out, (columns,), dtype)
         arrays = (*arrays, sums, self.scratch(launch[0][1] * columns, dtype), self.tickets())
-        self.launch(name, launch, dtype, *arrays, rows, columns, *map(float, numbers))
+        self.launch(kernel, launch, dtype, *arrays, rows, columns, *numbers)
         return sums
 
     def total(
