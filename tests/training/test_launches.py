@@ -171,7 +171,7 @@ def test_a_residual_sum_is_made_beside_the_activations_around_it():
     graph.output(pnn.Affine(50, 10)(pnn.ReLU()(pnn.Add()(first, pnn.GELU()(pnn.Affine(50, 50)(first))))))
     _, training, _ = warm_step(graph, pnn.SGD(), LABELS)
     assert training.kernels["kernel_chain"] == 1
-    assert training.kernels["kernel_chain_and_sums"] == 1  # the sum of the two derivatives by `first`, and on
+    assert training.kernels["kernel_chain_and_sums"] == 2  # one behind the sum of two derivatives
     assert not {"kernel_affine", "kernel_gelu", "kernel_relu"} & training.kernels.keys()
     assert not training.functions
     assert training.allocations == training.reads == 0

@@ -110,7 +110,7 @@ class _Chain:
             if argument in self.values:
                 inside.append(f"{word} = v{self._loaded(argument)}")
             else:
-                self.number("double", f"{word}_{k}", lambda *_, number=float(argument): number)
+                self.number("double", f"{word}_{k}", lambda _, __, number=float(argument): number)
                 inside.append(f"{word} = real({word}_{k})")
         self.statements.append(f"real v{k}; {{ real {', '.join(inside)}; v{k} = {formula.value}; }}")
 
@@ -126,9 +126,9 @@ class _Chain:
         self.number("integer", f"first_{k}", lambda arguments, size: first_element(size, arguments[given]))
         self.number("integer", f"key0_{k}", lambda arguments, _: arguments[given][0])
         self.number("integer", f"key1_{k}", lambda arguments, _: arguments[given][1])
-        self.number("integer", f"layer_{k}", lambda *_: layer)
-        self.number("integer", f"least_{k}", lambda *_: round(rate * 2**24))
-        self.number("double", f"kept_{k}", lambda *_: 1.0 / (1.0 - rate))
+        self.number("integer", f"layer_{k}", lambda _, __: layer)
+        self.number("integer", f"least_{k}", lambda _, __: round(rate * 2**24))
+        self.number("double", f"kept_{k}", lambda _, __: 1.0 / (1.0 - rate))
         mask = f"v{k} = bits >> 8 >= least_{k} ? real(kept_{k}) : real(0);"
         self.statements.append(f"real v{k}; {{ {_MASK.replace('_K', f'_{k}')} {mask} }}")
 
