@@ -283,9 +283,7 @@ def main() -> int:
     print(
         "Python: the time of the step on the CPU while kernels and products do nothing, without what CuPy's own calls"
     )
-    print(
-        "would take; no time of a GPU, of its own thread. Gather, allocations, copies in: what Trainer.fit adds.\n"
-    )
+    print("would take; no time of a GPU, of its own thread. Gather, allocations, copies in: what Trainer.fit adds.\n")
     print("\n".join(lines()))
     return 0
 
