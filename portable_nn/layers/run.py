@@ -22,7 +22,7 @@ class _Passes(Protocol):
 
 
 class _Gradient(Protocol):
-    def gradient(self, run: "Run", kept: Any) -> Any: ...
+    def gradient(self, run: "Run", saved: Any) -> Any: ...
 
 
 class Run:
@@ -93,38 +93,38 @@ class Run:
         names = list(params)
 
         def forward(run: Run, *arrays: Any) -> tuple[Any, Any]:
-            y, kept = layer.forward_pass(run, *_parted(names, arrays))
-            return run.arrays(y), kept
+            y, saved = layer.forward_pass(run, *_parted(names, arrays))
+            return run.arrays(y), saved
 
         return self._opaque(kernels, layer, forward, (*params.values(), *inputs), keeps=True)
 
-    def backward(self, layer: _Passes, params: Arrays, kept: Any, *douts: Any) -> tuple[Any, Arrays]:
+    def backward(self, layer: _Passes, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
         """Return what the layer's backward pass returns."""
         kernels = self.kernels
         if not isinstance(kernels, Recorder) or kernels.records(type(layer)):
-            return layer.backward_pass(self, params, kept, *douts)
+            return layer.backward_pass(self, params, saved, *douts)
         names = list(params)
 
-        def backward(run: Run, kept: Any, *arrays: Any) -> tuple[Any, Any]:
+        def backward(run: Run, saved: Any, *arrays: Any) -> tuple[Any, Any]:
             params, *douts = _parted(names, arrays)
-            dx, grads = layer.backward_pass(run, params, kept, *douts)
+            dx, grads = layer.backward_pass(run, params, saved, *douts)
             found = {name: run.arrays(grads[name]) for name in names if name in grads}
             check_gradients(type(layer).__name__, params, found)
             return run.arrays(dx), tuple(found.values())
 
-        dx, grads = self._opaque(kernels, layer, backward, (kept, *params.values(), *douts), keeps=False)
+        dx, grads = self._opaque(kernels, layer, backward, (saved, *params.values(), *douts), keeps=False)
         return dx, dict(zip(names, grads, strict=True))
 
-    def gradient(self, loss: _Gradient, kept: Any) -> Any:
+    def gradient(self, loss: _Gradient, saved: Any) -> Any:
         """Return what the loss's gradient is."""
         kernels = self.kernels
         if not isinstance(kernels, Recorder) or kernels.records(type(loss)):
-            return loss.gradient(self, kept)
+            return loss.gradient(self, saved)
 
-        def gradient(run: Run, kept: Any) -> Any:
-            return run.arrays(loss.gradient(run, kept))
+        def gradient(run: Run, saved: Any) -> Any:
+            return run.arrays(loss.gradient(run, saved))
 
-        return self._opaque(kernels, loss, gradient, (kept,), keeps=False)
+        return self._opaque(kernels, loss, gradient, (saved,), keeps=False)
 
     def arrays(self, tree: Any) -> Any:
         """Return an array, or a tuple of them, with arrays in the place of numbers."""

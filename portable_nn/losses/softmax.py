@@ -55,9 +55,9 @@ class SoftmaxWithLoss(Loss):
         scale = self._scale(run, y, t, weight, class_weight)
         return run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
 
-    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
         """Return dy = dout scale (softmax(y) - t), weighted."""
-        return run.kernels.softmax_loss_gradient(dout, kept)
+        return run.kernels.softmax_loss_gradient(dout, saved)
 
     def output_shape(
         self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None

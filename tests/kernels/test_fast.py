@@ -264,15 +264,15 @@ def test_the_softmax_loss_and_its_gradient(backend, module, dtype, targets, scal
         rows = place.asarray(rng.uniform(size=n)) if scale == "rows" else scale
         arguments = (y, t, rows, place.asarray(rng.uniform(size=c)) if weights else None, smoothing)
         expected, portable_kept = PORTABLE.softmax_loss(*arguments)
-        loss, kept = loss_kernel(*arguments)
+        loss, saved = loss_kernel(*arguments)
         for _ in range(2):
             assert_same(to_numpy(loss), to_numpy(expected), TOLERANCE[dtype])
             for dout in (1.0, 2.0):
                 wanted = to_numpy(PORTABLE.softmax_loss_gradient(dout, portable_kept))
-                assert_same(to_numpy(gradient(dout, kept)), wanted, TOLERANCE[dtype])
+                assert_same(to_numpy(gradient(dout, saved)), wanted, TOLERANCE[dtype])
             assert loss.dtype == expected.dtype
             if "out" in inspect.signature(loss_kernel).parameters:
-                loss, kept = loss_kernel(*arguments, out=(None, kept))
+                loss, saved = loss_kernel(*arguments, out=(None, saved))
 
 
 BACKENDS_WITH_TABLES = sorted({backend for backend, name in FAST if name == "affine"})
@@ -334,8 +334,8 @@ def test_every_update_has_its_row():
 
 def softmax_loss_and_gradient(*arguments):
     """Do what the kernel for CuPy does: what its gradient needs is the gradient."""
-    loss, kept = PORTABLE.softmax_loss(*arguments)
-    return loss, (PORTABLE.softmax_loss_gradient(1.0, kept),)
+    loss, saved = PORTABLE.softmax_loss(*arguments)
+    return loss, (PORTABLE.softmax_loss_gradient(1.0, saved),)
 
 
 def softmax_arguments(draw, shape):

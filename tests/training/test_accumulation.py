@@ -216,7 +216,7 @@ class Noise(pnn.Layer):
         noise = run.place.asarray(((rows * 2654435761 + run.next_key()[0][0]) % 1000 / 1000)[:, None])
         return x + noise, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 

@@ -55,9 +55,9 @@ class _HalfSquaredError(_SummedOverOutputs, MeanSquaredError):
 
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps y, t and the scale."""
-        loss, kept = super().forward_pass(run, params, y, t, weight)
+        loss, saved = super().forward_pass(run, params, y, t, weight)
         outputs = math.prod(y.shape[1:])
-        return (loss if outputs == 1 else run.kernels.multiply(loss, 1.0 / outputs)), kept
+        return (loss if outputs == 1 else run.kernels.multiply(loss, 1.0 / outputs)), saved
 
 
 def criterion(loss: str | Loss, activation: Literal["softmax", "logistic", "exp", "identity"]) -> Loss:

@@ -113,9 +113,9 @@ class LossKernels:
         """Return the cross-entropy of softmax(y), and its gradient for dout = 1."""
         return self._joined(self._softmax, y, t, scale, class_weight, smoothing, keeps=True, out=out)
 
-    def softmax_loss_gradient(self, dout: Any, kept: tuple[Any, ...]) -> Any:
+    def softmax_loss_gradient(self, dout: Any, saved: tuple[Any, ...]) -> Any:
         """Return dy, the gradient that `softmax_loss` kept, times dout."""
-        (dy,) = kept
+        (dy,) = saved
         return dy if isinstance(dout, float | int) and dout == 1 else dy * dout
 
     def sigmoid_loss(self, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:

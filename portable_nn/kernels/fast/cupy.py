@@ -199,22 +199,22 @@ def affine_gradient_b(dy: Any, out: _Out = None) -> Any:
 
 
 def _gradient_and_sums(
-    activation: str, dy: Any, kept: Any, *numbers: float, factors: Any = None, out: _Out = None
+    activation: str, dy: Any, saved: Any, *numbers: float, factors: Any = None, out: _Out = None
 ) -> tuple[Any, Any]:
     """Return dx, the gradient of an activation, and its sum over the batch; dy is multiplied by factors first."""
     dx, sums = out or (None, None)
     dx, dtype = _device.memory(dx, dy.shape, dy.dtype), dy.dtype
-    arrays = (_device.contiguous(dy, dtype), _device.contiguous(factors, dtype), _device.contiguous(kept, dtype), dx)
+    arrays = (_device.contiguous(dy, dtype), _device.contiguous(factors, dtype), _device.contiguous(saved, dtype), dx)
     return dx, _device.column_sums(f"{activation}_gradient_and_sums", arrays, sums, *numbers)
 
 
 def _product_gradient_and_sums(
-    activation: str, dy: Any, factors: Any, kept: Any, *numbers: float, out: _Out = None
+    activation: str, dy: Any, factors: Any, saved: Any, *numbers: float, out: _Out = None
 ) -> tuple[Any, Any]:
     """Return the same for dy times factors, such as a dropout mask."""
-    if dy.shape != kept.shape or getattr(factors, "shape", None) != kept.shape:
-        return _gradient_and_sums(activation, dy * factors, kept, *numbers, out=out)
-    return _gradient_and_sums(activation, dy, kept, *numbers, factors=factors, out=out)
+    if dy.shape != saved.shape or getattr(factors, "shape", None) != saved.shape:
+        return _gradient_and_sums(activation, dy * factors, saved, *numbers, out=out)
+    return _gradient_and_sums(activation, dy, saved, *numbers, factors=factors, out=out)
 
 
 _losses = LossKernels(_device)

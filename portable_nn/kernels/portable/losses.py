@@ -58,12 +58,12 @@ def softmax_loss(
     return _scaled_sum(xp.where(q > 0, -q * log_p, 0.0), scale), (log_p, q, scale)
 
 
-def softmax_loss_gradient(dout: Scale, kept: tuple[Any, ...]) -> Array:
+def softmax_loss_gradient(dout: Scale, saved: tuple[Any, ...]) -> Array:
     """Return dy = dout s_n (p_nc sum_k q_nk - q_nc), p the softmax: (N, C). Source: Bishop, eq. 4.109.
 
-    `kept` is what `softmax_loss` of the same backend returned.
+    `saved` is what `softmax_loss` of the same backend returned.
     """
-    log_p, q, scale = kept
+    log_p, q, scale = saved
     xp = namespace_of(log_p)
     return (dout * _spread(scale, q)) * (xp.exp(log_p) * xp.sum(q, axis=-1, keepdims=True) - q)
 

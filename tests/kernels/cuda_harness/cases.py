@@ -79,8 +79,8 @@ def loss_and_gradients(kernels):
 
     def function(*arguments, out=None):
         donated = {} if out is None else {"out": (out[0], (out[1],))}
-        loss, kept = kernels.softmax_loss(*arguments, **donated)
-        return loss, *(kernels.softmax_loss_gradient(dout, kept) for dout in (1.0, 0.5, np.asarray(2.0, loss.dtype)))
+        loss, saved = kernels.softmax_loss(*arguments, **donated)
+        return loss, *(kernels.softmax_loss_gradient(dout, saved) for dout in (1.0, 0.5, np.asarray(2.0, loss.dtype)))
 
     return function
 
