@@ -10,10 +10,11 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from portable_nn import random
-from portable_nn.arrays import FLOATING_DTYPES, Array, Namespace, Place, as_array, device_of, move, namespace_of
-from portable_nn.errors import DTypeError, ShapeError
+from portable_nn.arrays import Array, Namespace, Place, as_array, move
+from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
 from portable_nn.kernels import is_recordable
+from portable_nn.layers.inputs import UNCAST, check_values, checked_input, place_of
 from portable_nn.layers.parameter import Parameter, Transposed
 from portable_nn.layers.run import Run
 
@@ -40,6 +41,10 @@ class Layer:
     output_count: int = 1
     constants: tuple[int, ...] = ()
     """The positions of inputs without a derivative, such as labels: `backward_pass` leaves them out."""
+    input_kinds: tuple[str, ...] = ("real floating",)
+    """What each input is, the last entry standing for all further ones: "real floating", to which anything is cast;
+    "integral" or "bool", which come uncast and have no derivative; or "any", as the output is, for what only moves
+    elements."""
     is_random: bool = False
     """Whether the training pass draws random numbers."""
     weights_before: ClassVar[Initializer | None] = None
@@ -98,6 +103,20 @@ class Layer:
     def leaves(self, path: str) -> Iterator[tuple[str, "Layer"]]:
         """Yield the layers that this one at `path` consists of, each with its own path: itself, or those within it."""
         yield path, self
+
+    def kind_of_input(self, position: int) -> str:
+        """Return the kind of the input at a position."""
+        return self.input_kinds[min(position, len(self.input_kinds) - 1)]
+
+    def differentiated(self, count: int) -> tuple[int, ...]:
+        """Return the positions of the inputs, `count` in all, by which `backward_pass` returns derivatives."""
+        return tuple(i for i in range(count) if i not in self.constants and self.kind_of_input(i) not in UNCAST)
+
+    def check_values(self, *inputs: Any) -> None:
+        """Raise ValueError if the layer cannot take the whole numbers or booleans at hand; does nothing by default.
+
+        Each input is a NumPy array that is not empty, or None: those on a device, and of other kinds, are not looked at.
+        """
 
     def takes(self, count: int) -> bool:
         """Tell whether the layer takes `count` inputs."""
@@ -168,15 +187,16 @@ class Layer:
 
         Raises
         ------
-        ShapeError, DTypeError, NamespaceError, TypeError
+        ShapeError, DTypeError, NamespaceError, TypeError, ValueError
             If the inputs, or their number, do not fit the layer; nothing is changed then.
         """
         if not self.takes(len(inputs)):
             raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
         inputs = tuple(as_array(x, "x") for x in inputs)
         place = self._placed() if self.parameters else place_of(inputs[0])
-        arrays = [checked_input(x, place, self) for x in inputs]
+        arrays = [checked_input(x, place, self, self.kind_of_input(i)) for i, x in enumerate(inputs)]
         self.output_shape(*(x.shape for x in arrays))
+        check_values(self, arrays)
         key = self._stream.next() if training and self.is_random else None
         y, kept = self.forward_pass(Run(place, training=training, key=key), self.pass_arrays(), *arrays)
         if training:
@@ -268,28 +288,3 @@ def describe(kind: type, config: dict[str, Any]) -> str:
             arguments.append(f"{name}={value!r}")
     return f"{kind.__name__}({', '.join(arguments)})"
 
-
-def checked_input(x: Any, place: Place, owner: object) -> Any:
-    """Return x at `place` in the place's data type; `owner` names itself in errors.
-
-    Raises
-    ------
-    DTypeError
-        If x is not numeric.
-    NamespaceError
-        If x is of another library, NumPy excepted.
-    """
-    xp = namespace_of(x)
-    if not xp.isdtype(x.dtype, ("real floating", "integral", "bool")):
-        raise DTypeError(f"{owner} needs x of real numbers, got dtype {x.dtype}")
-    return move(x, place)
-
-
-def place_of(x: Array) -> Place:
-    """Return where x lies, with its data type, or the one to which a network would cast it."""
-    xp = namespace_of(x)
-    name = str(x.dtype).rpartition(".")[2]
-    if name not in FLOATING_DTYPES:
-        wide = xp.isdtype(x.dtype, "real floating") and x.dtype.itemsize >= 8  # such as big-endian numbers
-        name = "float64" if wide else "float32"
-    return Place(xp, device_of(x), name)

@@ -3,19 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portable_nn.arrays import Place, move, namespace_of
+from portable_nn.arrays import Place, as_array, move, namespace_of
 from portable_nn.errors import ShapeError
-from portable_nn.layers.layer import checked_input
+from portable_nn.layers.inputs import UNCAST, checked_input
 from portable_nn.losses import Loss
 from portable_nn.networks.steps import Steps
 
 __all__ = ["derivatives", "inputs"]
 
 
-def inputs(order: Steps, feeds: Mapping[str, Any], place: Place, what: str) -> list[Any]:
+def inputs(
+    order: Steps, feeds: Mapping[str, Any], place: Place, what: str, kinds: Sequence[str]
+) -> list[Any]:
     """Return the arrays of all inputs in their order, from arrays or numbers by name.
 
-    All have the data type of `place`, but for labels.
+    All have the data type of `place`, but for labels, and inputs of a kind that is not cast.
 
     Raises
     ------
@@ -27,7 +29,8 @@ def inputs(order: Steps, feeds: Mapping[str, Any], place: Place, what: str) -> l
     if set(feeds) != set(order.inputs):
         raise TypeError(f"this graph needs values for {', '.join(order.inputs)}, got {', '.join(feeds)}")
     constants = order.constants()
-    arrays = {name: _fed(name, feeds[name], place, keep=name in constants) for name in order.inputs}
+    kind_of = dict(zip(order.inputs, kinds, strict=True))
+    arrays = {name: _fed(name, feeds[name], place, kind_of[name], keep=name in constants) for name in order.inputs}
     shapes = order.shapes([array.shape for array in arrays.values()], what)
     for step in order.steps:
         if isinstance(step.layer, Loss) and step.inputs[1] in arrays:
@@ -57,10 +60,12 @@ def derivatives(outputs: Mapping[str, Any], douts: Sequence[Any], place: Place) 
     return arrays
 
 
-def _fed(name: str, value: Any, place: Place, *, keep: bool) -> Any:
+def _fed(name: str, value: Any, place: Place, kind: str, *, keep: bool) -> Any:
     if isinstance(value, int | float):
-        return place.asarray(value)
-    if keep:
+        if kind not in UNCAST:
+            return place.asarray(value)
+        value = as_array([value], name)[0, ...]
+    if keep and kind not in UNCAST:
         namespace_of(value)  # raises for what is no array
         return value
-    return checked_input(value, place, f"the input {name}")
+    return checked_input(value, place, f"the input {name}", kind)
