@@ -77,9 +77,7 @@ def _check_range(x: Any, place: Place, owner: object, name: str) -> None:
 def check_values(layer: _Layer, inputs: Sequence[Any]) -> None:
     """Let a layer look at the inputs that it takes uncast, those that are on the CPU: raises as its own method does."""
     seen = [
-        None
-        if x is None or layer.kind_of_input(i) not in UNCAST or 0 in x.shape or not is_on_cpu(x)
-        else to_numpy(x)
+        None if x is None or layer.kind_of_input(i) not in UNCAST or 0 in x.shape or not is_on_cpu(x) else to_numpy(x)
         for i, x in enumerate(inputs)
     ]
     if any(x is not None for x in seen):

@@ -287,4 +287,3 @@ def describe(kind: type, config: dict[str, Any]) -> str:
         elif value != default:
             arguments.append(f"{name}={value!r}")
     return f"{kind.__name__}({', '.join(arguments)})"
-

@@ -12,9 +12,7 @@ from portable_nn.networks.steps import Steps
 __all__ = ["derivatives", "inputs"]
 
 
-def inputs(
-    order: Steps, feeds: Mapping[str, Any], place: Place, what: str, kinds: Sequence[str]
-) -> list[Any]:
+def inputs(order: Steps, feeds: Mapping[str, Any], place: Place, what: str, kinds: Sequence[str]) -> list[Any]:
     """Return the arrays of all inputs in their order, from arrays or numbers by name.
 
     All have the data type of `place`, but for labels, and inputs of a kind that is not cast.
