@@ -1,14 +1,11 @@
 """The embedding layer, rows of a matrix by their numbers. E = size of a row."""
 
-from functools import partial
 from typing import Any, Self
-
-import numpy as np
 
 import portable_nn.layers.weights as weights
 from portable_nn.arrays import Array, Namespace
 from portable_nn.errors import ShapeError
-from portable_nn.initializers import Initializer, normal
+from portable_nn.initializers import Initializer, normal, with_zeros
 from portable_nn.layers.layer import Arrays, Layer, Run
 from portable_nn.layers.parameter import Parameter, Transposed
 
@@ -73,7 +70,7 @@ class Embedding(Layer):
         if padding_index is not None:
             self.padding_index = weights.index("Embedding", "padding_index", padding_index, self.count)
             if callable(source):
-                source = partial(_with_zeros, source, self.padding_index)
+                source = with_zeros(source, self.padding_index)
         self.parameters["W"] = weights.declare("Embedding", "W", (self.count, self.size), source)
         self.initialize_if_asked(xp, device, dtype, seed)
 
@@ -114,10 +111,3 @@ class Embedding(Layer):
     def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dW, the sums of dy over the uses of each row; x has no derivative."""
         return (), {"W": run.kernels.embedding_gradient(dy, kept, self.count, self.padding_index)}
-
-
-def _with_zeros(initializer: Initializer, row: int, rng: Any, shape: tuple[int, ...]) -> Any:
-    """Return what an initializer draws, with zeros in a row."""
-    values: Any = np.array(initializer(rng, shape))
-    values[row] = 0.0
-    return values

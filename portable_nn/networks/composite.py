@@ -8,13 +8,10 @@ from portable_nn.kernels import PORTABLE
 from portable_nn.layers import Layer, Parameter, Run, Transposed
 from portable_nn.layers.inputs import check_values
 from portable_nn.layers.layer import Arrays, as_tuple
+from portable_nn.layers.topology import Tape, Topology
 from portable_nn.networks.input_kinds import input_kinds
-from portable_nn.networks.steps import Step, Steps
 
-__all__ = ["Composite", "Tape"]
-
-Tape = list[tuple[Step, Arrays, Any]]
-"""Each step of a forward walk with the parameters that it took, and what its layer kept."""
+__all__ = ["Composite"]
 
 
 class Composite(Layer):
@@ -30,7 +27,7 @@ class Composite(Layer):
 
     def __init__(self) -> None:
         # Not that of Layer: what a layer has of its own, this has in its layers.
-        self.order = Steps()
+        self.order = Topology()
         self.grads: Arrays = {}
         self._kept: Any = None
         self._last_uses: Mapping[str, Sequence[str]] = {}
@@ -81,7 +78,7 @@ class Composite(Layer):
         return self.order.input_shape()
 
     def output_shape(self, *shapes: tuple[int, ...]) -> Any:
-        """Return the shape of the output, a tuple for several; raises as `Steps.shapes` does."""
+        """Return the shape of the output, a tuple for several; raises as `Topology.shapes` does."""
         found = self.order.shapes(shapes, self.what)
         outputs = [found[name] for name in self.order.outputs]
         return tuple(outputs) if len(outputs) > 1 else outputs[0]

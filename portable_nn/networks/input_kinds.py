@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from portable_nn.layers import Layer
 from portable_nn.layers.inputs import UNCAST
-from portable_nn.networks.steps import Steps
+from portable_nn.layers.topology import Topology
 
 __all__ = ["InputKinds", "input_kinds"]
 
@@ -33,7 +33,7 @@ class InputKinds(NamedTuple):
     cast_outputs: frozenset[str]
 
 
-def input_kinds(order: Steps) -> InputKinds:
+def input_kinds(order: Topology) -> InputKinds:
     """Return the kinds of the inputs, from what the layers that take them, moved or not, ask for.
 
     An input that some take uncast and others as floats comes uncast. ValueError if it is asked for as whole numbers and
@@ -61,7 +61,7 @@ def input_kinds(order: Steps) -> InputKinds:
     return InputKinds(tuple(kinds.values()), casts, frozenset(carried), outputs)
 
 
-def _wanted(order: Steps) -> dict[str, set[str]]:
+def _wanted(order: Topology) -> dict[str, set[str]]:
     """Return the kinds for which each value is asked: "any" for an output."""
     wanted: dict[str, set[str]] = {name: set() for name in order.values()}
     for name in order.outputs:

@@ -12,7 +12,7 @@ from portable_nn.layers import Parameter, Run
 from portable_nn.layers.layer import Arrays, ParameterArrays
 from portable_nn.layers.weights import common_place, draw
 from portable_nn.networks.composite import Composite
-from portable_nn.networks.wiring import Wiring
+from portable_nn.networks.parameter_sharing import ParameterSharing
 
 __all__ = ["Placed"]
 
@@ -46,8 +46,8 @@ class Placed(Composite):
         self._asked: tuple[Any, ...] = (xp, device, dtype)
         self._is_settled = is_settled or any(option is not None for option in (seed, *self._asked))
         self.seed = random.checked_seed(seed)
-        self.stream = random.Stream(self.seed)
-        self.wiring = Wiring({})
+        self.stream = random.KeyStream(self.seed)
+        self.sharing = ParameterSharing({})
         self.is_known = False
         """Whether all layers count what changes in them."""
 
@@ -65,7 +65,7 @@ class Placed(Composite):
         self._forget_provisional()
         leaves = dict(self.leaves())
         try:
-            self.wiring = Wiring(self.boxes())
+            self.sharing = ParameterSharing(self.boxes())
         except ValueError as error:
             if self._is_settled:
                 raise
@@ -74,7 +74,7 @@ class Placed(Composite):
         place, self._asked = common_place(leaves, *self._asked), ()  # a device cannot be copied in every library
         self.tell(self._changes)
         self.is_known = all(is_recordable(type(layer)) for layer in leaves.values())
-        undrawn = [box for box in self.wiring.boxes if box.value is None]
+        undrawn = [box for box in self.sharing.boxes if box.value is None]
         draw(leaves, place, self.seed)
         self._settle(place)
         for box in undrawn:
@@ -102,7 +102,7 @@ class Placed(Composite):
     @property
     def parameters(self) -> ParameterArrays:  # pyright: ignore[reportIncompatibleVariableOverride]  (arrays, by path)
         """The arrays of all parameters by name, in order; assigning replaces them, in all layers that share them."""
-        return ParameterArrays(self.wiring.parameters, self._place)
+        return ParameterArrays(self.sharing.parameters, self._place)
 
     def freeze(self, *names: str) -> None:
         """Keep parameters as they are in training: those of the names given, or of layers so named; else all.
@@ -118,14 +118,14 @@ class Placed(Composite):
             parameter.trainable = True
 
     def _named(self, names: Sequence[str]) -> list[Parameter]:
-        return self.wiring.named(names, [path for path, _ in self.leaves()])
+        return self.sharing.named(names, [path for path, _ in self.leaves()])
 
     # A layer is told where its parameters are to be, and their path; a network knows, hence the other arguments.
     def initialize(self, seed: int | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Draw all parameters anew, from `seed` or else the network's own, and start the dropout masks over."""
         self.seed = self.seed if seed is None else random.checked_seed(seed)
-        self.stream = random.Stream(self.seed)
-        for parameter in self.wiring.parameters.values():
+        self.stream = random.KeyStream(self.seed)
+        for parameter in self.sharing.parameters.values():
             parameter.value = None
         draw(dict(self.leaves()), self._place, self.seed)
 
@@ -145,7 +145,7 @@ class Placed(Composite):
         if xp is None:
             xp, device = self._place.xp, self._place.device if device is None else device
         place = Place(xp, device, dtype or self._place.dtype_name)
-        memo: dict[int, Any] = {id(p): p.at(place) for p in self.wiring.parameters.values()}
+        memo: dict[int, Any] = {id(p): p.at(place) for p in self.sharing.parameters.values()}
         network = copy.deepcopy(self, memo)
         network._settle(place)
         return network
@@ -161,21 +161,21 @@ class Placed(Composite):
 
     def arrays(self) -> list[Any]:
         """Return the arrays of all parameters."""
-        return list(map(attrgetter("value"), self.wiring.boxes))
+        return list(map(attrgetter("value"), self.sharing.boxes))
 
     def set_arrays(self, arrays: Sequence[Any]) -> None:
         """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
-        for parameter, value in zip(self.wiring.boxes, arrays, strict=True):
+        for parameter, value in zip(self.sharing.boxes, arrays, strict=True):
             parameter.value = value
             parameter.provisional = False
 
     def trainable(self) -> dict[str, int]:
         """Return the names of the parameters that are not frozen, with their positions in `arrays`."""
-        return {name: i for i, (name, p) in enumerate(self.wiring.parameters.items()) if p.trainable}
+        return {name: i for i, (name, p) in enumerate(self.sharing.parameters.items()) if p.trainable}
 
     def pass_arrays(self) -> Arrays:
         """Return the parameters by path, as the passes take them."""
-        return self.wiring.by_path(kernels_for(self._place.xp), self.arrays())
+        return self.sharing.by_path(kernels_for(self._place.xp), self.arrays())
 
     @property
     def place(self) -> Place:  # pyright: ignore[reportIncompatibleVariableOverride]  (known as soon as it is whole)

@@ -33,7 +33,7 @@ class Case:
     batched: bool = True
 
     def make(self) -> tuple[Layer | Loss, tuple[Any, ...]]:
-        """Return a new layer, drawn from seed 0, and its inputs: float64, labels and numbers int64; the same at every call."""
+        """Return a new layer, drawn from seed 0, and its inputs: float64 or int64; the same each time."""
         return self.layer(), self.inputs(random.generator(0, "case"))
 
 

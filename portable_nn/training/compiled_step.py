@@ -15,8 +15,8 @@ from portable_nn.optimizers.parts import joined, joined_slots, slots_by_part
 from portable_nn.random import Key
 from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
 from portable_nn.training.base_step import Done, TrainingStep, versions
+from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
-from portable_nn.training.streams import BatchStream
 
 __all__ = ["CompiledStep", "pure_step"]
 

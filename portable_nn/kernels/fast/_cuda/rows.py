@@ -1,4 +1,4 @@
-"""Rows of a matrix by their numbers, and the sums that are the gradient, as `kernels/portable/embedding.py` has them."""
+"""Rows of a matrix by their numbers, and the sums that are the gradient, as `portable/embedding.py` has them."""
 
 __all__ = ["ROWS"]
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from portable_nn.layers import Layer, Parameter
-from portable_nn.networks.steps import Steps
+from portable_nn.layers.topology import Topology
 
 __all__ = ["summary"]
 
 
-def summary(order: Steps, parameters: Mapping[str, Parameter], input_shape: tuple[int, ...] | None = None) -> str:
+def summary(order: Topology, parameters: Mapping[str, Parameter], input_shape: tuple[int, ...] | None = None) -> str:
     """Return a table of the layers: name and call, output shape, number of parameters of its own.
 
     Parameters
@@ -35,18 +35,18 @@ def summary(order: Steps, parameters: Mapping[str, Parameter], input_shape: tupl
     )
 
 
-def _input_shapes(order: Steps, input_shape: tuple[int, ...] | None) -> list[Any] | None:
+def _input_shapes(order: Topology, input_shape: tuple[int, ...] | None) -> list[Any] | None:
     """Return the shapes of the inputs, for a batch of one; None if they are not known."""
     if input_shape is None:
         input_shape = order.input_shape()
     return None if input_shape is None or len(order.inputs) != 1 else [(1, *input_shape)]
 
 
-def _leaves(order: Steps, inputs: Sequence[Any] | None, path: str) -> Iterator[tuple[str, Layer, Any]]:
+def _leaves(order: Topology, inputs: Sequence[Any] | None, path: str) -> Iterator[tuple[str, Layer, Any]]:
     """Yield each layer that is not made of others, with its path and the shape of its first output."""
     shapes: dict[str, Any] = {} if inputs is None else order.shapes(inputs)
     for step in order.steps:
-        within: Steps | None = getattr(step.layer, "order", None)
+        within: Topology | None = getattr(step.layer, "order", None)
         if within is None:
             yield path + step.name, step.layer, shapes.get(step.outputs[0])
         else:
