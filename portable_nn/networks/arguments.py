@@ -34,7 +34,7 @@ def inputs(order: Topology, given: Mapping[str, Any], place: Place, what: str, k
         if isinstance(step.layer, Loss) and step.inputs[1] in arrays:
             y, *taken = step.inputs
             made = step.layer.targets(shapes[y], arrays[taken[0]], place, *(arrays[name] for name in taken[1:]))
-            arrays.update(zip(taken, made, strict=False))
+            arrays |= {n: array for n, array in zip(taken, made, strict=False) if kind_of.get(n) not in UNCAST}
     return list(arrays.values())
 
 

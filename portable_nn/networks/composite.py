@@ -132,7 +132,7 @@ class Composite(Layer):
             for name in forget.get(step.name, ()) if forget else ():
                 del values[name]
         for name in self._kinds.cast_outputs:
-            values[name] = run.kernels.as_floating(values[name], run.place.dtype)
+            values[name] = run.kernels.as_floating(values[name], run.place.dtype_name)
         return tape
 
     def walk_back(
@@ -164,4 +164,4 @@ class Composite(Layer):
 
 def _cast(run: Run, positions: Sequence[int], inputs: Iterable[Any]) -> list[Any]:
     """Return inputs, of which those at `positions` are cast."""
-    return [run.kernels.as_floating(x, run.place.dtype) if i in positions else x for i, x in enumerate(inputs)]
+    return [run.kernels.as_floating(x, run.place.dtype_name) if i in positions else x for i, x in enumerate(inputs)]

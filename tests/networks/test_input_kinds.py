@@ -21,7 +21,7 @@ class Seen(pnn.Layer):
 
     def forward_pass(self, run, params, x):
         self.seen.append((x.dtype, to_numpy(x).copy()))
-        return run.kernels.as_floating(x % 7, run.place.dtype), None
+        return run.kernels.as_floating(x % 7, run.place.dtype_name), None
 
     def backward_pass(self, run, params, kept, dy):
         return (), {}
@@ -31,7 +31,7 @@ class RecordedSeen(Seen):
     recordable = True
 
     def forward_pass(self, run, params, x):
-        return run.kernels.as_floating(x, run.place.dtype), None
+        return run.kernels.as_floating(x, run.place.dtype_name), None
 
 
 class Masked(pnn.Layer):
@@ -209,3 +209,16 @@ def test_networks_of_floats_are_as_they_were():
     net = pnn.Sequential(Flatten(), Identity(), loss=pnn.MeanSquaredError())
     assert net.predict(np.array([[1, 2]])).dtype == np.float32
     assert pnn.Residual(Affine(3, 3)).input_kinds == ("real floating",)
+
+
+def test_plans_hold_the_cast_and_the_rows():
+    from portable_nn.kernels import Plan, Recorder, kernels_for
+
+    g, x = two_ways(), np.arange(15).reshape(5, 3) % 9
+    recorder = Recorder(kernels_for(g.place.xp))
+    inputs = {"params": recorder.input(g.arrays()), "x": recorder.input(x)}
+    plan = Plan(recorder, inputs, g.forward_walk(pnn.Run(g.place, recorder), *inputs.values())[0])
+    assert "as_floating(" in plan.source
+    assert "embedding(" in plan.source
+    other = (x + 4) % 9
+    np.testing.assert_array_equal(plan(g.arrays(), other), g.predict(other))

@@ -10,9 +10,10 @@ from portable_nn.arrays import Array, device_of, namespace_of
 __all__ = ["as_floating", "embedding", "embedding_gradient"]
 
 
-def as_floating(x: Array, dtype: object) -> Array:
-    """Return x in a floating dtype: itself where it has it."""
-    return namespace_of(x).astype(x, dtype, copy=False)
+def as_floating(x: Array, dtype: str) -> Array:
+    """Return x in the floating dtype of this name: itself where it has it."""
+    xp = namespace_of(x)
+    return xp.astype(x, getattr(xp, dtype), copy=False)
 
 
 def embedding(W: Array, x: Array) -> Array:
