@@ -1,7 +1,7 @@
 """What comes into a layer: arrays of the kind that it asks for, checked and brought to its place."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from portable_nn.arrays import (
     FLOATING_DTYPES,
@@ -16,7 +16,7 @@ from portable_nn.arrays import (
 )
 from portable_nn.errors import DTypeError
 
-__all__ = ["UNCAST", "check_values", "checked_input", "input_dtype", "place_of"]
+__all__ = ["UNCAST", "as_tuple", "check_values", "checked_input", "input_dtype", "place_of"]
 
 UNCAST = ("integral", "bool")
 """The kinds of inputs that layers get as they are, or not at all."""
@@ -26,6 +26,11 @@ _CASTS = {
     "bool": ("booleans", '{x}.astype("bool")', "{x}.bool()"),
 }
 """What each kind is called, and how NumPy and torch make it."""
+
+
+def as_tuple(parts: Any) -> tuple[Any, ...]:
+    """Return what a layer takes or gives, one array or a tuple of them, as a tuple."""
+    return cast("tuple[Any, ...]", parts) if isinstance(parts, tuple) else (parts,)
 
 
 class _Layer(Protocol):

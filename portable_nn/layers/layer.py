@@ -2,29 +2,26 @@
 
 The two passes are pure: they take the arrays they need and return what they found. That is how a network runs them,
 from several threads or under a compiler alike. `forward` and `backward`, for a layer that stands alone, remember in
-between.
+between (`layers.alone`).
 """
 
 import inspect
-from collections.abc import Iterator, MutableMapping
-from typing import Any, ClassVar, Self, TypeAlias, cast
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from portable_nn import random
-from portable_nn.arrays import Array, Namespace, Place, as_array, move
-from portable_nn.errors import ShapeError
-from portable_nn.initializers import Initializer, glorot_uniform
+from portable_nn.arrays import Place
+from portable_nn.initializers import Initializer
 from portable_nn.kernels import is_recordable
-from portable_nn.layers.inputs import UNCAST, check_values, checked_input, place_of
+from portable_nn.layers.alone import Alone
+from portable_nn.layers.inputs import UNCAST
 from portable_nn.layers.parameter import Parameter, Transposed
-from portable_nn.layers.run import Run
+from portable_nn.layers.run import Arrays, Run
 
-__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "as_tuple", "checked_input", "describe", "place_of"]
-
-Arrays: TypeAlias = dict[str, Any]
-"""The arrays of a layer's parameters, or their gradients, by name."""
+__all__ = ["Arrays", "Layer", "Run", "describe"]
 
 
-class Layer:
+class Layer(Alone):
     """A function of an array with parameters, and its derivative.
 
     A layer of your own overrides `forward_pass` and `backward_pass`, declares its parameters in `self.parameters`, and
@@ -146,91 +143,6 @@ class Layer:
             )
         return nodes[0].graph.apply(self, nodes, name)
 
-    # A layer that stands alone.
-
-    def initialize(self, place: Place, seed: int, path: str = "", default: Initializer | None = None) -> None:
-        """Draw the parameters that have no value yet at `place`: a function of seed and path."""
-        self.place = place
-        self._stream = random.KeyStream(seed)
-        for name, parameter in self.parameters.items():
-            if isinstance(parameter, Parameter):
-                parameter.initialize(place, random.generator(seed, "weights", path + name), default or glorot_uniform())
-
-    def initialize_if_asked(self, xp: str | Namespace | None, device: Any, dtype: str, seed: int | None) -> Self:
-        """Draw the parameters now if a namespace or a seed was given to the constructor; else leave it to a network."""
-        if xp is not None or seed is not None:
-            place = Place("numpy" if xp is None else xp, device, dtype)
-            self.initialize(place, random.checked_seed(seed))
-        return self
-
-    @property
-    def params(self) -> "ParameterArrays":
-        """The arrays of the parameters by name; assigning replaces them."""
-        place = self._placed()
-        return ParameterArrays({n: p for n, p in self.parameters.items() if isinstance(p, Parameter)}, place)
-
-    def pass_arrays(self) -> Arrays:
-        """Return the parameters as the passes take them: transposed where they are shared as a transpose."""
-        if self.parameters:
-            self._placed()
-        for name, shared in self.parameters.items():
-            if isinstance(shared, Transposed) and shared.parameter.value is None:
-                raise ValueError(
-                    f"{self} shares {name} with a layer that is not initialized yet: put both in a network"
-                )
-        return {
-            name: p.parameter.value.T if isinstance(p, Transposed) else p.value for name, p in self.parameters.items()
-        }
-
-    def forward(self, *inputs: Array, training: bool = True) -> Any:
-        """Return y; in training, remember what `backward` needs.
-
-        Raises
-        ------
-        ShapeError, DTypeError, NamespaceError, TypeError, ValueError
-            If the inputs, or their number, do not fit the layer; nothing is changed then.
-        """
-        if not self.takes(len(inputs)):
-            raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
-        inputs = tuple(as_array(x, "x") for x in inputs)
-        place = self._placed() if self.parameters else place_of(inputs[0])
-        arrays = [checked_input(x, place, self, self.kind_of_input(i)) for i, x in enumerate(inputs)]
-        self.output_shape(*(x.shape for x in arrays))
-        check_values(self, arrays)
-        key = self._stream.next() if training and self.is_random else None
-        y, kept = self.forward_pass(Run(place, training=training, key=key), self.pass_arrays(), *arrays)
-        if training:
-            self._kept = (place, kept, [part.shape for part in as_tuple(y)])
-        return y
-
-    def backward(self, *douts: Array) -> Any:
-        """Return dx for the last `forward`, a tuple for several inputs, and set `grads`.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no `forward` in training.
-        ShapeError
-            If a derivative has another shape than its output had.
-        """
-        if self._kept is None:
-            raise RuntimeError(f"{self} needs a forward pass in training before backward")
-        place, kept, shapes = self._kept
-        arrays = [move(dy, place, name="dy") for dy in douts]
-        if [dy.shape for dy in arrays] != shapes:
-            needed, got = (", ".join(map(str, s)) for s in (shapes, [dy.shape for dy in arrays]))
-            raise ShapeError(f"{self} needs dy of shape {needed}, as y had, got {got}")
-        dx, self.grads = self.backward_pass(Run(place, training=True), self.pass_arrays(), kept, *arrays)
-        return dx
-
-    def _placed(self) -> Place:
-        if self.place is None:
-            shared = [p.parameter if isinstance(p, Transposed) else p for p in self.parameters.values()]
-            values = [parameter.value for parameter in shared if parameter.value is not None]
-            self.initialize(place_of(values[0]) if values else Place(), random.fresh_seed())
-        assert self.place is not None
-        return self.place
-
     def config(self) -> dict[str, Any]:
         """Return the constructor arguments that make a layer like this one: numbers, strings, lists and booleans."""
         return {name: getattr(self, name) for name in self.options}
@@ -241,39 +153,6 @@ class Layer:
 
     def __repr__(self) -> str:
         return describe(type(self), self.config())
-
-
-class ParameterArrays(MutableMapping[str, Any]):
-    """Parameters by name, seen as their arrays; assigning writes through to the layers that share the parameter."""
-
-    def __init__(self, parameters: dict[str, Parameter], place: Place):
-        self._parameters = parameters
-        self._place = place
-
-    def __getitem__(self, name: str) -> Any:
-        return self._parameters[name].value
-
-    def __setitem__(self, name: str, value: Array) -> None:
-        if name not in self._parameters:
-            raise KeyError(f"there is no parameter {name!r}; there are {', '.join(self._parameters)}")
-        self._parameters[name].set(value, self._place, name)
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("a parameter cannot be deleted")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parameters)
-
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __repr__(self) -> str:
-        return f"{{{', '.join(f'{name}: {p.shape}' for name, p in self._parameters.items())}}}"
-
-
-def as_tuple(parts: Any) -> tuple[Any, ...]:
-    """Return what a layer takes or gives, one array or a tuple of them, as a tuple."""
-    return cast("tuple[Any, ...]", parts) if isinstance(parts, tuple) else (parts,)
 
 
 def describe(kind: type, config: dict[str, Any]) -> str:

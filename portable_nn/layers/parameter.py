@@ -1,5 +1,6 @@
 """Parameters: boxes that hold one array each, so that layers can share it whatever array is in it."""
 
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from portable_nn.arrays import Array, Place, move, to_numpy
@@ -7,7 +8,7 @@ from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer
 from portable_nn.kernels import kernels_for
 
-__all__ = ["Parameter", "Transposed"]
+__all__ = ["Parameter", "ParameterArrays", "Transposed"]
 
 
 class Parameter:
@@ -101,3 +102,31 @@ class Transposed:
     def shape(self) -> tuple[int, ...]:
         """The shape of the transpose."""
         return self.parameter.shape[::-1]
+
+
+class ParameterArrays(MutableMapping[str, Any]):
+    """Parameters by name, seen as their arrays; assigning writes through to the layers that share the parameter."""
+
+    def __init__(self, parameters: dict[str, Parameter], place: Place):
+        self._parameters = parameters
+        self._place = place
+
+    def __getitem__(self, name: str) -> Any:
+        return self._parameters[name].value
+
+    def __setitem__(self, name: str, value: Array) -> None:
+        if name not in self._parameters:
+            raise KeyError(f"there is no parameter {name!r}; there are {', '.join(self._parameters)}")
+        self._parameters[name].set(value, self._place, name)
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a parameter cannot be deleted")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{name}: {p.shape}' for name, p in self._parameters.items())}}}"

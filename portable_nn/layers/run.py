@@ -1,16 +1,17 @@
 """One way through a network, and how it calls a layer's passes."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from portable_nn import random
 from portable_nn.arrays import Place, is_array
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import Kernels, Recorder, kernels_for
 
-__all__ = ["Run", "check_gradients"]
+__all__ = ["Arrays", "Run", "check_gradients"]
 
-Arrays = dict[str, Any]
+Arrays: TypeAlias = dict[str, Any]
+"""The arrays of a layer's parameters, or their gradients, by name."""
 
 
 class _Passes(Protocol):

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, cast
 from portable_nn.arrays import Place
 from portable_nn.kernels import PORTABLE
 from portable_nn.layers import Layer, Parameter, Run, Transposed
-from portable_nn.layers.inputs import check_values
-from portable_nn.layers.layer import Arrays, as_tuple
+from portable_nn.layers.inputs import as_tuple, check_values
+from portable_nn.layers.layer import Arrays
 from portable_nn.layers.topology import Tape, Topology
 from portable_nn.networks.input_kinds import input_kinds
 

@@ -9,7 +9,8 @@ from portable_nn import random
 from portable_nn.arrays import Namespace, Place
 from portable_nn.kernels import is_recordable, kernels_for
 from portable_nn.layers import Parameter, Run
-from portable_nn.layers.layer import Arrays, ParameterArrays
+from portable_nn.layers.layer import Arrays
+from portable_nn.layers.parameter import ParameterArrays
 from portable_nn.layers.weights import common_place, draw
 from portable_nn.networks.composite import Composite
 from portable_nn.networks.parameter_sharing import ParameterSharing
