@@ -153,10 +153,11 @@ class Trainer:
         epochs : int
         batch_size : int
             The last batch of an epoch may be smaller.
-        validation_data : (x, t), or an iterable of batches, optional
-            Evaluated after every epoch.
+        validation_data : (x, t) or (x, t, sample_weight), or an iterable of batches, optional
+            Evaluated after every epoch, by the weights if there are some: loss and accuracy are weighted means then.
         validation_split : float
-            Instead: the share of the samples, chosen by the network's seed, that is kept for this and not trained on.
+            Instead: the share of the samples, chosen by the network's seed, that is kept for this, with its weights,
+            and not trained on.
         sample_weight : array of shape (N,), optional
         shuffle : bool
             Whether the samples come in a new order every epoch.
@@ -260,13 +261,17 @@ class Trainer:
         with self._threads(batch_size):
             return predict(self.network, x, batch_size)
 
-    def evaluate(self, x: Any, t: Array | None = None, *, batch_size: int = 1024) -> dict[str, float]:
+    def evaluate(
+        self, x: Any, t: Array | None = None, *, sample_weight: Array | None = None, batch_size: int = 1024
+    ) -> dict[str, float]:
         """Return the loss, and the accuracy where the loss knows one, computed batch by batch outside training.
 
         Parameters
         ----------
         x, t : arrays
             Or, without t, an iterable of batches as for `fit`.
+        sample_weight : array of shape (N,), optional
+            Makes both weighted means.
         batch_size : int
 
         Raises
@@ -274,7 +279,7 @@ class Trainer:
         ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
             If an argument does not fit.
         """
-        batches = to_evaluate(self.network, x, t, batch_size)
+        batches = to_evaluate(self.network, x, t, sample_weight, batch_size)
         with self._threads(batch_size if isinstance(batches, Batches) else math.inf):
             return evaluate(self.network, batches)
 
