@@ -23,7 +23,7 @@ from portable_nn.training.measuring import evaluate, predict
 from portable_nn.training.progress import Progress
 from portable_nn.training.recovery import Recovery
 from portable_nn.training.refusal import end, unchanged_if_refused
-from portable_nn.training.resuming import Recording
+from portable_nn.training.resuming import Checkpointing
 from portable_nn.training.samples import whole
 from portable_nn.training.step import Compile, training_step
 from portable_nn.training.threads import Threads, check_threads, threads_for
@@ -218,25 +218,30 @@ class Trainer:
             raise ValueError("fit needs a checkpoint folder to resume from")
         self.optimizer.belong(self.network.identity)
         evaluation = EvaluationWeights(self, watchers)
-        recording = Recording(self, watchers, recovery, evaluation, (batches, validation), checkpoint, every)
-        with recording.locked():
+        checkpointing = Checkpointing(self, watchers, recovery, evaluation, (batches, validation), checkpoint, every)
+        with checkpointing.locked():
             with unchanged_if_refused(self) as started:
                 if not resume:
-                    recording.check_new()
+                    checkpointing.check_new()
                 self.network.criterion.before_training(batches.targets)
                 go_on(self.network, self._aside)
                 self.history, self.validates = History(), validation is not None
                 for watcher in watchers:
                     watcher.on_start(self)
                     started.append(watcher)
-                state = recording.resumed() if resume else RunState(0, 0)
+                state = checkpointing.resumed() if resume else RunState(0, 0)
                 if isinstance(batches, BatchStream) and batches.goes_on and (state.epoch or state.step):
                     raise ValueError("an iterator cannot be resumed with: pass a function of the epoch that begins it")
                 step = self.new_step(watchers)
             rows = batches.rows_at_once if isinstance(batches, Batches) else math.inf
             bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
-            with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported(), self._threads(rows):
-                running = batches, validation, watchers, recording, evaluation, recovery, bar, interruption
+            with (
+                Interruption(terminates=checkpointing.on) as interruption,
+                bar,
+                overflow_unreported(),
+                self._threads(rows),
+            ):
+                running = batches, validation, watchers, checkpointing, evaluation, recovery, bar, interruption
                 try:
                     self._running = True
                     Loop(self, step, *running).run(state, epochs)
