@@ -43,7 +43,10 @@ def _input_shapes(order: Topology, input_shape: InputShape) -> list[Any] | None:
     """Return the shapes of the inputs, for a batch of one; None if they are not known."""
     one = len(order.inputs) == 1
     if input_shape is None:
-        takers = [[step for step in order.steps if one or step.inputs == (name,)] for name in order.inputs]
+        if one:
+            shape = order.input_shape()
+            return None if shape is None else [(1, *shape)]
+        takers = [[step for step in order.steps if step.inputs == (name,)] for name in order.inputs]
         shapes = [next((fixed for step in of_one if (fixed := step.layer.input_shape())), None) for of_one in takers]
     else:
         by_name = {order.inputs[0]: input_shape} if one and isinstance(input_shape, tuple | list) else input_shape

@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable, Generator
 from typing import Any
 
-from portable_nn.arrays import each, is_several
+from portable_nn.arrays import flat, is_several
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
+from portable_nn.layers.inputs import input_dtype
 from portable_nn.layers.run import check_gradients
 from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
@@ -166,6 +167,13 @@ class CompiledStep(TrainingStep):
     def _steps_in_a_call_for(self, batches: Batches) -> int:
         return self.steps_in_a_call(batches.batch_size) if batches.lie_at(self.network.place) else 1
 
+    def _cast(self, x: Any) -> Any:
+        """Return the inputs in the data types of their kinds."""
+        place, kinds = self.network.place, self.network.input_kinds
+        dtypes = [input_dtype(kind, place) for kind in kinds]
+        arrays = [a if a.dtype == d else place.xp.astype(a, d) for a, d in zip(flat(x), dtypes, strict=True)]
+        return tuple(arrays) if is_several(x) else arrays[0]
+
     def take(self, data: list[Any], orders: Any) -> Done:
         """Update from the batches of data [x, t, weight] that are at indices `orders` (S, n), a NumPy array."""
         numbers: list[Numbers] = []
@@ -174,12 +182,11 @@ class CompiledStep(TrainingStep):
             keys.append(self._next_key())
             numbers.append(self._numbers())
             self.optimizer.steps += 1
-        place = self.network.place
         x, *others = data
         params, slots, (losses, weights) = self._steps(
             self.network.arrays(),
             self._slots,
-            [each(lambda x: x if x.dtype == place.dtype else place.xp.astype(x, place.dtype), x), *others],
+            [self._cast(x), *others],
             orders,
             keys,
             numbers,
