@@ -105,9 +105,9 @@ class Embedding(Layer):
             raise ValueError(f"{self} needs x of whole numbers from 0 to {self.count - 1}, got {wrong}")
 
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
-        """Return the rows; keeps their numbers."""
+        """Return the rows; saves their numbers."""
         return run.kernels.embedding(params["W"], x), x
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dW, the sums of dy over the uses of each row; x has no derivative."""
-        return (), {"W": run.kernels.embedding_gradient(dy, kept, self.count, self.padding_index)}
+        return (), {"W": run.kernels.embedding_gradient(dy, saved, self.count, self.padding_index)}

@@ -23,7 +23,7 @@ class Seen(pnn.Layer):
         self.seen.append((x.dtype, to_numpy(x).copy()))
         return run.kernels.as_floating(x % 7, run.place.dtype_name), None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return (), {}
 
 
@@ -47,8 +47,8 @@ class Masked(pnn.Layer):
         self.dtypes.append(mask.dtype)
         return run.place.xp.where(mask, x, 0.0), mask
 
-    def backward_pass(self, run, params, kept, dy):
-        return run.place.xp.where(kept, dy, 0.0), {}
+    def backward_pass(self, run, params, saved, dy):
+        return run.place.xp.where(saved, dy, 0.0), {}
 
 
 @pytest.fixture(autouse=True)
