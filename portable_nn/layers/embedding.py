@@ -105,7 +105,7 @@ class Embedding(Layer):
             raise ValueError(f"{self} needs x of whole numbers from 0 to {self.count - 1}, got {wrong}")
 
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
-        """Return the rows; saves their numbers."""
+        """Return the rows; keeps their numbers."""
         return run.kernels.embedding(params["W"], x), x
 
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
