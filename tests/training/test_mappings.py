@@ -209,6 +209,19 @@ def test_results_have_the_names_of_the_outputs(xp):
     assert list(net.gradient(X, T)) == list(net.parameters)
 
 
+def test_weights_count_in_what_is_measured(xp):
+    net = two_heads(xp)
+    y = {name: to_numpy(part).astype("float64") for name, part in net.predict(X).items()}
+    right, errors = y["kind"].argmax(1) == KIND, (y["age"][:, 0] - AGE) ** 2
+    weight = {"kind": WEIGHTS["kind"]}
+    scores = pnn.Trainer(net).evaluate(X, T, sample_weight=weight, batch_size=25)
+    assert scores["kind_accuracy"] == pytest.approx(np.average(right, weights=WEIGHTS["kind"]), rel=1e-5)
+    assert scores["age_loss"] == pytest.approx(errors.mean(), rel=1e-4)
+    history = fitted(net, epochs=1, optimizer=pnn.SGD(1e-12), validation_data=(X, T, WEIGHTS))
+    assert history["val_kind_accuracy"][0] == pytest.approx(np.average(right, weights=WEIGHTS["kind"]), rel=1e-5)
+    assert history["val_age_loss"][0] == pytest.approx(np.average(errors, weights=WEIGHTS["age"]), rel=1e-4)
+
+
 def test_predictions_are_planned_by_all_shapes(xp):
     net = two_heads(xp)
     walked, recorded, planned = (net.predict(X) for _ in range(3))
@@ -448,6 +461,8 @@ def test_a_loss_of_ones_own_among_others(xp, accumulate, tmp_path):
     history = fitted(net, accumulate=accumulate)
     expected = fitted(two_heads(xp), accumulate=accumulate)
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+    with pytest.raises(ValueError, match="MyError, of the output age, takes no sample weights"):
+        fitted(net, sample_weight=WEIGHTS)
     net.save(tmp_path / "net.safetensors")
     with pytest.raises(pnn.CheckpointError, match="MyError"):
         pnn.load(tmp_path / "net.safetensors")
