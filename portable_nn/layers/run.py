@@ -50,6 +50,7 @@ class Run:
         self.training = training
         self._key = key
         self._draws = 0
+        self._constants: dict[tuple[float, ...], Any] = {}
 
     def next_key(self) -> tuple[random.Key, int]:
         """Return the run's key and a number that no other draw of this run gets.
@@ -74,9 +75,14 @@ class Run:
 
     def constant(self, numbers: Any) -> Any:
         """Return numbers that a layer was made with as an array at the run's place."""
-        place = self.place
+        place, key = self.place, _as_key(numbers)
+        if key in self._constants:
+            return self._constants[key]
         array = place.xp.asarray(numbers, dtype=place.dtype, device=place.device)
-        return self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
+        array = self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
+        if key:  # a copy to a device once a run, not once a batch
+            self._constants[key] = array
+        return array
 
     # How networks call the passes: code that nobody has declared recordable stays one opaque call of a plan.
 
@@ -88,38 +94,38 @@ class Run:
         names = list(params)
 
         def forward(run: Run, *arrays: Any) -> tuple[Any, Any]:
-            y, kept = layer.forward_pass(run, *_parted(names, arrays))
-            return run.arrays(y), kept
+            y, saved = layer.forward_pass(run, *_parted(names, arrays))
+            return run.arrays(y), saved
 
         return self._opaque(kernels, layer, forward, (*params.values(), *inputs), keeps=True)
 
-    def backward(self, layer: _Passes, params: Arrays, kept: Any, *douts: Any) -> tuple[Any, Arrays]:
+    def backward(self, layer: _Passes, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
         """Return what the layer's backward pass returns."""
         kernels = self.kernels
         if not isinstance(kernels, Recorder) or kernels.records(type(layer)):
-            return layer.backward_pass(self, params, kept, *douts)
+            return layer.backward_pass(self, params, saved, *douts)
         names = list(params)
 
-        def backward(run: Run, kept: Any, *arrays: Any) -> tuple[Any, Any]:
+        def backward(run: Run, saved: Any, *arrays: Any) -> tuple[Any, Any]:
             params, *douts = _parted(names, arrays)
-            dx, grads = layer.backward_pass(run, params, kept, *douts)
+            dx, grads = layer.backward_pass(run, params, saved, *douts)
             found = {name: run.arrays(grads[name]) for name in names if name in grads}
             check_gradients(type(layer).__name__, params, found)
             return run.arrays(dx), tuple(found.values())
 
-        dx, grads = self._opaque(kernels, layer, backward, (kept, *params.values(), *douts), keeps=False)
+        dx, grads = self._opaque(kernels, layer, backward, (saved, *params.values(), *douts), keeps=False)
         return dx, dict(zip(names, grads, strict=True))
 
-    def gradient(self, loss: _Gradient, kept: Any, *dout: Any) -> Any:
+    def gradient(self, loss: _Gradient, saved: Any, *dout: Any) -> Any:
         """Return what the loss's gradient is, for a derivative `dout` by the loss if it is not 1."""
         kernels = self.kernels
         if not isinstance(kernels, Recorder) or kernels.records(type(loss)):
-            return loss.gradient(self, kept, *dout)
+            return loss.gradient(self, saved, *dout)
 
-        def gradient(run: Run, kept: Any, *dout: Any) -> Any:
-            return run.arrays(loss.gradient(run, kept, *dout))
+        def gradient(run: Run, saved: Any, *dout: Any) -> Any:
+            return run.arrays(loss.gradient(run, saved, *dout))
 
-        return self._opaque(kernels, loss, gradient, (kept, *dout), keeps=False)
+        return self._opaque(kernels, loss, gradient, (saved, *dout), keeps=False)
 
     def arrays(self, tree: Any) -> Any:
         """Return an array, or a tuple of them, with arrays in the place of numbers."""
@@ -150,6 +156,12 @@ class Run:
         result = recorder.opaque(name, call, (self._key, *arguments), keeps=keeps)
         self._draws = drawn[0]
         return result
+
+
+def _as_key(numbers: Any) -> tuple[float, ...]:
+    """Return a list of floats as what can be looked up; nothing for anything else."""
+    listed = cast("list[Any]", numbers) if isinstance(numbers, list) else []
+    return tuple(listed) if all(type(number) is float for number in listed) else ()
 
 
 def check_gradients(owner: str, params: Arrays, grads: Arrays) -> None:

@@ -96,20 +96,20 @@ class LossByOutput(Loss):
         return {"loss": sum(weighted[1:], weighted[0])} | by_name
 
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
-        """Return the tuple of the losses, and what each keeps."""
+        """Return the tuple of the losses, and what each saves."""
         weight = (None,) * len(t) if weight is None else weight
         pairs = [run.forward(loss, {}, *of_one) for loss, *of_one in zip(self.layers, flat(y), t, weight, strict=True)]
-        losses, kept = zip(*pairs, strict=True)
-        return losses, kept
+        losses, saved = zip(*pairs, strict=True)
+        return losses, saved
 
-    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
         """Return dy for dout, one for all losses or a tuple of one for each; one array for one output."""
-        douts: tuple[Any, ...] = dout if is_several(dout) else (dout,) * len(kept)
+        douts: tuple[Any, ...] = dout if is_several(dout) else (dout,) * len(saved)
         multiply, found = run.kernels.multiply, list[Any]()
-        for loss, weight, kept_of_one, dout_of_one in zip(
-            self.layers, self._weights.values(), kept, douts, strict=True
+        for loss, weight, saved_of_one, dout_of_one in zip(
+            self.layers, self._weights.values(), saved, douts, strict=True
         ):
-            dy = run.gradient(loss, kept_of_one)
+            dy = run.gradient(loss, saved_of_one)
             for factor in (weight, dout_of_one):
                 dy = dy if isinstance(factor, float) and factor == 1.0 else multiply(dy, factor)
             found.append(dy)

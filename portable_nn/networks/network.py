@@ -100,10 +100,10 @@ class Network(Placed):
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
         """Return the outputs y for x, and what the backward walk needs: a pure function."""
         by_path = self.sharing.by_path(run.kernels, params)
-        y, kept = (
+        y, saved = (
             self.forward_pass(run, by_path, *x) if len(self.order.inputs) > 1 else self.forward_pass(run, by_path, x)
         )
-        return y, (by_path, kept)
+        return y, (by_path, saved)
 
     def backward_walk(self, run: Run, params: Sequence[Any], tape: Any, dy: Any) -> list[Any]:
         """Return the gradient of each parameter, in the order of `parameters`: a pure function."""
@@ -282,8 +282,8 @@ class Network(Placed):
         """
         y, tape = self.forward_walk(run, params, x)
         criterion = self.loss_function or self.criterion
-        loss, kept = run.forward(criterion, {}, y, t, weight)
-        return loss, self.backward_walk(run, params, tape, run.gradient(criterion, kept, *dout))
+        loss, saved = run.forward(criterion, {}, y, t, weight)
+        return loss, self.backward_walk(run, params, tape, run.gradient(criterion, saved, *dout))
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))

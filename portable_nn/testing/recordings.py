@@ -77,8 +77,8 @@ def _recorded(
     inputs = {name: recorder.input(tree) for name, tree in given.items()}
     run = Run(place, recorder, training=True, key=key)
     params = dict(zip(names, inputs["params"], strict=True))
-    y, kept = layer.forward_pass(run, params, *inputs["x"])
-    dx, grads = layer.backward_pass(run, params, kept, *inputs["dy"])
+    y, saved = layer.forward_pass(run, params, *inputs["x"])
+    dx, grads = layer.backward_pass(run, params, saved, *inputs["dy"])
     outputs = [*as_tuple(y), *as_tuple(dx), *(grads[name] for name in names)]
     recorder.values(outputs)
     return recorder, inputs, outputs

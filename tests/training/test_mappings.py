@@ -450,8 +450,8 @@ class MyError(pnn.Loss):
         scale = 1.0 / float(y.shape[0])  # a Python number, which nobody may freeze
         return run.place.xp.sum((y - t) ** 2) * scale, (y - t, scale)
 
-    def gradient(self, run, kept, dout=1.0):
-        return kept[0] * (2.0 * kept[1]) * dout
+    def gradient(self, run, saved, dout=1.0):
+        return saved[0] * (2.0 * saved[1]) * dout
 
 
 @pytest.mark.filterwarnings("ignore:steps with .* run uncompiled")
