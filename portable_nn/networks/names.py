@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from portable_nn.arrays import Place, as_array, in_order, is_several, same_length
-from portable_nn.layers.inputs import checked_input
+from portable_nn.layers.inputs import UNCAST, checked_input
 
 __all__ = ["arranged", "placed", "single"]
 
@@ -21,11 +21,13 @@ def arranged(owner: str, names: Sequence[str], x: Any) -> Any:
     return arrays if len(names) > 1 else arrays[0]
 
 
-def placed(place: Place, names: Sequence[str], arrays: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the arrays of inputs at `place`, in its data type; raises as `checked_input` does, naming the input."""
+def placed(place: Place, names: Sequence[str], kinds: Sequence[str], arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the arrays of inputs of these kinds at `place`; raises as `checked_input` does, naming the input."""
     return tuple(
-        array if place.is_ready(array) else checked_input(array, place, f"the input {name}")
-        for name, array in zip(names, arrays, strict=True)
+        array
+        if kind not in UNCAST and place.is_ready(array)
+        else checked_input(array, place, f"the input {name}", kind)
+        for name, kind, array in zip(names, kinds, arrays, strict=True)
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from portable_nn.arrays import Array, Namespace, Place, as_array, flat, is_several
 from portable_nn.errors import ShapeError
 from portable_nn.layers import Run
-from portable_nn.layers.inputs import checked_input
+from portable_nn.layers.inputs import UNCAST, check_values, checked_input
 from portable_nn.layers.layer import Arrays
 from portable_nn.losses import Loss, LossByOutput
 from portable_nn.metrics import RunningAccuracy
@@ -122,7 +122,8 @@ class Network(Placed):
         Parameters
         ----------
         x : array of shape (N, ...), or for several inputs a mapping of their names to such
-            Of the network's namespace and device, or NumPy's, or a nested list of numbers.
+            Of the network's namespace and device, or NumPy's, or a nested list of numbers. Whole numbers where the
+            first layers ask for them, as `Embedding` does, anything else to be cast.
 
         Raises
         ------
@@ -202,12 +203,8 @@ class Network(Placed):
     def arranged(self, x: Any) -> Any:
         """Return x where it is: an array or nested lists as an array, a mapping as the tuple of arrays of all inputs.
 
-        For one input, that is its array.
-
-        Raises
-        ------
-        TypeError, ValueError, ShapeError
-            If it is no mapping where one is needed, a name is wrong, or one array has more samples than another.
+        Raises TypeError, ValueError or ShapeError if it is no mapping where one is needed, a name is wrong, or one
+        array has more samples than another.
         """
         return arranged(type(self).__name__, self.order.inputs, x)
 
@@ -215,26 +212,34 @@ class Network(Placed):
         """Return what `arranged` has returned with the names of several inputs."""
         return dict(zip(self.order.inputs, x, strict=True)) if is_several(x) else x
 
-    def inputs(self, x: Any) -> Any:
-        """Return x at the network's place and of its data type, its shape checked; for several inputs, a tuple."""
+    def inputs(self, x: Any, *, is_known: bool = False) -> Any:
+        """Return x at the network's place and in its data type there, its shape and whole numbers checked.
+
+        The numbers are not, if it `is_known` that they have been. Several inputs are returned as a tuple.
+        """
         if len(self.order.inputs) > 1:
-            return self._several_inputs(self.arranged(x))
-        if not self._place.is_ready(x):
-            x = checked_input(self.arranged(x), self._place, type(self).__name__)
+            return self._several_inputs(self.arranged(x), is_known=is_known)
+        kind = self.input_kinds[0]
+        if kind in UNCAST or not self._place.is_ready(x):
+            x = checked_input(self.arranged(x), self._place, type(self).__name__, kind)
         if x.shape[1:] not in self._fitting:
             if x.ndim == 0:
                 raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
             self.output_shape(x.shape)
             self._fitting.add(x.shape[1:])
+        if kind in UNCAST and not is_known:
+            check_values(self, [x])
         return x
 
-    def _several_inputs(self, x: tuple[Any, ...]) -> tuple[Any, ...]:
-        arrays = placed(self._place, self.order.inputs, x)
+    def _several_inputs(self, x: tuple[Any, ...], *, is_known: bool) -> tuple[Any, ...]:
+        arrays = placed(self._place, self.order.inputs, self.input_kinds, x)
         shapes = tuple(part.shape for part in arrays)
         key = tuple(shape[1:] for shape in shapes)
         if key not in self._fitting:
             self.output_shape(*shapes)
             self._fitting.add(key)
+        if not is_known:
+            check_values(self, arrays)
         return arrays
 
     def batch(self, x: Any, t: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:

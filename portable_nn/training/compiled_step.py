@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable, Generator
 from typing import Any
 
-from portable_nn.arrays import each, is_several
+from portable_nn.arrays import flat, is_several
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
+from portable_nn.layers.inputs import input_dtype
 from portable_nn.layers.run import check_gradients
 from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
@@ -176,10 +177,15 @@ class CompiledStep(TrainingStep):
             self.optimizer.steps += 1
         place = self.network.place
         x, *others = data
+        dtypes = (input_dtype(kind, place) for kind in self.network.input_kinds)
+        cast = tuple(
+            part if part.dtype == d else place.xp.astype(part, d) for part, d in zip(flat(x), dtypes, strict=True)
+        )
+        x = cast if is_several(x) else cast[0]
         params, slots, (losses, weights) = self._steps(
             self.network.arrays(),
             self._slots,
-            [each(lambda x: x if x.dtype == place.dtype else place.xp.astype(x, place.dtype), x), *others],
+            [x, *others],
             orders,
             keys,
             numbers,

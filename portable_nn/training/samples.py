@@ -9,6 +9,7 @@ from portable_nn import random
 from portable_nn.arrays import as_array, each, flat, is_array, is_on_cpu, namespace_of, to_numpy
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
+from portable_nn.layers.inputs import check_values
 from portable_nn.losses.targets import is_finite
 from portable_nn.networks import Network
 from portable_nn.training.batches import cuts
@@ -38,7 +39,8 @@ def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
     x, t, weight = network.arranged(x), as_array(t, "t"), as_array(weight, "sample_weight")
     each(namespace_of, x)  # raises for what is no array
     shape = network.output_shape(*(part.shape for part in flat(x)))
-    network.inputs(each(lambda part: part[: min(1, part.shape[0]), ...] if part.ndim else part, x))
+    network.inputs(each(lambda part: part[: min(1, part.shape[0]), ...] if part.ndim else part, x), is_known=True)
+    check_values(network, flat(x))
     if count(x) == 0:
         raise ShapeError("training and evaluation need at least one sample, got none")
     t, kept = network.targets(shape, t, weight)

@@ -470,6 +470,31 @@ def test_a_loss_of_ones_own_among_others(xp, accumulate, tmp_path):
     assert isinstance(again.loss_function.losses["age"], MyError)
 
 
+def words_and_numbers(xp, **options):
+    g = pnn.Graph(loss={"kind": pnn.SoftmaxWithLoss(), "age": pnn.MeanSquaredError()}, seed=0, **options)
+    h = pnn.Tanh()(pnn.Mean(axis=1)(pnn.Embedding(7, 8)(g.input("words"))) + pnn.Affine(3, 8)(g.input("table")))
+    g.output(kind=pnn.Affine(8, 3)(h), age=pnn.Affine(8, 1)(h))
+    return g.to(xp.place.xp, device=xp.place.device)
+
+
+def test_whole_numbers_reach_the_input_that_asks_for_them(xp):
+    words, runs = RNG.integers(0, 7, (N, 5)), []
+    for here in (np, xp.place.xp):
+        place = {} if here is np else {"device": xp.place.device}
+        x = {"words": here.asarray(words, **place), "table": here.asarray(TABLE, **place)}
+        net = words_and_numbers(xp)
+        runs.append(fitted(net, x, T, validation_data=(x, T), accumulate=2)["age_loss"])
+        assert net.predict(x)["kind"].shape == (N, 3)
+    np.testing.assert_allclose(runs[1], runs[0], rtol=1e-5)
+    assert runs[0][-1] < runs[0][0]
+    with pytest.raises(pnn.DTypeError, match="the input words needs x of whole numbers"):
+        fitted(net, {"words": TABLE, "table": TABLE}, T)
+    with pytest.raises(ValueError, match="7"):
+        fitted(net, {"words": words + 3, "table": TABLE}, T)
+    with pytest.raises(ValueError, match="7"):
+        net.predict({"words": words + 3, "table": TABLE})
+
+
 # Inside.
 
 
