@@ -26,7 +26,7 @@ class RunningAccuracy:
 
     def add(self, y: Any, t: Any, weight: Any = None) -> None:
         """Count the answers y to t, arrays or tuples by output."""
-        weights = (None,) * len(self._losses) if weight is None else flat(weight)
+        weights: tuple[Any, ...] = (None,) * len(self._losses) if weight is None else flat(weight)
         for (name, loss), *of_one in zip(self._losses.items(), flat(y), flat(t), weights, strict=True):
             if loss.counts_correct is not None:
                 self._counts[name].append(loss.counts(self._run, *of_one))

@@ -22,10 +22,7 @@ def arranged(owner: str, names: Sequence[str], x: Any) -> Any:
 
 
 def placed(place: Place, names: Sequence[str], kinds: Sequence[str], arrays: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the arrays of inputs at `place`, in the data types of their kinds there.
-
-    Raises as `checked_input` does, naming the input.
-    """
+    """Return the arrays of inputs of these kinds at `place`; raises as `checked_input` does, naming the input."""
     return tuple(
         array
         if kind not in UNCAST and place.is_ready(array)

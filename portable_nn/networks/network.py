@@ -209,12 +209,8 @@ class Network(Placed):
     def arranged(self, x: Any) -> Any:
         """Return x where it is: an array or nested lists as an array, a mapping as the tuple of arrays of all inputs.
 
-        For one input, that is its array.
-
-        Raises
-        ------
-        TypeError, ValueError, ShapeError
-            If it is no mapping where one is needed, a name is wrong, or one array has more samples than another.
+        Raises TypeError, ValueError or ShapeError if it is no mapping where one is needed, a name is wrong, or one
+        array has more samples than another.
         """
         return arranged(type(self).__name__, self.order.inputs, x)
 
@@ -225,7 +221,7 @@ class Network(Placed):
     def inputs(self, x: Any, *, is_known: bool = False) -> Any:
         """Return x at the network's place and in its data type there, its shape and whole numbers checked.
 
-        For several inputs it is a tuple. The numbers are not checked, if it `is_known` that they have been.
+        The numbers are not, if it `is_known` that they have been. Several inputs are returned as a tuple.
         """
         if len(self.order.inputs) > 1:
             return self._several_inputs(self.arranged(x), is_known=is_known)

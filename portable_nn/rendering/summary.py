@@ -43,11 +43,9 @@ def _input_shapes(order: Topology, input_shape: InputShape) -> list[Any] | None:
     """Return the shapes of the inputs, for a batch of one; None if they are not known."""
     one = len(order.inputs) == 1
     if input_shape is None:
-        if one:
-            shape = order.input_shape()
-            return None if shape is None else [(1, *shape)]
-        takers = [[step for step in order.steps if step.inputs == (name,)] for name in order.inputs]
-        shapes = [next((fixed for step in of_one if (fixed := step.layer.input_shape())), None) for of_one in takers]
+        takers = {step.inputs: step.layer for step in reversed(order.steps)}
+        fixed = (takers[name,].input_shape() if (name,) in takers else None for name in order.inputs)
+        shapes = [order.input_shape()] if one else list(fixed)
     else:
         by_name = {order.inputs[0]: input_shape} if one and isinstance(input_shape, tuple | list) else input_shape
         shapes = in_order(by_name, order.inputs, "input_shape")

@@ -167,13 +167,6 @@ class CompiledStep(TrainingStep):
     def _steps_in_a_call_for(self, batches: Batches) -> int:
         return self.steps_in_a_call(batches.batch_size) if batches.lie_at(self.network.place) else 1
 
-    def _cast(self, x: Any) -> Any:
-        """Return the inputs in the data types of their kinds."""
-        place, kinds = self.network.place, self.network.input_kinds
-        dtypes = [input_dtype(kind, place) for kind in kinds]
-        arrays = [a if a.dtype == d else place.xp.astype(a, d) for a, d in zip(flat(x), dtypes, strict=True)]
-        return tuple(arrays) if is_several(x) else arrays[0]
-
     def take(self, data: list[Any], orders: Any) -> Done:
         """Update from the batches of data [x, t, weight] that are at indices `orders` (S, n), a NumPy array."""
         numbers: list[Numbers] = []
@@ -182,11 +175,17 @@ class CompiledStep(TrainingStep):
             keys.append(self._next_key())
             numbers.append(self._numbers())
             self.optimizer.steps += 1
+        place = self.network.place
         x, *others = data
+        dtypes = (input_dtype(kind, place) for kind in self.network.input_kinds)
+        cast = tuple(
+            part if part.dtype == d else place.xp.astype(part, d) for part, d in zip(flat(x), dtypes, strict=True)
+        )
+        x = cast if is_several(x) else cast[0]
         params, slots, (losses, weights) = self._steps(
             self.network.arrays(),
             self._slots,
-            [self._cast(x), *others],
+            [x, *others],
             orders,
             keys,
             numbers,

@@ -109,8 +109,8 @@ def test_a_loss_that_knows_all_outputs_is_still_one():
         def forward_pass(self, run, params, y, t, weight=None):
             return run.place.xp.sum((y[0] + y[1] - t) ** 2), 2 * (y[0] + y[1] - t)
 
-        def gradient(self, run, kept, dout=1.0):
-            return kept, kept
+        def gradient(self, run, saved, dout=1.0):
+            return saved, saved
 
     g = pnn.Graph(loss=Both(), seed=0, dtype="float64")
     x = g.input("x")

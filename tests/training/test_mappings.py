@@ -209,6 +209,19 @@ def test_results_have_the_names_of_the_outputs(xp):
     assert list(net.gradient(X, T)) == list(net.parameters)
 
 
+def test_weights_count_in_what_is_measured(xp):
+    net = two_heads(xp)
+    y = {name: to_numpy(part).astype("float64") for name, part in net.predict(X).items()}
+    right, errors = y["kind"].argmax(1) == KIND, (y["age"][:, 0] - AGE) ** 2
+    weight = {"kind": WEIGHTS["kind"]}
+    scores = pnn.Trainer(net).evaluate(X, T, sample_weight=weight, batch_size=25)
+    assert scores["kind_accuracy"] == pytest.approx(np.average(right, weights=WEIGHTS["kind"]), rel=1e-5)
+    assert scores["age_loss"] == pytest.approx(errors.mean(), rel=1e-4)
+    history = fitted(net, epochs=1, optimizer=pnn.SGD(1e-12), validation_data=(X, T, WEIGHTS))
+    assert history["val_kind_accuracy"][0] == pytest.approx(np.average(right, weights=WEIGHTS["kind"]), rel=1e-5)
+    assert history["val_age_loss"][0] == pytest.approx(np.average(errors, weights=WEIGHTS["age"]), rel=1e-4)
+
+
 def test_predictions_are_planned_by_all_shapes(xp):
     net = two_heads(xp)
     walked, recorded, planned = (net.predict(X) for _ in range(3))
@@ -437,8 +450,8 @@ class MyError(pnn.Loss):
         scale = 1.0 / float(y.shape[0])  # a Python number, which nobody may freeze
         return run.place.xp.sum((y - t) ** 2) * scale, (y - t, scale)
 
-    def gradient(self, run, kept, dout=1.0):
-        return kept[0] * (2.0 * kept[1]) * dout
+    def gradient(self, run, saved, dout=1.0):
+        return saved[0] * (2.0 * saved[1]) * dout
 
 
 @pytest.mark.filterwarnings("ignore:steps with .* run uncompiled")
@@ -448,11 +461,38 @@ def test_a_loss_of_ones_own_among_others(xp, accumulate, tmp_path):
     history = fitted(net, accumulate=accumulate)
     expected = fitted(two_heads(xp), accumulate=accumulate)
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+    with pytest.raises(ValueError, match="MyError, of the output age, takes no sample weights"):
+        fitted(net, sample_weight=WEIGHTS)
     net.save(tmp_path / "net.safetensors")
     with pytest.raises(pnn.CheckpointError, match="MyError"):
         pnn.load(tmp_path / "net.safetensors")
     again = pnn.load(tmp_path / "net.safetensors", classes=[MyError])
     assert isinstance(again.loss_function.losses["age"], MyError)
+
+
+def words_and_numbers(xp, **options):
+    g = pnn.Graph(loss={"kind": pnn.SoftmaxWithLoss(), "age": pnn.MeanSquaredError()}, seed=0, **options)
+    h = pnn.Tanh()(pnn.Mean(axis=1)(pnn.Embedding(7, 8)(g.input("words"))) + pnn.Affine(3, 8)(g.input("table")))
+    g.output(kind=pnn.Affine(8, 3)(h), age=pnn.Affine(8, 1)(h))
+    return g.to(xp.place.xp, device=xp.place.device)
+
+
+def test_whole_numbers_reach_the_input_that_asks_for_them(xp):
+    words, runs = RNG.integers(0, 7, (N, 5)), []
+    for here in (np, xp.place.xp):
+        place = {} if here is np else {"device": xp.place.device}
+        x = {"words": here.asarray(words, **place), "table": here.asarray(TABLE, **place)}
+        net = words_and_numbers(xp)
+        runs.append(fitted(net, x, T, validation_data=(x, T), accumulate=2)["age_loss"])
+        assert net.predict(x)["kind"].shape == (N, 3)
+    np.testing.assert_allclose(runs[1], runs[0], rtol=1e-5)
+    assert runs[0][-1] < runs[0][0]
+    with pytest.raises(pnn.DTypeError, match="the input words needs x of whole numbers"):
+        fitted(net, {"words": TABLE, "table": TABLE}, T)
+    with pytest.raises(ValueError, match="7"):
+        fitted(net, {"words": words + 3, "table": TABLE}, T)
+    with pytest.raises(ValueError, match="7"):
+        net.predict({"words": words + 3, "table": TABLE})
 
 
 # Inside.
