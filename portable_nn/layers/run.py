@@ -49,6 +49,7 @@ class Run:
         self.training = training
         self._key = key
         self._draws = 0
+        self._constants: dict[tuple[float, ...], Any] = {}
 
     def next_key(self) -> tuple[random.Key, int]:
         """Return the run's key and a number that no other draw of this run gets.
@@ -73,9 +74,14 @@ class Run:
 
     def constant(self, numbers: Any) -> Any:
         """Return numbers that a layer was made with as an array at the run's place."""
-        place = self.place
+        place, key = self.place, _as_key(numbers)
+        if key in self._constants:
+            return self._constants[key]
         array = place.xp.asarray(numbers, dtype=place.dtype, device=place.device)
-        return self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
+        array = self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
+        if key:  # a copy to a device once a run, not once a batch
+            self._constants[key] = array
+        return array
 
     # How networks call the passes: code that nobody has declared recordable stays one opaque call of a plan.
 
@@ -149,6 +155,12 @@ class Run:
         result = recorder.opaque(name, call, (self._key, *arguments), keeps=keeps)
         self._draws = drawn[0]
         return result
+
+
+def _as_key(numbers: Any) -> tuple[float, ...]:
+    """Return a list of floats as what can be looked up; nothing for anything else."""
+    listed = cast("list[Any]", numbers) if isinstance(numbers, list) else []
+    return tuple(listed) if all(type(number) is float for number in listed) else ()
 
 
 def check_gradients(owner: str, params: Arrays, grads: Arrays) -> None:

@@ -44,7 +44,7 @@ class _ElementwiseLoss(Loss):
         if self.reduction != "mean":
             return weight
         outputs = 1 if weight.ndim > 1 else math.prod(y.shape[1:])
-        return run.kernels.mean_scale(weight, weight if outputs == 1 else run.kernels.multiply(weight, float(outputs)))
+        return run.kernels.mean_scale(weight, weight, 1.0 / max(outputs, 1))
 
     def total_weight(self, run: Run, t: Any, weight: Any = None) -> Any:
         """Return the number of outputs of all samples, or the sum of their weights."""

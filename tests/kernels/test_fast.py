@@ -51,7 +51,14 @@ ARGUMENTS = {
     "affine_gradient_b": [lambda draw, shape: [draw((shape[0], 5), "dy")]],
     "affine_gradient_x": [lambda draw, shape: [draw((shape[0], 5), "dy"), draw((math.prod(shape[1:]), 5), "W"), shape]],
     "all_finite": [alike("x"), alike("special")],
-    "class_share": [lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share")]],
+    "class_share": [
+        lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share")],
+        lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share"), draw(shape[:1], "share")],
+    ],
+    "class_total": [
+        lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share")],
+        lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share"), draw(shape[:1], "share")],
+    ],
     "dropout_mask": [alike("x", rate=0.3, key=(5, 7), layer=2)],
     "elu": [alike("x", alpha=0.7)],
     "elu_gradient": [alike("dy", "x", alpha=0.7)],
@@ -70,7 +77,10 @@ ARGUMENTS = {
     ],
     "leaky_relu": [alike("x", slope=0.1)],
     "leaky_relu_gradient": [alike("dy", "x", slope=0.1)],
-    "mean_scale": [lambda draw, shape: [draw(shape[:1], "share"), draw(shape[:1], "share")]],
+    "mean_scale": [
+        lambda draw, shape: [draw(shape[:1], "share"), draw(shape[:1], "share")],
+        lambda draw, shape: [None, draw(shape[:1], "share"), 0.3],
+    ],
     "multiply": [alike("special", "special")],
     "poisson_error": [scaled(scale=0.5), scaled(scale="rows"), scaled(scale="all")],
     "poisson_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows"), scaled(2.5, scale="all")],

@@ -170,6 +170,8 @@ def test_scale_of_a_weighted_mean(xp):
     np.testing.assert_array_equal(to_numpy(PORTABLE.mean_scale(weight, weight)), [0.25, 0.0, 0.75])
     nothing = xp.zeros(3, dtype=xp.float32)
     np.testing.assert_array_equal(to_numpy(PORTABLE.mean_scale(nothing, nothing)), 0.0)
+    np.testing.assert_array_equal(to_numpy(PORTABLE.mean_scale(weight, weight, 0.5)), [0.125, 0.0, 0.375])
+    np.testing.assert_array_equal(to_numpy(PORTABLE.mean_scale(None, weight)), 0.25)
 
 
 def test_class_share(xp):
@@ -177,6 +179,10 @@ def test_class_share(xp):
     np.testing.assert_array_equal(to_numpy(PORTABLE.class_share(xp.asarray([1, 0]), weight)), [2.0, 0.5])
     soft = xp.asarray([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], dtype=xp.float32)
     np.testing.assert_array_equal(to_numpy(PORTABLE.class_share(soft, weight)), [1.25, 4.0])
+    counts = xp.asarray([2.0, 0.5], dtype=xp.float32)
+    np.testing.assert_array_equal(to_numpy(PORTABLE.class_share(soft, weight, counts)), [2.5, 2.0])
+    assert float(PORTABLE.class_total(soft, weight)) == 5.25
+    assert float(PORTABLE.class_total(soft, weight, counts)) == 4.5
 
 
 def test_a_number_per_weight(xp):

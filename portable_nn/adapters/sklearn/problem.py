@@ -37,7 +37,7 @@ class _SummedOverOutputs:
     def _scale(self, run: Run, y: Any, weight: Any) -> Any:
         if weight is None:
             return self.factor / max(y.shape[0], 1)
-        return run.kernels.multiply(run.kernels.mean_scale(weight, weight), self.factor)
+        return run.kernels.mean_scale(weight, weight, self.factor)
 
 
 class _SigmoidLoss(_SummedOverOutputs, SigmoidWithLoss):

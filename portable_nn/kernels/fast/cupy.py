@@ -25,6 +25,7 @@ __all__ = [
     "affine_gradient_b",
     "affine_gradient_x",
     "class_share",
+    "class_total",
     "dropout_mask",
     "elu",
     "elu_gradient",
@@ -222,7 +223,8 @@ huber_error, huber_error_gradient = _losses.huber_error, _losses.huber_error_gra
 poisson_error, poisson_error_gradient = _losses.poisson_error, _losses.poisson_error_gradient
 sigmoid_loss, sigmoid_loss_gradient = _losses.sigmoid_loss, _losses.sigmoid_loss_gradient
 softmax_loss, softmax_loss_gradient = _losses.softmax_loss, _losses.softmax_loss_gradient
-class_share, mean_scale, total = _losses.class_share, _losses.mean_scale, _losses.total
+class_share, class_total = _losses.class_share, _losses.class_total
+mean_scale, total = _losses.mean_scale, _losses.total
 squared_error, squared_error_gradient = _losses.squared_error, _losses.squared_error_gradient
 
 FUSED = (
@@ -240,7 +242,7 @@ PAIRED = _losses.paired | {
 
 ROUNDS_APART = frozenset(pair for pair in _losses.paired if pair[1] == "affine_gradient_b")  # sums in another order
 
-CHAINABLE = _cuda.CHAINABLE
+CHAINABLE, CHAIN_FIRST, CHAIN_LAST = _cuda.CHAINABLE, _cuda.CHAIN_FIRST, _cuda.CHAIN_LAST
 
 CHAINED = partial(_cuda.chained, _device)
 

@@ -18,6 +18,7 @@ __all__ = [
     "absolute_error",
     "absolute_error_gradient",
     "class_share",
+    "class_total",
     "each_absolute_error",
     "each_huber_error",
     "each_poisson_error",
@@ -99,16 +100,23 @@ def one_hot(t: Array, y: Array) -> Array:
     return xp.astype(t, y.dtype)
 
 
-def class_share(t: Array, class_weight: Array) -> Array:
-    """Return sum_c w_c t_nc, the class weight of each sample (N,): t (N,) or (N, C), class_weight w (C,).
+def class_share(t: Array, class_weight: Array, weight: Array | None = None) -> Array:
+    """Return v_n sum_c w_c t_nc, what each sample (N,) counts by its class: nothing where its label is negative.
 
-    That of a negative label is 0.
+    t (N,) or (N, C), class_weight w (C,), weight v (N,) or None for ones.
     """
     xp = namespace_of(t)
     if t.ndim == 2:
-        return xp.sum(xp.astype(t, class_weight.dtype) * class_weight, axis=-1)
-    counted = t >= 0
-    return xp.where(counted, xp.take(class_weight, xp.where(counted, t, 0), axis=0), 0.0)
+        share = xp.sum(xp.astype(t, class_weight.dtype) * class_weight, axis=-1)
+    else:
+        counted = t >= 0
+        share = xp.where(counted, xp.take(class_weight, xp.where(counted, t, 0), axis=0), 0.0)
+    return share if weight is None else weight * share
+
+
+def class_total(t: Array, class_weight: Array, weight: Array | None = None) -> Array:
+    """Return the sum of what `class_share` returns, 0-d."""
+    return total(class_share(t, class_weight, weight))
 
 
 def total(weight: Array) -> Array:
@@ -116,11 +124,15 @@ def total(weight: Array) -> Array:
     return namespace_of(weight).sum(weight)
 
 
-def mean_scale(weight: Array, total: Array) -> Array:
-    """Return weight divided by the sum of total, of the same shape, or zeros where that sum is zero."""
-    xp = namespace_of(weight)
+def mean_scale(weight: Array | None, total: Array, factor: float = 1.0) -> Array:
+    """Return factor times weight divided by the sum of total, of the same shape, or zeros where all of them are zero.
+
+    Weights that are None are ones.
+    """
+    xp = namespace_of(total)
     whole = xp.sum(total)
-    return weight / xp.where(whole == 0, 1.0, whole)
+    scale = (xp.ones_like(total) if weight is None else weight) / xp.where(whole == 0, 1.0, whole)
+    return scale if factor == 1.0 else factor * scale
 
 
 def per_weight(number: float, weight: Array) -> Array:

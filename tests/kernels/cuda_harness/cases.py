@@ -246,7 +246,15 @@ SUMMED |= {
     "class_share of labels, some ignored": case(
         "class_share", lambda draw, n, m: (draw.some_labels(n, m), draw.scales(m))
     ),
+    "mean_scale of ones": case("mean_scale", lambda draw, n, m: (None, draw.scales(n), 1 / m)),
     "class_share": case("class_share", lambda draw, n, m: (draw.shares(n, m), draw.scales(m))),
+    "class_share of weighted labels": case(
+        "class_share", lambda draw, n, m: (draw.labels(n, m), draw.scales(m), draw.scales(n))
+    ),
+    "class_total of labels": case("class_total", lambda draw, n, m: (draw.labels(n, m), draw.scales(m))),
+    "class_total, weighted": case(
+        "class_total", lambda draw, n, m: (draw.shares(n, m), draw.scales(m), draw.scales(n))
+    ),
     "total": case("total", lambda draw, n, m: (draw.scales(n * m),)),
 }
 _gathered = partial(Case, gathered, gathered(PORTABLE))
