@@ -51,8 +51,7 @@ class _ElementwiseLoss(Loss):
         if weight is None:
             return math.prod(t.shape)
         outputs = 1 if weight.ndim > 1 else math.prod(t.shape[1:])
-        total = run.kernels.total(weight)
-        return total if outputs == 1 else run.kernels.multiply(total, float(outputs))
+        return run.kernels.total(weight, float(outputs))
 
     def output_shape(
         self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None

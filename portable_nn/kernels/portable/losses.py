@@ -119,9 +119,10 @@ def class_total(t: Array, class_weight: Array, weight: Array | None = None) -> A
     return total(class_share(t, class_weight, weight))
 
 
-def total(weight: Array) -> Array:
-    """Return the sum of weights, 0-d."""
-    return namespace_of(weight).sum(weight)
+def total(weight: Array, factor: float = 1.0) -> Array:
+    """Return factor times the sum of weights, 0-d."""
+    whole = namespace_of(weight).sum(weight)
+    return whole if factor == 1.0 else factor * whole
 
 
 def mean_scale(weight: Array | None, total: Array, factor: float = 1.0) -> Array:
