@@ -7,7 +7,7 @@ from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, as_array, move
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
-from portable_nn.layers.inputs import as_tuple, checked_input, place_of
+from portable_nn.layers.inputs import as_tuple, check_values, checked_input, place_of
 from portable_nn.layers.parameter import Parameter, ParameterArrays, Transposed
 from portable_nn.layers.run import Arrays, Run
 
@@ -22,6 +22,8 @@ class Alone:
     grads: Arrays
     is_random: bool
     takes: Callable[[int], bool]
+    kind_of_input: Callable[[int], str]
+    check_values: Callable[..., None]
     output_shape: Callable[..., Any]
     forward_pass: Callable[..., tuple[Any, Any]]
     backward_pass: Callable[..., tuple[Any, Arrays]]
@@ -67,15 +69,17 @@ class Alone:
 
         Raises
         ------
-        ShapeError, DTypeError, NamespaceError, TypeError
+        ShapeError, DTypeError, NamespaceError, TypeError, ValueError
             If the inputs, or their number, do not fit the layer; nothing is changed then.
         """
         if not self.takes(len(inputs)):
             raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
         inputs = tuple(as_array(x, "x") for x in inputs)
         place = self._placed() if self.parameters else place_of(inputs[0])
-        arrays = [checked_input(x, place, self) for x in inputs]
+        arrays = [checked_input(x, place, self, self.kind_of_input(i)) for i, x in enumerate(inputs)]
         self.output_shape(*(x.shape for x in arrays))
+        layer: Any = self
+        check_values(layer, arrays)
         key = self._stream.next() if training and self.is_random else None
         y, saved = self.forward_pass(Run(place, training=training, key=key), self.pass_arrays(), *arrays)
         if training:
