@@ -47,10 +47,11 @@ class _ElementwiseLoss(Loss):
         return run.kernels.mean_scale(weight, weight, 1.0 / max(outputs, 1))
 
     def total_weight(self, run: Run, t: Any, weight: Any = None) -> Any:
-        """Return the number of samples, or the sum of their weights: of those of each output the mean over a sample."""
-        if weight is None or weight.ndim == 1:
-            return super().total_weight(run, t, weight)
-        return run.kernels.multiply(run.kernels.total(weight), 1.0 / max(math.prod(t.shape[1:]), 1))
+        """Return the number of outputs of all samples, or the sum of their weights."""
+        if weight is None:
+            return math.prod(t.shape)
+        outputs = 1 if weight.ndim > 1 else math.prod(t.shape[1:])
+        return run.kernels.total(weight, float(outputs))
 
     def output_shape(
         self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None

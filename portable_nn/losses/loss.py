@@ -119,7 +119,7 @@ class Loss(Layer):
         correct, answers = getattr(run.kernels, str(self.counts_correct))(y, t, weight), self.answers(y.shape)
         if weight is None or not answers:
             return correct, answers
-        return correct, run.kernels.total(weight) * (answers // math.prod(weight.shape))
+        return correct, run.kernels.total(weight, answers / math.prod(weight.shape))
 
     def check_reduces(self, owner: str) -> None:
         """Raise ValueError, in which `owner` is named, if the loss is no single number."""

@@ -84,7 +84,7 @@ class SoftmaxWithLoss(Loss):
         shape = y.shape
         if y.ndim > 2:
             y, t, weight = self._as_rows(run, y, t, weight)
-        class_weight = None if self.class_weight is None else self._of_classes(run, y.shape[1])
+        class_weight = None if self.class_weight is None else run.constant(of_classes(self.class_weight, y.shape[1]))
         if self.reduction == "none":
             return self._each(run, shape, y, t, weight, class_weight)
         scale = self._scale(run, y, t, weight, class_weight)
@@ -146,8 +146,8 @@ class SoftmaxWithLoss(Loss):
         if t.ndim > 1:
             t = _flat(run, t) if labelled else rows_of(run, t, class_axis(t.shape, self.axis))
         classes = self._classes if labelled else t.shape[1]
-        weight = None if weight is None else _flat(run, weight)
-        return run.kernels.class_total(t, self._of_classes(run, classes), weight)
+        weights = [1.0] * classes if self.class_weight is None else of_classes(self.class_weight, classes)
+        return run.kernels.class_total(t, run.constant(weights), None if weight is None else _flat(run, weight))
 
     def counts(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return how many labels are right, and how many count, or the sums of their weights."""
@@ -200,29 +200,24 @@ class SoftmaxWithLoss(Loss):
         ignores = self.ignore_label is not None and t.ndim == 1
         if weight is None and class_weight is None and not ignores:
             return 1.0 if self.reduction == "sum" else 1.0 / max(y.shape[0], 1)
-        if class_weight is None:
-            if ignores:
-                weight = run.kernels.class_share(t, self._of_classes(run, y.shape[1]), weight)
-            return weight if self.reduction == "sum" else run.kernels.mean_scale(weight, weight)
+        if class_weight is None and ignores:
+            weight = _counted(run, y, t, weight)
         if self.reduction == "sum":
             return 1.0 if weight is None else weight
-        return run.kernels.mean_scale(weight, run.kernels.class_share(t, class_weight, weight))
+        share = weight if class_weight is None else run.kernels.class_share(t, class_weight, weight)
+        return run.kernels.mean_scale(weight, share)
 
     def _each(
         self, run: Run, shape: tuple[int, ...], y: Any, t: Any, weight: Any, class_weight: Any
     ) -> tuple[Any, Any]:
         """Return the loss of each label; keeps what tells its gradient."""
         if self.ignore_label is not None and t.ndim == 1:
-            weight = run.kernels.class_share(t, run.constant([1.0] * y.shape[1]), weight)
+            weight = _counted(run, y, t, weight)
         scale = 1.0 if weight is None else weight
         losses = run.kernels.each_softmax_loss(y, t, scale, class_weight, self.label_smoothing)
         if len(shape) > 2:
             losses = run.kernels.reshape(losses, self._shape_of_labels(shape))
         return losses, (shape, (y, t, weight, class_weight))
-
-    def _of_classes(self, run: Run, classes: int) -> Any:
-        """Return what each class counts, an array (C,)."""
-        return run.constant([1.0] * classes if self.class_weight is None else of_classes(self.class_weight, classes))
 
     def _as_rows(self, run: Run, y: Any, t: Any, weight: Any) -> tuple[Any, Any, Any]:
         """Return y as (M, C), labels as (M,) or distributions as (M, C), and weights as (M,) or None."""
@@ -241,6 +236,11 @@ class SoftmaxWithLoss(Loss):
 
 def _are_labels(run: Run, t: Any) -> bool:
     return t.ndim == 1 or t.dtype != run.place.dtype
+
+
+def _counted(run: Run, y: Any, t: Any, weight: Any) -> Any:
+    """Return the weights of labels (M,), 0 for those to ignore."""
+    return run.kernels.class_share(t, run.constant([1.0] * y.shape[1]), weight)
 
 
 def _flat(run: Run, array: Any) -> Any:

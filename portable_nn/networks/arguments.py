@@ -34,6 +34,10 @@ def inputs(order: Topology, given: Mapping[str, Any], place: Place, what: str, k
         if isinstance(step.layer, Loss) and step.inputs[1] in arrays:
             y, *taken = step.inputs
             made = step.layer.targets(shapes[y], arrays[taken[0]], place, *(arrays[name] for name in taken[1:]))
+            if kind_of.get(taken[0]) in UNCAST and getattr(step.layer, "ignore_label", None) is not None:
+                raise ValueError(
+                    f"{step.name} ignores labels of {taken[0]}, which other layers take as it is: give it two inputs"
+                )
             arrays |= {n: array for n, array in zip(taken, made, strict=False) if kind_of.get(n) not in UNCAST}
     return list(arrays.values())
 
@@ -64,8 +68,7 @@ def _given(name: str, value: Any, place: Place, kind: str, *, keep: bool) -> Any
     if isinstance(value, int | float):
         if kind not in UNCAST:
             return place.asarray(value)
-        value = [value]
-        return checked_input(as_array(value, name)[0, ...], place, f"the input {name}", kind)
+        value = as_array([value], name)[0, ...]
     value = as_array(value, f"the input {name}")
     if keep and kind not in UNCAST:
         namespace_of(value)  # raises for what is no array

@@ -109,7 +109,7 @@ ARGUMENTS = {
     "squared_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows"), scaled(2.5, scale="all")],
     "tanh": [alike("x")],
     "tanh_gradient": [alike("dy", "share")],
-    "total": [lambda draw, shape: [draw(shape[:1], "share")]],
+    "total": [lambda draw, shape: [draw(shape[:1], "share")], lambda draw, shape: [draw(shape, "share"), 3.0]],
 }
 TESTED_BY_BEHAVIOUR = {
     *("compile_pass", "compile_step", "compile_steps", "feeder", "gather", "pack"),

@@ -159,7 +159,7 @@ class LossKernels:
         return self._error_gradient("poisson_error", dout, y, t, scale, out=out)
 
     def mean_scale(self, weight: Any, total: Any, factor: float = 1.0, out: _Out = None) -> Any:
-        """Return factor times weight (N,), or ones, divided by the sum of total (N,), or zeros where all are zero."""
+        """Return factor times weight, or ones, divided by the sum of total, or zeros where all are zero."""
         device, dtype = self._device, total.dtype
         scale = device.memory(out, total.shape, dtype)
         arrays = (device.contiguous(weight, dtype), device.contiguous(total, dtype), scale)
@@ -186,10 +186,10 @@ class LossKernels:
         labels, targets = (device.contiguous(t, "int64"), None) if t.ndim == 1 else (None, device.contiguous(t, dtype))
         return labels, targets, device.contiguous(class_weight, dtype), device.contiguous(weight, dtype)
 
-    def total(self, weight: Any, out: _Out = None) -> Any:
-        """Return the sum of weights, 0-d."""
+    def total(self, weight: Any, factor: float = 1.0, out: _Out = None) -> Any:
+        """Return factor times the sum of weights, 0-d."""
         arrays = (self._device.contiguous(weight, weight.dtype),)
-        return self._device.total("total", _cuda.sum_launch(weight.size), arrays, out, weight.size)
+        return self._device.total("total", _cuda.sum_launch(weight.size), arrays, out, weight.size, float(factor))
 
 
 def _portion(scale: Any, y: Any) -> int:

@@ -101,7 +101,7 @@ def one_hot(t: Array, y: Array) -> Array:
 
 
 def class_share(t: Array, class_weight: Array, weight: Array | None = None) -> Array:
-    """Return v_n sum_c w_c t_nc, what each sample (N,) counts by its class; 0 for a negative label.
+    """Return v_n sum_c w_c t_nc, what each sample (N,) counts by its class: nothing where its label is negative.
 
     t (N,) or (N, C), class_weight w (C,), weight v (N,) or None for ones.
     """
@@ -119,13 +119,14 @@ def class_total(t: Array, class_weight: Array, weight: Array | None = None) -> A
     return total(class_share(t, class_weight, weight))
 
 
-def total(weight: Array) -> Array:
-    """Return the sum of weights, 0-d."""
-    return namespace_of(weight).sum(weight)
+def total(weight: Array, factor: float = 1.0) -> Array:
+    """Return factor times the sum of weights, 0-d."""
+    whole = namespace_of(weight).sum(weight)
+    return whole if factor == 1.0 else factor * whole
 
 
 def mean_scale(weight: Array | None, total: Array, factor: float = 1.0) -> Array:
-    """Return factor times weight divided by the sum of total, of the same shape, or zeros where that sum is zero.
+    """Return factor times weight divided by the sum of total, of the same shape, or zeros where all of them are zero.
 
     Weights that are None are ones.
     """

@@ -266,6 +266,7 @@ SUMMED |= {
         "class_total", lambda draw, n, m: (draw.shares(n, m), draw.scales(m), draw.scales(n))
     ),
     "total": case("total", lambda draw, n, m: (draw.scales(n * m),)),
+    "total, a multiple": case("total", lambda draw, n, m: (draw.scales(n * m), 3.0)),
 }
 _gathered = partial(Case, gathered, gathered(PORTABLE))
 SUMMED |= {

@@ -175,11 +175,11 @@ extern "C" __global__ void kernel_class_total(
 
 _TOTAL = """
 extern "C" __global__ void kernel_total(
-    const real* values, real* total, real* partials, unsigned* ticket, integer size)
+    const real* values, real* total, real* partials, unsigned* ticket, integer size, double factor)
 {
     real sum = 0;
     EACH(i, x, size) sum += values[i];
-    add_up(sum, 1.0, total, nullptr, 0, 0, nullptr, partials, ticket);
+    add_up(sum, factor, total, nullptr, 0, 0, nullptr, partials, ticket);
 }
 """
 
