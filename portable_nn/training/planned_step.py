@@ -102,8 +102,10 @@ class PlannedStep(TrainingStep):
                 self.go_on_with_copies()
                 params = self._params
                 break
-        shapes = (x.shape, t.shape, None if weight is None else weight.shape)
-        shapes = _shapes(x, t, weight, *dout) if self._several else shapes
+        if self._several:
+            shapes = _shapes(x, t, weight, *dout)
+        else:
+            shapes = x.shape, t.shape, None if weight is None else weight.shape
         plan = self._plans.get((shapes, self._version))
         if plan is not None:
             return plan(params, x, t, weight, key, *dout)
