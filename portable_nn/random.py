@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["Key", "KeyStream", "checked_seed", "first_element", "fresh_seed", "generator", "permutation", "replayed"]
+__all__ = ["Key", "KeyStream", "checked_seed", "first_row", "fresh_seed", "generator", "permutation", "replayed"]
 
 Key: TypeAlias = tuple[Any, ...]
 """Two signed 32-bit numbers; Python integers, or 0-d integer arrays while a step is being traced.
@@ -66,10 +66,10 @@ def ordered(length: int) -> Any:
     return np.arange(length)
 
 
-def first_element(size: int, key: Key) -> int:
-    """Return the number, in the whole batch, of the first of `size` elements that belong to the rows of a key."""
-    first_row, rows = key[2:] or (0, 1)
-    return size // max(rows, 1) * first_row
+def first_row(rows: int, key: Key) -> int:
+    """Return the number, in the whole batch, of the first of `rows` rows of an array, made of the rows of a key."""
+    first, count = key[2:] or (0, 1)
+    return rows // max(count, 1) * first
 
 
 _taking = threading.Lock()

@@ -3,10 +3,12 @@
 Each names its kernel; the maths, its source and its gradient stand in `kernels/portable/activations.py`.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from portable_nn.initializers import glorot_uniform, he_normal
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes
 
 __all__ = ["ELU", "GELU", "Activation", "Identity", "LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"]
 
@@ -28,6 +30,10 @@ class Activation(Layer):
         """Return dx."""
         gradient = getattr(run.kernels, self.kernel + "_gradient")
         return gradient(dy, saved, *map(self.__getattribute__, self.options)), {}
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x."""
+        return axes[0]
 
 
 class ReLU(Activation):
@@ -112,3 +118,7 @@ class Identity(Layer):
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy."""
         return dy, {}
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x."""
+        return axes[0]

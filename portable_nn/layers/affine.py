@@ -1,12 +1,14 @@
 """The affine layer, y = x W + b. N = batch, I = inputs, O = outputs."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 from portable_nn.arrays import Array, Namespace, as_array
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, zeros
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes
 from portable_nn.layers.parameter import Parameter, Transposed
 from portable_nn.layers.weights import adopt_arrays, declare, size
 
@@ -14,7 +16,10 @@ __all__ = ["Affine"]
 
 
 class Affine(Layer):
-    """y = x W + b: x (N, I) or (N, ...) with axes that multiply to I, W (I, O), b (O,), y (N, O).
+    """y = x W + b: x (N, I), W (I, O), b (O,), y (N, O).
+
+    x (N, ..., I) has its last axis multiplied, at each position along the others: y (N, ..., O), as for sequences
+    (N, T, I). Any other x (N, ...), an image say, is taken as (N, I), its axes as one.
 
     Parameters
     ----------
@@ -75,7 +80,9 @@ class Affine(Layer):
         return layer
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return (N, O) for (N, ...)."""
+        """Return (N, ..., O) for (N, ..., I), or (N, O) for (N, ...)."""
+        if len(shape) > 1 and shape[-1] == self.inputs:
+            return *shape[:-1], self.outputs
         if len(shape) < 2 or math.prod(shape[1:]) != self.inputs:
             raise ShapeError(f"Affine needs x of shape (N, {self.inputs}), got {shape}")
         return shape[0], self.outputs
@@ -84,13 +91,29 @@ class Affine(Layer):
         """Return (I,)."""
         return (self.inputs,)
 
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x, unless they are multiplied."""
+        each = shapes[0][-1] == self.inputs and axes[0] != (len(shapes[0]) - 1,)
+        return axes[0] if each or axes[0] == (0,) else None
+
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
         """Return y = x W + b; keeps x."""
+        if x.ndim > 2 and x.shape[-1] == self.inputs:
+            y = run.kernels.affine(_rows(run, x), params["W"], params.get("b"))
+            return run.kernels.reshape(y, (*x.shape[:-1], self.outputs)), x
         return run.kernels.affine(x, params["W"], params.get("b")), x
 
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx = dy W^T, dW = x^T dy and db = sum of dy over the batch."""
+        shape = saved.shape
+        if dy.ndim > 2:
+            dy, saved = _rows(run, dy), _rows(run, saved)
         grads = {"W": run.kernels.affine_gradient_W(dy, saved)}
         if "b" in params:
             grads["b"] = run.kernels.affine_gradient_b(dy)
-        return run.kernels.affine_gradient_x(dy, params["W"], saved.shape), grads
+        return run.kernels.affine_gradient_x(dy, params["W"], shape), grads
+
+
+def _rows(run: Run, x: Any) -> Any:
+    """Return x (N, ..., I) as (M, I)."""
+    return run.kernels.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))

@@ -4,11 +4,13 @@ Each names its kernels; the maths stands in `kernels/portable/arithmetic.py`.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from portable_nn.errors import ShapeError
 from portable_nn.layers.activations import Activation
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes, common_axes
 
 __all__ = ["Add", "Div", "Exp", "Log", "Mul", "Neg", "Power", "Rescale", "Sub", "broadcast"]
 
@@ -29,6 +31,10 @@ class _Arithmetic(Layer):
         if shape is None:
             raise ShapeError(f"{self} needs shapes that broadcast to each other, got {a} and {b}")
         return shape
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes that the inputs have in common."""
+        return common_axes(axes, shapes)
 
 
 class Add(_Arithmetic):

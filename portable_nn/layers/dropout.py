@@ -1,9 +1,11 @@
 """Dropout."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from portable_nn import random
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes
 
 __all__ = ["Dropout"]
 
@@ -47,3 +49,7 @@ class Dropout(Layer):
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy times the mask."""
         return dy if saved is None else run.kernels.multiply(dy, saved), {}
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x if they are among the first two: longer rows draw what shorter ones draw."""
+        return axes[0] if axes[0] in ((0,), (1,)) else None

@@ -1,5 +1,6 @@
 """The embedding layer, rows of a matrix by their numbers. E = size of a row."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import portable_nn.layers.weights as weights
@@ -7,6 +8,7 @@ from portable_nn.arrays import Array, Namespace
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, normal, with_zeros
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes
 from portable_nn.layers.parameter import Parameter, Transposed
 
 __all__ = ["Embedding"]
@@ -103,6 +105,10 @@ class Embedding(Layer):
         if least < 0 or most >= self.count:
             wrong = least if least < 0 else most
             raise ValueError(f"{self} needs x of whole numbers from 0 to {self.count - 1}, got {wrong}")
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x."""
+        return axes[0]
 
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
         """Return the rows; keeps their numbers."""

@@ -1,10 +1,12 @@
 """Flatten: one axis for each sample."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from portable_nn.errors import ShapeError
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes
 
 __all__ = ["Flatten"]
 
@@ -27,3 +29,7 @@ class Flatten(Layer):
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy in the shape of x."""
         return run.kernels.reshape(dy, saved), {}
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axis of the samples."""
+        return axes[0] if axes[0] == (0,) else None

@@ -6,7 +6,7 @@ between (`layers.alone`).
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from portable_nn import random
@@ -15,6 +15,7 @@ from portable_nn.initializers import Initializer
 from portable_nn.kernels import is_recordable
 from portable_nn.layers.alone import Alone
 from portable_nn.layers.inputs import UNCAST
+from portable_nn.layers.padding import Axes
 from portable_nn.layers.parameter import Parameter, Transposed
 from portable_nn.layers.run import Arrays, Run
 
@@ -32,6 +33,10 @@ class Layer(Alone):
     passes call the same kernels in the same order whatever the data, and compute with nothing else but arrays, may say
     `recordable = True` in its own body: then its kernels become part of the plan, and JAX compiles it.
     `testing.check_layer` tests that.
+
+    A class of your own may say `positionwise = True` in its own body: what y has at a position along any axes but the
+    last follows from what the inputs have there, and from parameters. Then batches of many lengths are padded to a few
+    (`Trainer`'s `pad`). One that does other things to axes overrides `padded_axes` instead.
     """
 
     options: ClassVar[tuple[str, ...]] = ()
@@ -92,6 +97,21 @@ class Layer(Alone):
         """
         (shape,) = shapes
         return shape
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of y (of all outputs) that are padded where those of the inputs are; () for none.
+
+        None, if the padding would be seen in the rest of y, or in a gradient. A layer that leaves out of y, and of its
+        gradients, what `run.mask` says is padding returns what then holds: () for the mean over the axis.
+
+        Parameters
+        ----------
+        axes : sequence of tuple of int
+            For each input the axis, counted from the front, behind whose real positions are others; () for none.
+        shapes : sequence of tuple of int
+            Of the inputs.
+        """
+        return None
 
     def boxes(self) -> dict[str, Parameter | Transposed]:
         """Return what holds each array that the passes take: the parameters by name, those of layers within by path."""

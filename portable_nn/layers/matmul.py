@@ -1,5 +1,6 @@
 """The matrix product, with a weight or of two inputs. I = inputs, O = outputs."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from portable_nn.arrays import Array, Namespace, as_array
@@ -7,6 +8,7 @@ from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer
 from portable_nn.layers.arithmetic import broadcast
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes, common_axes
 from portable_nn.layers.parameter import Parameter, Transposed
 from portable_nn.layers.weights import adopt_arrays, declare, size
 
@@ -86,6 +88,13 @@ class MatMul(Layer):
     def input_shape(self) -> tuple[int, ...] | None:
         """Return (I,), if there is a weight."""
         return None if self.inputs is None else (self.inputs,)
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x but the last, or those of both stacks."""
+        if len(shapes) == 1:
+            return axes[0] if axes[0] != (len(shapes[0]) - 1,) else None
+        inner = any(axis >= len(shape) - 2 for of_one, shape in zip(axes, shapes, strict=True) for axis in of_one)
+        return None if inner else common_axes(axes, shapes)
 
     def forward_pass(self, run: Run, params: Arrays, a: Any, b: Any = None) -> tuple[Any, Any]:
         """Return y = a W or y = a b; keeps the inputs."""

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from portable_nn.errors import ShapeError
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes
 from portable_nn.layers.shapes import from_front, integer, integers
 from portable_nn.layers.weights import size
 
@@ -27,13 +28,34 @@ class _Reduction(Layer):
         axes = self._axes(shape)
         return tuple(1 if i in axes else n for i, n in enumerate(shape) if self.keepdims or i not in axes)
 
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return where the axes of x are now; () if they are summed over, which the mask says how to."""
+        summed = self._axes(shapes[0])
+        if not {*axes[0]} & {*summed}:
+            return tuple(axis - (0 if self.keepdims else sum(i < axis for i in summed)) for axis in axes[0])
+        return () if axes[0] == (1,) else None
+
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
-        """Return y; keeps the shape of x."""
-        return getattr(run.kernels, self.kernel)(x, self._axes(x.shape), self.keepdims), x.shape
+        """Return y; keeps the shape of x, and what each sum is multiplied by if positions are left out."""
+        axes = self._axes(x.shape)
+        if run.mask is None or 1 not in axes:
+            return getattr(run.kernels, self.kernel)(x, axes, self.keepdims), (x.shape, None, None)
+        scale = self._scale(run, x, axes)
+        y = run.kernels.sum_along(run.kernels.masked(x, run.mask), axes, self.keepdims)
+        return y if scale is None else run.kernels.multiply(y, scale), (x.shape, run.mask, scale)
 
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx."""
-        return getattr(run.kernels, self.kernel + "_gradient")(dy, saved, self._axes(saved)), {}
+        shape, mask, scale = saved
+        axes = self._axes(shape)
+        if mask is None:
+            return getattr(run.kernels, self.kernel + "_gradient")(dy, shape, axes), {}
+        dy = dy if scale is None else run.kernels.multiply(dy, scale)
+        return run.kernels.masked(run.kernels.sum_along_gradient(dy, shape, axes), mask), {}
+
+    def _scale(self, run: Run, x: Any, axes: tuple[int, ...]) -> Any:
+        """Return what sums over real positions are multiplied by; None for 1."""
+        return None
 
     def _axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.axis is None:
@@ -46,7 +68,7 @@ class _Reduction(Layer):
 
 
 class Sum(_Reduction):
-    """The sum of x along axes.
+    """The sum of x along axes; in a batch with a mask, along axis 1 over the positions that are real.
 
     Parameters
     ----------
@@ -65,7 +87,7 @@ class Sum(_Reduction):
 
 
 class Mean(_Reduction):
-    """The mean of x along axes.
+    """The mean of x along axes; in a batch with a mask, along axis 1 over the positions that are real, 0 of none.
 
     Parameters
     ----------
@@ -79,6 +101,9 @@ class Mean(_Reduction):
     """
 
     kernel = "mean_along"
+
+    def _scale(self, run: Run, x: Any, axes: tuple[int, ...]) -> Any:
+        return run.kernels.masked_share(run.mask, x, axes, self.keepdims)
 
 
 class Repeat(Layer):
@@ -116,3 +141,7 @@ class Repeat(Layer):
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return the sum of dy over the copies of each element."""
         return run.kernels.repeat_along_gradient(dy, self.times, saved), {}
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x, unless they are repeated."""
+        return axes[0] if axes[0] != (from_front(self, self.axis, shapes[0]),) else None

@@ -40,6 +40,11 @@ class Run:
         Decides the dropout masks; needed in training by layers whose `is_random` is true. It may say that x has only
         some rows of a batch: then their masks are these rows of the batch's. A layer that draws otherwise than by
         `kernels.dropout_mask` finds the first row's number in `first_row`.
+
+    Attributes
+    ----------
+    mask : boolean array of shape (N, T), or None
+        Which positions along axis 1 of a layer's input are real; None if all are, or there is no such axis any more.
     """
 
     def __init__(
@@ -48,9 +53,16 @@ class Run:
         self.place = place
         self.kernels = kernels_for(place.xp) if kernels is None else kernels
         self.training = training
+        self.mask: Any = None
+        self._mask: Any = None
+        self._masked: frozenset[int] = frozenset()
         self._key = key
         self._draws = 0
         self._constants: dict[tuple[float, ...], Any] = {}
+
+    def heed(self, mask: Any, layers: frozenset[int]) -> None:
+        """Show a mask of positions to the layers of these identities."""
+        self._mask, self._masked = mask, layers
 
     def next_key(self) -> tuple[random.Key, int]:
         """Return the run's key and a number that no other draw of this run gets.
@@ -89,6 +101,8 @@ class Run:
     def forward(self, layer: _Passes, params: Arrays, *inputs: Any) -> tuple[Any, Any]:
         """Return what the layer's forward pass returns."""
         kernels = self.kernels
+        if self._mask is not None:
+            self.mask = self._mask if id(layer) in self._masked else None
         if not isinstance(kernels, Recorder) or kernels.records(type(layer)):
             return layer.forward_pass(self, params, *inputs)
         names = list(params)
@@ -102,6 +116,8 @@ class Run:
     def backward(self, layer: _Passes, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
         """Return what the layer's backward pass returns."""
         kernels = self.kernels
+        if self._mask is not None:
+            self.mask = self._mask if id(layer) in self._masked else None
         if not isinstance(kernels, Recorder) or kernels.records(type(layer)):
             return layer.backward_pass(self, params, saved, *douts)
         names = list(params)
@@ -144,8 +160,9 @@ class Run:
     ) -> Any:
         place, training, first, drawn = self.place, self.training, self._draws, [self._draws]
 
-        def call(key: random.Key | None, *arguments: Any) -> Any:
+        def call(key: random.Key | None, mask: Any, *arguments: Any) -> Any:
             run = Run(place, recorder_kernels, training=training, key=key)
+            run.mask = mask
             run._draws = first
             result = function(run, *arguments)
             drawn[0] = run._draws
@@ -153,7 +170,7 @@ class Run:
 
         recorder_kernels = recorder.kernels
         name = f"{type(owner).__name__}_{function.__name__}"
-        result = recorder.opaque(name, call, (self._key, *arguments), keeps=keeps)
+        result = recorder.opaque(name, call, (self._key, self.mask, *arguments), keeps=keeps)
         self._draws = drawn[0]
         return result
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from portable_nn.errors import ShapeError
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes
 from portable_nn.layers.weights import size
 
 __all__ = ["Branch", "Concat", "Reshape", "Split", "Transpose", "from_front", "integer", "integers"]
@@ -70,6 +71,10 @@ class Branch(Layer):
         """Return the sum of the derivatives."""
         return reduce(run.kernels.add, douts), {}
 
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x."""
+        return axes[0]
+
 
 class Reshape(Layer):
     """x (N, ...) as y (N, *shape): as many elements for each sample, in the same order.
@@ -105,6 +110,10 @@ class Reshape(Layer):
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy in the shape of x."""
         return run.kernels.reshape(dy, saved), {}
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axis of the samples."""
+        return axes[0] if axes[0] == (0,) else None
 
 
 class Transpose(Layer):
@@ -142,6 +151,11 @@ class Transpose(Layer):
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy with its axes in the order of x."""
         return run.kernels.permute_gradient(dy, saved), {}
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return where the axes of x have gone."""
+        order = self._order(shapes[0])
+        return tuple(order.index(axis) for axis in axes[0])
 
     def _order(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         n = len(shape)
@@ -190,6 +204,11 @@ class Concat(Layer):
         axis, sizes = saved
         return run.kernels.split(dy, sizes, axis), {}
 
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of the inputs, if they have the same, and another one is joined."""
+        joined = (from_front(self, self.axis, shapes[0]),)
+        return axes[0] if {*axes} == {axes[0]} and axes[0] != joined else None
+
 
 class Split(Layer):
     """x cut along an axis into several outputs.
@@ -234,6 +253,10 @@ class Split(Layer):
     def backward_pass(self, run: Run, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
         """Return the derivatives, joined."""
         return run.kernels.concatenate(douts, saved), {}
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x, unless they are cut."""
+        return axes[0] if axes[0] != (from_front(self, self.axis, shapes[0]),) else None
 
     def _cut(self, shape: tuple[int, ...]) -> tuple[int, list[int]]:
         axis = from_front(self, self.axis, shape)

@@ -1,9 +1,11 @@
 """Softmax as a layer, for networks whose output is to be probabilities. N = batch, C = classes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from portable_nn.initializers import glorot_uniform
 from portable_nn.layers.layer import Arrays, Layer, Run
+from portable_nn.layers.padding import Axes
 
 __all__ = ["Softmax"]
 
@@ -24,3 +26,7 @@ class Softmax(Layer):
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx = (diag(y) - y y^T) dy."""
         return run.kernels.softmax_gradient(dy, saved), {}
+
+    def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
+        """Return the axes of x, unless they are that of the classes."""
+        return axes[0] if axes[0] != (len(shapes[0]) - 1,) else None

@@ -110,6 +110,18 @@ class Loss(Layer):
         """Return what `forward_pass` has returned by name, the number to be made small as "loss"."""
         return {"loss": loss}
 
+    def padded_axis(self, shape: tuple[int, ...], axis: int) -> int | None:
+        """Return where in labels the axis of outputs of `shape` is, along which weights of 0 leave positions out.
+
+        None if they do not. A loss of your own whose weights may be of the shape of its labels overrides this in its
+        own body.
+        """
+        return axis
+
+    def weighted_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the largest shape that weights may have for outputs of `shape`."""
+        return shape
+
     def answers(self, shape: tuple[int, ...]) -> int:
         """Return how many answers outputs of `shape` give, of which `counts_correct` counts the right ones."""
         return shape[0]

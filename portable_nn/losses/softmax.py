@@ -149,6 +149,15 @@ class SoftmaxWithLoss(Loss):
         weights = [1.0] * classes if self.class_weight is None else of_classes(self.class_weight, classes)
         return run.kernels.class_total(t, run.constant(weights), None if weight is None else _flat(run, weight))
 
+    def padded_axis(self, shape: tuple[int, ...], axis: int) -> int | None:
+        """Return the axis of labels, which have none of classes."""
+        classes = class_axis(shape, self.axis)
+        return None if axis == classes else axis - (axis > classes)
+
+    def weighted_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the labels."""
+        return self._shape_of_labels(shape)
+
     def counts(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return how many labels are right, and how many count, or the sums of their weights."""
         ignores = self.ignore_label is not None and _are_labels(run, t)

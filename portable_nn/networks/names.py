@@ -3,32 +3,53 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from portable_nn.arrays import Place, as_array, in_order, is_several, same_length
+from portable_nn.arrays import Place, as_array, in_order, is_several, move, namespace_of, same_length
+from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.layers.inputs import UNCAST, checked_input
 
-__all__ = ["arranged", "placed", "single"]
+__all__ = ["MASK", "arranged", "placed", "single"]
+
+
+MASK = "mask"
+"""What a mapping of inputs calls the mask of their positions, unless an input is called so."""
 
 
 def arranged(owner: str, names: Sequence[str], x: Any) -> Any:
     """Return the inputs of these names: an array for one, else the tuple of their arrays. See `Network.arranged`."""
-    if len(names) > 1 and is_several(x) and len(x) == len(names):  # as it was returned before
-        x = dict(zip(names, x, strict=True))
+    if is_several(x) and 1 < len(x) <= len(names) + 1 and len(x) >= len(names):  # as it was returned before
+        x = dict(zip((*names, MASK), x, strict=False))
     x = as_array(x, "x")
     if len(names) == 1 and not isinstance(x, Mapping):
         return x
+    names = [*names, MASK] if MASK in x and MASK not in names else names
     arrays = in_order(x, names, f"{owner}: x")
     same_length(arrays, names, f"{owner}: x")
     return arrays if len(names) > 1 else arrays[0]
 
 
 def placed(place: Place, names: Sequence[str], kinds: Sequence[str], arrays: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the arrays of inputs of these kinds at `place`; raises as `checked_input` does, naming the input."""
-    return tuple(
+    """Return the arrays of inputs of these kinds at `place`, and a mask behind them as booleans.
+
+    Raises as `checked_input` does, naming the input, and ShapeError or DTypeError for a mask that is none.
+    """
+    placed = tuple(
         array
         if kind not in UNCAST and place.is_ready(array)
         else checked_input(array, place, f"the input {name}", kind)
-        for name, kind, array in zip(names, kinds, arrays, strict=True)
+        for name, kind, array in zip(names, kinds, arrays, strict=False)
     )
+    return placed if len(arrays) == len(names) else (*placed, _mask(place, names, arrays))
+
+
+def _mask(place: Place, names: Sequence[str], arrays: Sequence[Any]) -> Any:
+    *arrays, mask = arrays
+    shapes = {name: tuple(array.shape[:2]) for name, array in zip(names, arrays, strict=True)}
+    if mask.ndim != 2 or mask.shape not in shapes.values():
+        needed = ", or ".join(f"{shape} of {name}" for name, shape in shapes.items() if len(shape) == 2)
+        raise ShapeError(f"the mask needs the shape (N, T) of an input: {needed}, got {mask.shape}")
+    if not namespace_of(mask).isdtype(mask.dtype, "bool"):
+        raise DTypeError(f'the mask needs booleans, true for what is real, got {mask.dtype}: mask.astype("bool")')
+    return move(mask, place, place.xp.bool, name="the mask")
 
 
 def single(owner: str, names: Sequence[str] | None, what: str, part: Any) -> Any:

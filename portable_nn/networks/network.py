@@ -10,9 +10,10 @@ from portable_nn.layers.inputs import UNCAST, check_values, checked_input
 from portable_nn.layers.layer import Arrays
 from portable_nn.losses import Loss, LossByOutput
 from portable_nn.metrics import RunningAccuracy
-from portable_nn.networks.names import arranged, placed, single
+from portable_nn.networks.names import MASK, arranged, placed, single
 from portable_nn.networks.parts import for_outputs, loss_of
 from portable_nn.networks.placed import Placed
+from portable_nn.networks.positions import unmasked
 from portable_nn.networks.predictor import Predictor
 from portable_nn.rendering.summary import InputShape, summary
 from portable_nn.storage import PathLike
@@ -100,6 +101,8 @@ class Network(Placed):
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
         """Return the outputs y for x, and what the backward walk needs: a pure function."""
         by_path = self.sharing.by_path(run.kernels, params)
+        if x.__class__ is tuple and len(x) > len(self.order.inputs):
+            x = unmasked(self.order, run, x)
         y, saved = (
             self.forward_pass(run, by_path, *x) if len(self.order.inputs) > 1 else self.forward_pass(run, by_path, x)
         )
@@ -216,7 +219,7 @@ class Network(Placed):
 
     def by_input(self, x: Any) -> Any:
         """Return what `arranged` has returned with the names of several inputs."""
-        return dict(zip(self.order.inputs, x, strict=True)) if is_several(x) else x
+        return dict(zip((*self.order.inputs, MASK), x, strict=False)) if is_several(x) else x
 
     def inputs(self, x: Any, *, is_known: bool = False) -> Any:
         """Return x at the network's place and in its data type there, its shape and whole numbers checked.
@@ -227,7 +230,10 @@ class Network(Placed):
             return self._several_inputs(self.arranged(x), is_known=is_known)
         kind = self.input_kinds[0]
         if kind in UNCAST or not self._place.is_ready(x):
-            x = checked_input(self.arranged(x), self._place, type(self).__name__, kind)
+            x = self.arranged(x)
+            if is_several(x):  # with a mask
+                return self._several_inputs(x, is_known=is_known)
+            x = checked_input(x, self._place, type(self).__name__, kind)
         if x.shape[1:] not in self._fitting:
             if x.ndim == 0:
                 raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
@@ -239,13 +245,13 @@ class Network(Placed):
 
     def _several_inputs(self, x: tuple[Any, ...], *, is_known: bool) -> tuple[Any, ...]:
         arrays = placed(self._place, self.order.inputs, self.input_kinds, x)
-        shapes = tuple(part.shape for part in arrays)
+        shapes = tuple(part.shape for part in arrays[: len(self.order.inputs)])
         key = tuple(shape[1:] for shape in shapes)
         if key not in self._fitting:
             self.output_shape(*shapes)
             self._fitting.add(key)
         if not is_known:
-            check_values(self, arrays)
+            check_values(self, arrays[: len(self.order.inputs)])
         return arrays
 
     def batch(self, x: Any, t: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
@@ -261,7 +267,7 @@ class Network(Placed):
         """
         x, t = self.inputs(x), as_array(t, "t")
         weight = None if sample_weight is None else as_array(sample_weight, "sample_weight")
-        shapes = tuple([part.shape for part in x]) if len(self.order.inputs) > 1 else (x.shape,)
+        shapes = tuple([part.shape for part in x][: len(self.order.inputs)]) if x.__class__ is tuple else (x.shape,)
         shape = self._output_shape(shapes)
         if isinstance(t, dict) or isinstance(weight, dict):
             return x, *self.targets(shape, t, weight)

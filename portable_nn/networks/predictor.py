@@ -42,7 +42,7 @@ class Predictor:
     def __call__(self, x: Any) -> Any:
         """Return the raw outputs for x, as `Network.inputs` returns it."""
         network = self._network
-        shapes = tuple([part.shape for part in x]) if len(network.order.inputs) > 1 else x.shape
+        shapes = tuple([part.shape for part in x]) if x.__class__ is tuple else x.shape
         key = shapes, network.version
         plan = self._plans.get(key)
         if plan is not None:

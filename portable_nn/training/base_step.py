@@ -200,7 +200,7 @@ class TrainingStep(ABC):
             if self.after_batch is not None:
                 self.after_batch(number, criterion.record(done.losses[-1]))
             done.weights.append(criterion.total_weight(run, t, weight))
-            done.rows.append((x[0] if several else x).shape[0])
+            done.rows.append(batches.unpadded or (x[0] if several or x.__class__ is tuple else x).shape[0])
             del x, t, weight  # the next batch may get their memory, still warm
             if number % LOOK_EVERY == 0 or time.perf_counter() - since > _SECONDS or interrupted():
                 yield done

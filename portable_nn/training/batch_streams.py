@@ -10,6 +10,7 @@ from typing import Any, cast
 from portable_nn.arrays import as_array, copies, device_of, flat, is_array, is_on_cpu, is_several, namespace_of
 from portable_nn.errors import ShapeError
 from portable_nn.networks import Network
+from portable_nn.training.padding import Padding
 from portable_nn.training.samples import check_finite, checked, count, parts
 
 __all__ = ["BatchStream", "read_ahead"]
@@ -37,6 +38,8 @@ class BatchStream:
         where the one before has ended.
     accumulate : int
         How many of them make one batch here; the last of an epoch may have fewer.
+    pad : bool
+        Whether to bring batches of many shapes to a few: see `Padding`.
 
     Attributes
     ----------
@@ -48,6 +51,8 @@ class BatchStream:
         They are not known before.
     error : Exception or None
         What ended the last epoch too early: raised by `source`, or because of what it gave.
+    unpadded : int
+        How many rows the last batch had before it was padded; 0 if it was not.
     interrupted : callable
         Tells whether to give up waiting for a batch, and end the epoch.
 
@@ -61,10 +66,21 @@ class BatchStream:
 
     targets: None = None
 
-    def __init__(self, source: Any, network: Network, *, again: bool, steps: int | None = None, accumulate: int = 1):
+    def __init__(
+        self,
+        source: Any,
+        network: Network,
+        *,
+        again: bool,
+        steps: int | None = None,
+        accumulate: int = 1,
+        pad: bool = False,
+    ):
         self._begin = _beginning(source, again=again and steps is None)
         self.goes_on, self._steps, self.accumulate = isinstance(source, Iterator), steps, accumulate
         self._network = network
+        self.padding = Padding(network) if pad else None
+        self.unpadded = 0
         self.samples: int | None = None
         self.error: Exception | None = None
         self.interrupted: Callable[[], bool] = lambda: False
@@ -88,17 +104,24 @@ class BatchStream:
                 if taken > skip * several:
                     group.append(checked(self._network, *batch))
                 if len(group) == several:
-                    yield _joined(group)
+                    yield self._shaped(_joined(group), number, taken)
                     group = []
             if not self.interrupted():  # which may have left a group half read
                 if group:
-                    yield _joined(group)
+                    yield self._shaped(_joined(group), number, taken)
                 _refuse_too_few(taken, skip, several, self._steps)
                 self.samples = samples
         except Exception as error:  # whatever it is, the caller gets it
             place = f"in batch {taken}" if taken else "before the first batch"
             error.add_note(f"{place} of epoch {number}" if number else place)
             self.error = error
+
+    def _shaped(self, batch: list[Any], number: int, taken: int) -> list[Any]:
+        if self.padding is None:
+            return batch
+        padded = self.padding(batch, (number, taken))
+        self.unpadded = 0 if padded is batch else count(batch[0])
+        return padded
 
 
 def _joined(group: list[list[Any]]) -> list[Any]:

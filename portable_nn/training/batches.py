@@ -37,9 +37,12 @@ class Batches:
         How many samples count.
     error : None
         Nothing can go wrong on the way; see `BatchStream`.
+    unpadded : 0
+        Batches come as they are.
     """
 
     error: None = None
+    unpadded: int = 0
 
     def __init__(
         self,

@@ -177,9 +177,9 @@ class CompiledStep(TrainingStep):
             self.optimizer.steps += 1
         place = self.network.place
         x, *others = data
-        dtypes = (input_dtype(kind, place) for kind in self.network.input_kinds)
+        dtypes = (*(input_dtype(kind, place) for kind in self.network.input_kinds), place.xp.bool)  # that of a mask
         cast = tuple(
-            part if part.dtype == d else place.xp.astype(part, d) for part, d in zip(flat(x), dtypes, strict=True)
+            part if part.dtype == d else place.xp.astype(part, d) for part, d in zip(flat(x), dtypes, strict=False)
         )
         x = cast if is_several(x) else cast[0]
         params, slots, (losses, weights) = self._steps(

@@ -30,6 +30,7 @@ def to_train(
     shuffle: bool,
     steps: int | None = None,
     accumulate: int = 1,
+    pad: bool = False,
 ) -> tuple[Batches | BatchStream, Batches | BatchStream | None]:
     """Return the batches to train on and those to validate with, from the arguments of `Trainer.fit`.
 
@@ -47,7 +48,7 @@ def to_train(
         raise ValueError("fit needs validation_data or validation_split, got both")
     if t is None:
         _refuse_for_streams(x, weight, share)
-        batches, kept = BatchStream(x, network, again=again, steps=steps, accumulate=accumulate), None
+        batches, kept = BatchStream(x, network, again=again, steps=steps, accumulate=accumulate, pad=pad), None
     elif steps is not None:
         raise ValueError("steps_per_epoch needs an iterable of batches: with arrays, an epoch is every sample once")
     else:

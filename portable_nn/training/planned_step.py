@@ -102,7 +102,7 @@ class PlannedStep(TrainingStep):
                 self.go_on_with_copies()
                 params = self._params
                 break
-        if self._several:
+        if self._several or x.__class__ is tuple:
             shapes = _shapes(x, t, weight, *dout)
         else:
             shapes = x.shape, t.shape, None if weight is None else weight.shape
@@ -110,7 +110,7 @@ class PlannedStep(TrainingStep):
         if plan is not None:
             return plan(params, x, t, weight, key, *dout)
         if len(self._plans) == _PLANS:
-            self._plans.clear()
+            del self._plans[next(iter(self._plans))]
         self._plans[shapes, self._version], loss = self._planned(params, x, t, weight, key, *dout)
         return loss
 

@@ -16,6 +16,7 @@ from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback, Training
 from portable_nn.training.evaluation_weights import EvaluationWeights
+from portable_nn.training.padding import Padding
 from portable_nn.training.recovery import Recovery
 
 __all__ = ["Checkpointing"]
@@ -106,6 +107,9 @@ class Checkpointing:
         schedules.restore(optimizer.schedule, numbers["schedule"])
         network.stream.position = numbers["stream"]
         trainer.epochs = numbers["epochs"]
+        padding = self._padding()
+        if padding is not None and "padding" in numbers:
+            padding.restore(numbers["padding"])
         trainer.history.restore(numbers["history"])
         for watcher, (_, i, kept) in zip(self._remembering(), _kept(numbers), strict=True):
             arrays = [state.arrays[f"callback {i}/{j}"] for j in range(kept["arrays"])]
@@ -191,7 +195,12 @@ class Checkpointing:
             "best": self._best,
             "ended": self.ended,
         }
+        padding = self._padding()
+        numbers |= {} if padding is None else {"padding": padding.state()}
         return RunState(epoch, step, numbers, arrays, self._loadable())
+
+    def _padding(self) -> Padding | None:
+        return self._data[0].padding if isinstance(self._data[0], BatchStream) else None
 
     def _loadable(self) -> dict[str, Any] | None:
         """Return what a file of the network says; nothing if it has options that no file can say."""

@@ -38,9 +38,9 @@ def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
     """
     x, t, weight = network.arranged(x), as_array(t, "t"), as_array(weight, "sample_weight")
     each(namespace_of, x)  # raises for what is no array
-    shape = network.output_shape(*(part.shape for part in flat(x)))
+    shape = network.output_shape(*[part.shape for part in flat(x)][: len(network.order.inputs)])
     network.inputs(each(lambda part: part[: min(1, part.shape[0]), ...] if part.ndim else part, x), is_known=True)
-    check_values(network, flat(x))
+    check_values(network, flat(x)[: len(network.order.inputs)])
     if count(x) == 0:
         raise ShapeError("training and evaluation need at least one sample, got none")
     t, kept = network.targets(shape, t, weight)

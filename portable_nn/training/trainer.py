@@ -49,6 +49,10 @@ class Trainer:
         On how many threads NumPy's BLAS multiplies while this trainer works. "auto" takes one for small networks, where
         more would wait for one another, and else leaves BLAS as it is. The environment variable PORTABLE_NN_THREADS
         is meant where "auto" is.
+    pad : bool
+        Whether `fit` may pad the batches of an iterable that vary in their rows or in axis 1, the time of sequences, to
+        at most 8 shapes, as each shape needs a plan or a compiled step. It does so only where what is trained is the
+        same: padding has the weight 0, and no layer sees it (docs/sequences.md).
 
     Raises
     ------
@@ -81,11 +85,13 @@ class Trainer:
         *,
         compile: Compile = "auto",
         threads: Threads = "auto",
+        pad: bool = True,
     ):
         self._running = False
         self.network = network
         self.compile: Compile = compile
         self.threads: Threads = threads
+        self.pad = pad
         self.optimizer = Adam() if optimizer is None else optimizer
         self.history = History()
         self.validates = False
@@ -105,6 +111,8 @@ class Trainer:
             raise ValueError(f'compile needs to be "auto", True or False, got {value!r}')
         elif name == "threads":
             check_threads(value)
+        elif name == "pad" and not isinstance(value, bool):
+            raise TypeError(f"pad needs True or False, got {value!r}")
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -213,7 +221,7 @@ class Trainer:
         recovery = Recovery(whole("recoveries", recoveries, 0), loss_limit, self, watchers)
         data, split = (x, t, sample_weight), (validation_data, validation_split)
         again, accumulate = epochs > 1 or recoveries > 0, self._accumulate
-        options: dict[str, Any] = {"again": again, "shuffle": shuffle, "accumulate": accumulate}
+        options: dict[str, Any] = {"again": again, "shuffle": shuffle, "accumulate": accumulate, "pad": self.pad}
         steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch, 1)
         batches, validation = to_train(self.network, *data, *split, batch_size=batch_size, steps=steps, **options)
         if resume and checkpoint is None:

@@ -34,7 +34,8 @@ def unmix(h):
 def reference_bits(shape, key, layer):
     """Return the upper 24 bits of the hash of each element."""
     first, second = (word % 2**32 for word in key)
-    bits = [mix(mix((mix(i ^ first) + second) % 2**32) ^ layer) >> 8 for i in range(math.prod(shape))]
+    rows, columns = range(*shape[:1] or (1,)), range(math.prod(shape[1:]))
+    bits = [mix((mix(mix(n ^ first) ^ layer) + mix(i ^ second)) % 2**32) >> 8 for n in rows for i in columns]
     return np.array(bits, dtype=np.int64).reshape(shape)
 
 
@@ -89,6 +90,13 @@ def test_strided_input_counts_in_c_order(xp):
     )
 
 
+def test_more_rows_and_longer_ones_leave_the_others_as_they_are(xp):
+    whole = to_numpy(PORTABLE.dropout_mask(xp.zeros((8, 16, 3), dtype=xp.float32), 0.5, (7, -8), 2))
+    for n, t in ((1, 1), (5, 11), (8, 16)):
+        part = to_numpy(PORTABLE.dropout_mask(xp.zeros((n, t, 3), dtype=xp.float32), 0.5, (7, -8), 2))
+        np.testing.assert_array_equal(part, whole[:n, :t])
+
+
 @pytest.mark.parametrize("x64", [False, True])
 def test_a_traced_key_makes_the_same_mask(x64):
     jax = pytest.importorskip("jax")
@@ -132,6 +140,16 @@ def test_layers_are_uncorrelated():
 
 
 def test_neighbours_are_uncorrelated():
-    drawn = mask()
-    for distance in (1, 2, 3, 4, 8, 28, 64, 100, 784, 1024):
-        assert correlation(drawn[distance:], drawn[:-distance]) < LIMIT
+    for shape in ((SIZE,), (1, SIZE), (256, 256), (SIZE // 8, 8)):
+        drawn = mask(shape).ravel()
+        for distance in (1, 2, 3, 4, 8, 28, 64, 100, 784, 1024):
+            assert correlation(drawn[distance:], drawn[:-distance]) < LIMIT
+
+
+def test_rows_and_columns_are_uncorrelated_whatever_the_key():
+    for key in KEYS:
+        drawn = mask((256, 256), key=key)
+        assert correlation(drawn, drawn.T) < 2 * LIMIT
+        for distance in (1, 2, 3, 4, 8, 64, 128):
+            assert correlation(drawn[distance:], drawn[:-distance]) < LIMIT
+            assert correlation(drawn[:, distance:], drawn[:, :-distance]) < LIMIT

@@ -617,7 +617,7 @@ MISTAKES = {
         "x needs the names image, table, got image: table is m",
     ),
     "an input is misspelt": (train({"image": IMAGE, "tabel": TABLE}), ValueError, "no tabel, did you mean table"),
-    "one input too many": (train({**X, "mask": TABLE}), ValueError, "image, table, mask: there is no mask"),
+    "one input too many": (train({**X, "sound": TABLE}), ValueError, "image, table, sound: there is no sound"),
     "one array for two inputs": (
         train(IMAGE),
         TypeError,

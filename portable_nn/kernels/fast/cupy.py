@@ -16,7 +16,7 @@ from portable_nn.kernels.fast._cupy_feeding import CupyCopier
 from portable_nn.kernels.fast._cupy_losses import LossKernels
 from portable_nn.kernels.fast._cupy_rows import RowKernels
 from portable_nn.kernels.fast._feeding import Feeder
-from portable_nn.random import Key, first_element
+from portable_nn.random import Key, first_row
 
 __all__ = [
     "absolute_error",
@@ -169,7 +169,9 @@ def gelu_gradient(dy: Any, x: Any, out: _Out = None) -> Any:
 def dropout_mask(x: Any, rate: float, key: Key, layer: int, out: _Out = None) -> Any:
     """Return a mask for x: 0 with probability rate, else 1 / (1 - rate), the same as on every backend."""
     mask = _device.memory(out, x.shape, x.dtype)
-    numbers = (first_element(x.size, key), *key[:2], layer, round(rate * 2**24), 1.0 / (1.0 - rate))
+    rows = x.shape[0] if x.ndim else 1
+    place = x.size // max(rows, 1), first_row(rows, key)
+    numbers = (*place, *key[:2], layer, round(rate * 2**24), 1.0 / (1.0 - rate))
     _device.launch("dropout_mask", _cuda.flat_launch(x.size), x.dtype, mask, x.size, *numbers)
     return mask
 

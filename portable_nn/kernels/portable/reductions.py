@@ -5,6 +5,8 @@ import math
 from portable_nn.arrays import Array, namespace_of
 
 __all__ = [
+    "masked",
+    "masked_share",
     "mean_along",
     "mean_along_gradient",
     "repeat_along",
@@ -34,6 +36,25 @@ def mean_along(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
 def mean_along_gradient(dy: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     """Return dy, divided by the number of elements in each mean, repeated along `axes` to the shape of x."""
     return sum_along_gradient(dy / max(math.prod(shape[axis] for axis in axes), 1), shape, axes)
+
+
+def masked(x: Array, mask: Array) -> Array:
+    """Return x (N, T, ...) with 0 where the mask (N, T) is false, whatever x has there."""
+    xp = namespace_of(x)
+    return xp.where(xp.reshape(mask, (*mask.shape, *(1,) * (x.ndim - 2))), x, xp.zeros_like(x))
+
+
+def masked_share(mask: Array, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """Return 1 / m, m the number of elements of x (N, T, ...) in each sum along `axes`, 1 among them, or 1 for none.
+
+    Those where the mask (N, T) is false do not count. The shape is that of the sums, with size 1 along further axes.
+    """
+    xp = namespace_of(x)
+    real = xp.sum(xp.astype(mask, x.dtype), axis=tuple(axis for axis in axes if axis < 2), keepdims=True)
+    share = 1.0 / xp.where(real > 0, real * math.prod(x.shape[axis] for axis in axes if axis > 1), 1.0)
+    return xp.reshape(
+        share, tuple(real.shape[axis] if axis < 2 else 1 for axis in range(x.ndim) if keepdims or axis not in axes)
+    )
 
 
 def repeat_along(x: Array, times: int, axis: int) -> Array:

@@ -4,13 +4,14 @@ A chain works on arrays of one shape and dtype. It may begin with the bias of an
 is made first, and end with the sums over a batch: both need matrices.
 """
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from portable_nn.kernels.fast._cuda.elementwise import ACTIVATIONS, MIXED, summed_by_column
 from portable_nn.kernels.fast._cuda.launcher import Launcher
 from portable_nn.kernels.fast._cuda.launches import flat_launch
-from portable_nn.random import first_element
+from portable_nn.random import first_row
 
 __all__ = ["CHAINABLE", "CHAIN_FIRST", "CHAIN_LAST", "chained"]
 
@@ -68,9 +69,6 @@ extern "C" __global__ void kernel_chain(PARAMETERS)
 }
 """
 
-_MASK = """unsigned bits = mixed((unsigned)(first_K + i) ^ (unsigned)key0_K);
-        bits = mixed(mixed(bits + (unsigned)key1_K) ^ (unsigned)layer_K);"""
-
 
 class _Chain:
     """The text of a chain while it is written, and the numbers that are passed to it."""
@@ -81,10 +79,12 @@ class _Chain:
         self.loaded: list[int] = []
         self.statements: list[str] = []
         self.declared: list[str] = []
-        self.numbers: list[Callable[[Sequence[Any], int], float]] = []  # of the arguments of a call, and a size
+        self.numbers: list[
+            Callable[[Sequence[Any], tuple[int, ...]], float]
+        ] = []  # of the arguments of a call, and a shape
         self.summed: int | None = None
 
-    def number(self, kind: str, name: str, number: Callable[[Sequence[Any], int], float]) -> None:
+    def number(self, kind: str, name: str, number: Callable[[Sequence[Any], tuple[int, ...]], float]) -> None:
         """Take a number as a parameter."""
         self.declared.append(f"{kind} {name}")
         self.numbers.append(number)
@@ -123,14 +123,15 @@ class _Chain:
 
     def _add_mask(self, k: int, rate: float, key: Hashable, layer: int) -> None:
         given = self.values[key]
-        self.number("integer", f"first_{k}", lambda arguments, size: first_element(size, arguments[given]))
+        self.number("integer", f"width_{k}", lambda _, shape: math.prod(shape[1:]))
+        self.number("integer", f"first_{k}", lambda arguments, shape: first_row((*shape, 1)[0], arguments[given]))
         self.number("integer", f"key0_{k}", lambda arguments, _: arguments[given][0])
         self.number("integer", f"key1_{k}", lambda arguments, _: arguments[given][1])
         self.number("integer", f"layer_{k}", lambda _, __: layer)
         self.number("integer", f"least_{k}", lambda _, __: round(rate * 2**24))
         self.number("double", f"kept_{k}", lambda _, __: 1.0 / (1.0 - rate))
-        mask = f"v{k} = bits >> 8 >= least_{k} ? real(kept_{k}) : real(0);"
-        self.statements.append(f"real v{k}; {{ {_MASK.replace('_K', f'_{k}')} {mask} }}")
+        bits = f"mask_bits(i, width_{k}, first_{k}, key0_{k}, key1_{k}, layer_{k})"
+        self.statements.append(f"real v{k} = {bits} >= least_{k} ? real(kept_{k}) : real(0);")
 
     def text(self, outputs: Sequence[int], *, begins: bool) -> str:
         """Return the text of the kernel; `outputs` are arrays in the shape of all others."""
@@ -139,7 +140,7 @@ class _Chain:
         arrays = ["const real* product", "const real* bias"] if begins else []
         arrays += [f"const real* in_{k}" for k in self.loaded] + [f"real* out_{k}" for k in outputs]
         lines = [*loads, *self.statements, *stores]
-        mixed = MIXED if any("mixed(" in line for line in lines) else ""
+        mixed = MIXED if any("mask_bits(" in line for line in lines) else ""
         if self.summed is not None:
             term = " ".join([*lines, f"sum += v{self.summed};"]).replace("COLUMN", "column")
             return mixed + summed_by_column("chain_and_sums", ", ".join(arrays), term, self.declared)
@@ -175,7 +176,7 @@ def chained(
         # The product is written over by what is made of it.
         results = [device.memory(arrays[0] if begins and not k else memory[k], shape, dtype) for k in range(count)]
         arrays = [device.contiguous(array, dtype) for array in (*arrays, *(arguments[k] for k in chain.loaded))]
-        numbers = [number(arguments, like.size) for number in chain.numbers]
+        numbers = [number(arguments, shape) for number in chain.numbers]
         if sums:
             results.append(device.sums(text, shape, (*arrays, *results), memory[-1], *numbers))
         else:

@@ -100,7 +100,8 @@ extern "C" __global__ void kernel_NAME(
 }
 """
 
-# Word for word what `kernels/portable/dropout.py` does, with the wrapping arithmetic of unsigned numbers.
+# Word for word what `kernels/portable/dropout.py` does, with the wrapping arithmetic of unsigned numbers. The width
+# is that of a row.
 MIXED = """
 __device__ unsigned mixed(unsigned h)
 {
@@ -108,17 +109,22 @@ __device__ unsigned mixed(unsigned h)
     h = (h ^ (h >> 15)) * 0x846CA68Bu;
     return h ^ (h >> 16);
 }
+
+__device__ unsigned mask_bits(integer i, integer width, integer first, integer key0, integer key1, integer layer)
+{
+    integer row = i >> 32 ? i / width : (unsigned)i / (unsigned)width;  // of 64 bits it takes many times as long
+    unsigned bits = mixed(mixed((unsigned)(first + row) ^ (unsigned)key0) ^ (unsigned)layer);
+    return mixed(bits + mixed((unsigned)(i - row * width) ^ (unsigned)key1)) >> 8;
+}
 """
 
 _DROPOUT_MASK = """
 extern "C" __global__ void kernel_dropout_mask(
-    real* mask, integer size, integer first, integer key0, integer key1, integer layer, integer least, double kept)
+    real* mask, integer size, integer width, integer first, integer key0, integer key1, integer layer, integer least,
+    double kept)
 {
-    EACH(i, x, size) {
-        unsigned bits = mixed((unsigned)(first + i) ^ (unsigned)key0);
-        bits = mixed(mixed(bits + (unsigned)key1) ^ (unsigned)layer);
-        mask[i] = bits >> 8 >= least ? real(kept) : real(0);
-    }
+    EACH(i, x, size)
+        mask[i] = mask_bits(i, width, first, key0, key1, layer) >= least ? real(kept) : real(0);
 }
 """
 
