@@ -207,9 +207,9 @@ class Padding:
             shape = loss.weighted_shape(shape)
             real = (slice(rows), *(slice(length if k == label_axis else None) for k in range(1, len(shape))))
             weights.append(self._weight(w_of_one, shape, real))
-        inputs = (*arrays, *masks)
+        inputs = [*arrays, *masks]
         return [
-            inputs if len(inputs) > 1 else inputs[0],
+            tuple(inputs) if len(inputs) > 1 else inputs[0],
             tuple(targets) if is_several(t) else targets[0],
             tuple(weights) if is_several(t) else weights[0],
         ]
