@@ -47,13 +47,14 @@ class Run:
         Which positions along axis 1 of a layer's input are real; None if all are, or there is no such axis any more.
     """
 
+    mask: Any = None
+
     def __init__(
         self, place: Place, kernels: Kernels | None = None, *, training: bool = False, key: random.Key | None = None
     ):
         self.place = place
         self.kernels = kernels_for(place.xp) if kernels is None else kernels
         self.training = training
-        self.mask: Any = None
         self._mask: Any = None
         self._masked: frozenset[int] = frozenset()
         self._key = key
