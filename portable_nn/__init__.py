@@ -22,6 +22,7 @@ from portable_nn.layers import (
     GELU,
     Add,
     Affine,
+    BatchNorm,
     Branch,
     Concat,
     Div,
@@ -48,6 +49,7 @@ from portable_nn.layers import (
     Softmax,
     Softplus,
     Split,
+    State,
     Sub,
     Sum,
     Tanh,
@@ -90,6 +92,7 @@ __all__ = [
     "Affine",
     "Array",
     "BackendError",
+    "BatchNorm",
     "Branch",
     "Callback",
     "CheckpointError",
@@ -149,6 +152,7 @@ __all__ = [
     "SoftmaxWithLoss",
     "Softplus",
     "Split",
+    "State",
     "StepDecay",
     "Sub",
     "Sum",
@@ -188,6 +192,9 @@ _FOREIGN = {
     "OneCycleLR": "OneCycle",
     "ReduceLROnPlateau": "ReduceOnPlateau",
     "Model": "Graph",
+    "BatchNorm1d": "BatchNorm",
+    "BatchNorm2d": "BatchNorm",
+    "BatchNormalization": "BatchNorm",
 }
 
 

@@ -1,4 +1,4 @@
-"""What every layer is: parameters, a forward pass and its backward pass.
+"""What every layer is: parameters, states, a forward pass and its backward pass.
 
 The two passes are pure: they take the arrays they need and return what they found. That is how a network runs them,
 from several threads or under a compiler alike. `forward` and `backward`, for a layer that stands alone, remember in
@@ -6,18 +6,18 @@ between.
 """
 
 import inspect
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from portable_nn import random
-from portable_nn.arrays import FLOATING_DTYPES, Array, Namespace, Place, as_array, device_of, move, namespace_of
+from portable_nn.arrays import FLOATING_DTYPES, Array, Namespace, Place, as_array, copies, device_of, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
 from portable_nn.kernels import is_recordable
-from portable_nn.layers.parameter import Parameter, Transposed
+from portable_nn.layers.parameter import BoxArrays, Parameter, State, Transposed
 from portable_nn.layers.run import Run
 
-__all__ = ["Arrays", "Layer", "ParameterArrays", "Run", "as_tuple", "checked_input", "describe", "place_of"]
+__all__ = ["Arrays", "Layer", "Run", "as_tuple", "checked_input", "describe", "place_of"]
 
 Arrays: TypeAlias = dict[str, Any]
 """The arrays of a layer's parameters, or their gradients, by name."""
@@ -27,7 +27,8 @@ class Layer:
     """A function of an array with parameters, and its derivative.
 
     A layer of your own overrides `forward_pass` and `backward_pass`, declares its parameters in `self.parameters`, and
-    overrides `output_shape` where it changes or restricts shapes. `options` names the constructor arguments that a
+    overrides `output_shape` where it changes or restricts shapes. Arrays that its passes change by `run.update`, as
+    running means, are declared in `self.states`. `options` names the constructor arguments that a
     saved network must remember; each is an attribute of the same name.
 
     In a plan, a layer of your own is one call of its pass, made anew with real arrays at every step. A class whose
@@ -47,6 +48,7 @@ class Layer:
 
     def __init__(self) -> None:
         self.parameters: dict[str, Parameter | Transposed] = {}
+        self.states: dict[str, State] = {}
         self.place: Place | None = None
         self.grads: Arrays = {}
         self._kept: Any = None
@@ -95,6 +97,10 @@ class Layer:
         """Return what holds each array that the passes take: the parameters by name, those of layers within by path."""
         return self.parameters
 
+    def state_boxes(self) -> dict[str, State]:
+        """Return what holds each state, as `boxes` does."""
+        return self.states
+
     def leaves(self, path: str) -> Iterator[tuple[str, "Layer"]]:
         """Yield the layers that this one at `path` consists of, each with its own path: itself, or those within it."""
         yield path, self
@@ -130,12 +136,14 @@ class Layer:
     # A layer that stands alone.
 
     def initialize(self, place: Place, seed: int, path: str = "", default: Initializer | None = None) -> None:
-        """Draw the parameters that have no value yet at `place`: a function of seed and path."""
+        """Draw the parameters that have no value yet at `place`, a function of seed and path; let states begin."""
         self.place = place
         self._stream = random.Stream(seed)
         for name, parameter in self.parameters.items():
             if isinstance(parameter, Parameter):
                 parameter.initialize(place, random.generator(seed, "weights", path + name), default or glorot_uniform())
+        for state in self.states.values():
+            state.initialize(place)
 
     def initialize_if_asked(self, xp: str | Namespace | None, device: Any, dtype: str, seed: int | None) -> Self:
         """Draw the parameters now if a namespace or a seed was given to the constructor; else leave it to a network."""
@@ -145,14 +153,14 @@ class Layer:
         return self
 
     @property
-    def params(self) -> "ParameterArrays":
+    def params(self) -> BoxArrays:
         """The arrays of the parameters by name; assigning replaces them."""
         place = self._placed()
-        return ParameterArrays({n: p for n, p in self.parameters.items() if isinstance(p, Parameter)}, place)
+        return BoxArrays({n: p for n, p in self.parameters.items() if isinstance(p, Parameter)}, place)
 
     def pass_arrays(self) -> Arrays:
         """Return the parameters as the passes take them: transposed where they are shared as a transpose."""
-        if self.parameters:
+        if self.parameters or self.states:
             self._placed()
         for name, shared in self.parameters.items():
             if isinstance(shared, Transposed) and shared.parameter.value is None:
@@ -164,7 +172,7 @@ class Layer:
         }
 
     def forward(self, *inputs: Array, training: bool = True) -> Any:
-        """Return y; in training, remember what `backward` needs.
+        """Return y; in training, remember what `backward` needs, and write the states.
 
         Raises
         ------
@@ -174,11 +182,14 @@ class Layer:
         if not self.takes(len(inputs)):
             raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
         inputs = tuple(as_array(x, "x") for x in inputs)
-        place = self._placed() if self.parameters else place_of(inputs[0])
+        place = self._placed() if self.parameters or self.states else place_of(inputs[0])
         arrays = [checked_input(x, place, self) for x in inputs]
         self.output_shape(*(x.shape for x in arrays))
         key = self._stream.next() if training and self.is_random else None
-        y, kept = self.forward_pass(Run(place, training=training, key=key), self.pass_arrays(), *arrays)
+        run = Run(place, training=training, key=key)
+        y, kept = run.forward(self, self.pass_arrays(), *arrays)
+        for state, value in run.changed.items():
+            state.value = copies([value])[0]  # it may be memory of x
         if training:
             self._kept = (place, kept, [part.shape for part in as_tuple(y)])
         return y
@@ -206,7 +217,7 @@ class Layer:
     def _placed(self) -> Place:
         if self.place is None:
             shared = [p.parameter if isinstance(p, Transposed) else p for p in self.parameters.values()]
-            values = [parameter.value for parameter in shared if parameter.value is not None]
+            values = [box.value for box in (*shared, *self.states.values()) if box.value is not None]
             self.initialize(place_of(values[0]) if values else Place(), random.fresh_seed())
         assert self.place is not None
         return self.place
@@ -221,34 +232,6 @@ class Layer:
 
     def __repr__(self) -> str:
         return describe(type(self), self.config())
-
-
-class ParameterArrays(MutableMapping[str, Any]):
-    """Parameters by name, seen as their arrays; assigning writes through to the layers that share the parameter."""
-
-    def __init__(self, parameters: dict[str, Parameter], place: Place):
-        self._parameters = parameters
-        self._place = place
-
-    def __getitem__(self, name: str) -> Any:
-        return self._parameters[name].value
-
-    def __setitem__(self, name: str, value: Array) -> None:
-        if name not in self._parameters:
-            raise KeyError(f"there is no parameter {name!r}; there are {', '.join(self._parameters)}")
-        self._parameters[name].set(value, self._place, name)
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("a parameter cannot be deleted")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parameters)
-
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __repr__(self) -> str:
-        return f"{{{', '.join(f'{name}: {p.shape}' for name, p in self._parameters.items())}}}"
 
 
 def as_tuple(parts: Any) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
-from portable_nn.layers import Layer, Parameter, Run, Transposed
+from portable_nn.layers import Layer, Parameter, Run, State, Transposed
 from portable_nn.layers.layer import Arrays
 from portable_nn.networks.steps import Step, Steps
 
@@ -50,6 +50,14 @@ class Composite(Layer):
             path: box
             for step in self.order.steps
             for path, box in zip(step.paths, step.layer.boxes().values(), strict=True)
+        }
+
+    def state_boxes(self) -> dict[str, State]:
+        """Return what holds each state, by path."""
+        return {
+            f"{name}.{path}": box
+            for name, layer in self.order.distinct_layers().items()
+            for path, box in layer.state_boxes().items()
         }
 
     def leaves(self, path: str = "") -> Iterator[tuple[str, Layer]]:

@@ -24,7 +24,7 @@ _IN_RUN = "network/"
 
 def save(network: "Network", path: PathLike) -> None:
     """Write `network` to `path`, replacing a file that is there only when all is written."""
-    write_arrays(path, network.parameters, describe(network))
+    write_arrays(path, {**network.parameters, **network.states}, describe(network))
 
 
 def read(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:

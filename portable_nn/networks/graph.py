@@ -134,7 +134,7 @@ class Graph(Network):
     # Running it, as a formula.
 
     def forward(self, *inputs: Any, **arrays: Any) -> Any:
-        """Return the output, a tuple for several; `values` then has every value by name.
+        """Return the output, a tuple for several; `values` then has every value by name. States are written.
 
         Parameters
         ----------
@@ -155,6 +155,7 @@ class Graph(Network):
         run = self.run(training=True)
         self.values, self.gradients = dict(zip(self.order.inputs, x, strict=True)), {}
         self._tape = self.walk(run, self.pass_arrays(), self.values)
+        self.write_states(run.changed)
         return self.outputs_of(self.values)
 
     def backward(self, *douts: Any) -> None:

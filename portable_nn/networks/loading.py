@@ -8,7 +8,7 @@ from typing import Any
 
 from portable_nn.arrays import FLOATING_DTYPES, Namespace, Place
 from portable_nn.errors import CheckpointError
-from portable_nn.layers import Layer, Parameter
+from portable_nn.layers import Layer, Parameter, State
 from portable_nn.layers.layer import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.networks.files import OURS, PathLike, read
@@ -60,7 +60,9 @@ def load(
         for name, tied in description["ties"].items():
             tie(leaves, name, tied["to"], transposed=tied["transposed"])
         boxes = {f"{path}.{name}": box for path, leaf in leaves.items() for name, box in leaf.boxes().items()}
-        _fill(Wiring(boxes).parameters, arrays, place)
+        states = {f"{path}.{name}": box for path, leaf in leaves.items() for name, box in leaf.state_boxes().items()}
+        wiring = Wiring(boxes, states)
+        _fill(dict(zip(wiring.names, wiring.boxes, strict=True)), arrays, place)
         for leaf in leaves.values():
             for _, layer in leaf.leaves(""):
                 layer.place = place
@@ -101,12 +103,12 @@ def _build(part: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
     return table[name](**part["options"])
 
 
-def _fill(parameters: Mapping[str, Parameter], arrays: Mapping[str, Any], place: Place) -> None:
-    """Give the parameters their values, before anything of a size that the file merely claims is made."""
-    if set(arrays) != set(parameters):
-        raise CheckpointError(f"it has the arrays {sorted(arrays)}, its layers need {sorted(parameters)}")
-    for name, parameter in parameters.items():
-        parameter.set(arrays[name], place, name)
+def _fill(boxes: Mapping[str, Parameter | State], arrays: Mapping[str, Any], place: Place) -> None:
+    """Give parameters and states their values, before anything of a size that the file merely claims is made."""
+    if set(arrays) != set(boxes):
+        raise CheckpointError(f"it has the arrays {sorted(arrays)}, its layers need {sorted(boxes)}")
+    for name, box in boxes.items():
+        box.set(arrays[name], place, name)
 
 
 def _laid_out(

@@ -93,7 +93,14 @@ class Network(Placed):
         self._predictor = Predictor(self)
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
-        """Return the outputs y for x, and what the backward walk needs: a pure function."""
+        """Return the outputs y for x, and what the backward walk needs: a pure function.
+
+        `params` are as `arrays` returns them; `run.changed` is what becomes of the states.
+        """
+        if self.wiring.states:
+            count = len(self.wiring.parameters)
+            run.begin(self.wiring.states.values(), params[count:])
+            params = params[:count]
         by_path = self.wiring.by_path(run.kernels, params)
         y, kept = self.forward_pass(run, by_path, x)
         return y, (by_path, kept)
@@ -132,6 +139,8 @@ class Network(Placed):
     def gradient(self, x: Array, t: Array, *, sample_weight: Array | None = None) -> Arrays:
         """Return the gradient of the training loss on x and t by each parameter that is not frozen, by name.
 
+        States stay as they are.
+
         Raises as `batch` does.
         """
         x, t, weight = self.batch(x, t, sample_weight)
@@ -158,7 +167,7 @@ class Network(Placed):
 
     def summary(self, input_shape: tuple[int, ...] | None = None) -> str:
         """Return a table of the layers; `input_shape`, of one sample, is known by itself where a layer fixes it."""
-        return summary(self.order, self.wiring.parameters, input_shape)
+        return summary(self.order, self.wiring.parameters, self.wiring.states, input_shape)
 
     @property
     def criterion(self) -> Loss:

@@ -4,13 +4,18 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from portable_nn.layers import Layer, Parameter
+from portable_nn.layers import Layer, Parameter, State
 from portable_nn.networks.steps import Steps
 
 __all__ = ["summary"]
 
 
-def summary(order: Steps, parameters: Mapping[str, Parameter], input_shape: tuple[int, ...] | None = None) -> str:
+def summary(
+    order: Steps,
+    parameters: Mapping[str, Parameter],
+    states: Mapping[str, State],
+    input_shape: tuple[int, ...] | None = None,
+) -> str:
     """Return a table of the layers: name and call, output shape, number of parameters of its own.
 
     Parameters
@@ -27,12 +32,13 @@ def summary(order: Steps, parameters: Mapping[str, Parameter], input_shape: tupl
         rows.append((f"{path} {layer!r}", shown, count + shared))
     total = sum(math.prod(p.shape) for p in parameters.values())
     frozen = sum(math.prod(p.shape) for p in parameters.values() if not p.trainable)
+    kept = sum(math.prod(state.shape) for state in states.values())
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}".rstrip() for a, b, c in rows]
     rule = "-" * max(map(len, lines))
-    return "\n".join(
-        [lines[0], rule, *lines[1:], rule, f"{total:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")]
-    )
+    count = f"{total:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
+    count += f"; {kept:,} numbers of state" if kept else ""
+    return "\n".join([lines[0], rule, *lines[1:], rule, count])
 
 
 def _input_shapes(order: Steps, input_shape: tuple[int, ...] | None) -> list[Any] | None:

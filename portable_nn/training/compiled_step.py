@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Generator
 from typing import Any
 
+from portable_nn.arrays import copies
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
 from portable_nn.layers.run import check_gradients
@@ -30,30 +31,34 @@ _WORK = 2_500_000_000
 
 
 def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[list[Any], Slots, Any]]:
-    """Return the first half of `pure_step`: its result is (loss, gradients of what is trained)."""
+    """Return the first half of `pure_step`: its result is (loss, gradients of what is trained, new states)."""
     place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
+    wiring, count = network.wiring, len(network.wiring.parameters)
 
-    def one(params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> tuple[Any, list[Any]]:
+    def one(params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> tuple[Any, list[Any], list[Any]]:
         run = Run(place, kernels, training=True, key=key if network.is_random else None)
         loss, grads = network.loss_and_gradients(run, params, x, t, weight)
         found = {name: grads[i] for name, i in trained.items()}
         check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
-        return loss, list(found.values())
+        return loss, list(found.values()), wiring.after(params, run.changed)
 
     def gradient(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
         cuts = parts_of(x.shape[0], accumulate)
         if len(cuts) <= 1:
-            return params, slots, one(params, x, t, weight, key)
+            loss, grads, after = one(params, x, t, weight, key)
+            return params, slots, (loss, grads, after[count:])
         run, weights, found = Run(place, kernels, training=True), list[Any](), list[tuple[Any, list[Any]]]()
+        after = params
         for cut in cuts:
             part = t[cut, ...], None if weight is None else weight[cut]
             weights.append(part_weight(network.criterion, run, *part))
-            found.append(one(params, x[cut, ...], *part, part_key(key, cut)))
+            loss, grads, after = one(after, x[cut, ...], *part, part_key(key, cut))
+            found.append((loss, grads))
         factor = mean_factor(network.criterion, kernels, weights)
         grads = [weighted_sum(weights, each) * factor for each in zip(*(grads for _, grads in found), strict=True)]
-        return params, slots, (weighted_sum(weights, [loss for loss, _ in found]) * factor, grads)
+        return params, slots, (weighted_sum(weights, [loss for loss, _ in found]) * factor, grads, after[count:])
 
     return gradient
 
@@ -87,13 +92,13 @@ def pure_step(
     It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
     """
     gradient, update = pure_gradient(network, accumulate), pure_update(network, optimizer)
-    place, kernels = network.place, kernels_for(network.place.xp)
+    place, kernels, count = network.place, kernels_for(network.place.xp), len(network.wiring.parameters)
 
     def step(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
-        params, slots, (loss, grads) = gradient(params, slots, x, t, weight, key, numbers)
-        params, slots, _ = update(params, slots, grads, key, numbers)
+        params, slots, (loss, grads, states) = gradient(params, slots, x, t, weight, key, numbers)
+        params, slots, _ = update([*params[:count], *states], slots, grads, key, numbers)
         run = Run(place, kernels, training=True)
         return params, slots, (loss, network.criterion.total_weight(run, t, weight))
 
@@ -196,7 +201,7 @@ class CompiledStep(TrainingStep):
         if self._halves is None:
             halves = pure_gradient(self.network, self.accumulate), pure_update(self.network, self.optimizer)
             self._halves = self._kernels.compile_step(halves[0]), self._kernels.compile_step(halves[1])
-        params, slots, (loss, self._found) = self._halves[0](
+        params, slots, (loss, self._found, self._new_states) = self._halves[0](
             self.network.arrays(), self._slots, x, t, weight, key, self._numbers()
         )
         self._take(params, slots)
@@ -216,6 +221,15 @@ class CompiledStep(TrainingStep):
         assert self._halves is not None
         params, slots, _ = self._halves[1](params, self._slots, grads, _NO_KEY, numbers)
         self._take(params, slots)
+
+    def write_states(self) -> None:
+        """Put what the batch has made of states into the network."""
+        self._take([*self.network.arrays()[: -len(self._states)], *self._new_states], self._slots)
+
+    def _take(self, params: list[Any], slots: Slots) -> None:
+        if self._states and not self._joins:  # a layer may have made a state of what is not its own
+            params = [*params[: -len(self._states)], *copies(params[-len(self._states) :])]
+        super()._take(params, slots)
 
     def _numbers(self) -> Numbers:
         return self.optimizer.numbers_for(self._live)
