@@ -182,7 +182,8 @@ class Layer:
         if not self.takes(len(inputs)):
             raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
         inputs = tuple(as_array(x, "x") for x in inputs)
-        place = self._placed() if self.parameters or self.states else place_of(inputs[0])
+        here = None if self.parameters else place_of(inputs[0])
+        place = here if here is not None and not self.states else self._placed(here)
         arrays = [checked_input(x, place, self) for x in inputs]
         self.output_shape(*(x.shape for x in arrays))
         key = self._stream.next() if training and self.is_random else None
@@ -214,11 +215,11 @@ class Layer:
         dx, self.grads = self.backward_pass(Run(place, training=True), self.pass_arrays(), kept, *arrays)
         return dx
 
-    def _placed(self) -> Place:
+    def _placed(self, default: Place | None = None) -> Place:
         if self.place is None:
             shared = [p.parameter if isinstance(p, Transposed) else p for p in self.parameters.values()]
             values = [box.value for box in (*shared, *self.states.values()) if box.value is not None]
-            self.initialize(place_of(values[0]) if values else Place(), random.fresh_seed())
+            self.initialize(place_of(values[0]) if values else default or Place(), random.fresh_seed())
         assert self.place is not None
         return self.place
 
