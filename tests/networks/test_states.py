@@ -43,7 +43,7 @@ def test_paths_and_first_values():
     assert "1.mean" not in net.parameters
     assert [array.shape for array in net.arrays()[len(net.parameters) :]] == [(8,)] * 6
     assert net.summary().endswith("186 parameters; 48 numbers of state")
-    with pytest.raises(KeyError, match="there is no state '1.gamma'; there are 1.mean"):
+    with pytest.raises(KeyError, match=r"there is no state '1\.gamma'; there are 1\.mean"):
         net.states["1.gamma"] = np.zeros(8)
     with pytest.raises(pnn.ShapeError, match=r"state 1.mean needs shape \(8,\)"):
         net.states["1.mean"] = np.zeros(3)
@@ -166,7 +166,7 @@ def test_freezing_stops_gamma_and_beta_alone():
     fit(net)
     np.testing.assert_array_equal(net.parameters["1.gamma"], gamma)
     assert abs(states_of(net)["1.mean"] - before["1.mean"]).max() > 1e-4
-    with pytest.raises(KeyError, match="1.mean is a state, which no gradient changes"):
+    with pytest.raises(KeyError, match=r"1\.mean is a state, which no gradient changes"):
         net.freeze("1.mean")
 
 
