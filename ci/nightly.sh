@@ -63,7 +63,7 @@ if [ "${1:-}" != --here ]; then
   [ ${#failed[@]} = 0 ] || exit 1
   python -m pip install atheris || echo "atheris could not be installed: it has no wheels for some systems"
 fi
-step "kills" env PORTABLE_NN_KILLS="${KILLS:-500}" python -m pytest -q tests/training/test_checkpoints.py -k kills
+step "kills" env PORTABLE_NN_KILLS="${KILLS:-500}" python -m pytest -q tests/storage/test_checkpoints.py -k kills
 step "invented graphs" env PORTABLE_NN_PLANS="${PLANS:-50000 1000 50}" python -m pytest -q tests/kernels/test_plan_fuzz.py
 step "invented files" env PORTABLE_NN_EXAMPLES="${EXAMPLES:-5000}" python -m pytest -q tests/test_fuzz.py
 step "the stand-in beside the wheel of CuPy" test_beside_the_wheel_of_cupy

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["Key", "Stream", "checked_seed", "first_element", "fresh_seed", "generator", "permutation", "replayed"]
+__all__ = ["Key", "KeyStream", "checked_seed", "first_element", "fresh_seed", "generator", "permutation", "replayed"]
 
 Key: TypeAlias = tuple[Any, ...]
 """Two signed 32-bit numbers; Python integers, or 0-d integer arrays while a step is being traced.
@@ -76,7 +76,7 @@ _taking = threading.Lock()
 """Held while a stream counts on: one for all, so that streams can be copied."""
 
 
-class Stream:
+class KeyStream:
     """Keys in a row: the n-th key depends on the seed, the name and n alone.
 
     Attributes
@@ -102,7 +102,7 @@ class Stream:
         return int(words[0]), int(words[1])
 
 
-_replay: contextvars.ContextVar[dict[Stream, int] | None] = contextvars.ContextVar("replay", default=None)
+_replay: contextvars.ContextVar[dict[KeyStream, int] | None] = contextvars.ContextVar("replay", default=None)
 
 
 @contextlib.contextmanager
@@ -111,7 +111,7 @@ def replayed() -> Generator[None]:
 
     What runs twice, each time in a context of its own, draws the same dropout masks twice.
     """
-    starts: dict[Stream, int] = {}
+    starts: dict[KeyStream, int] = {}
     token = _replay.set(starts)
     try:
         yield

@@ -3,9 +3,8 @@
 The only importer of array-api-compat.
 """
 
+from portable_nn.arrays.arguments import as_array, is_nested_list
 from portable_nn.arrays.array import Array
-from portable_nn.arrays.files import PathLike, checksum, read_arrays, replace, write_arrays
-from portable_nn.arrays.intake import as_array, is_nested_list
 from portable_nn.arrays.namespaces import (
     BACKENDS,
     Namespace,
@@ -29,11 +28,9 @@ __all__ = [
     "FLOATING_DTYPES",
     "Array",
     "Namespace",
-    "PathLike",
     "Place",
     "as_array",
     "backend_name",
-    "checksum",
     "copies",
     "device_of",
     "indices_beside",
@@ -45,10 +42,7 @@ __all__ = [
     "namespace_of",
     "overflow_unreported",
     "owns_memory",
-    "read_arrays",
-    "replace",
     "shares_memory",
     "to_numpy",
     "without_graph",
-    "write_arrays",
 ]

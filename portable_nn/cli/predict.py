@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, TextIO
 
-from portable_nn.arrays import BACKENDS, namespace, replace, to_numpy
+from portable_nn.arrays import BACKENDS, namespace, to_numpy
 from portable_nn.cli.arguments import output_file
 from portable_nn.cli.console import Commands, say
 from portable_nn.cli.samples import SETS, load_inputs
@@ -17,6 +17,7 @@ from portable_nn.datasets.finite import Precision
 from portable_nn.errors import CheckpointError
 from portable_nn.losses import SigmoidWithLoss, SoftmaxWithLoss
 from portable_nn.networks import Network, Sequential, load
+from portable_nn.storage import replace
 from portable_nn.testing import float64_enabled
 from portable_nn.training import Trainer
 

@@ -16,8 +16,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from portable_nn.datasets.byte_streams import opened
 from portable_nn.datasets.finite import Precision, finite
-from portable_nn.datasets.streams import opened
 from portable_nn.errors import DataFileError
 
 __all__ = ["Columns", "number", "read_columns"]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from portable_nn.datasets.byte_streams import ByteStream, filled_array, opened, taken
 from portable_nn.datasets.images import Samples, Split, prepared
-from portable_nn.datasets.streams import ByteStream, filled_array, opened, taken
 from portable_nn.errors import DataFileError
 
 __all__ = ["decoded_idx", "load_idx", "read_idx"]

@@ -16,7 +16,7 @@ from typing import Any, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from portable_nn.datasets.streams import ByteStream, faults_reported, filled_array, taken, unpacked_limit
+from portable_nn.datasets.byte_streams import ByteStream, faults_reported, filled_array, taken, unpacked_limit
 from portable_nn.errors import DataFileError
 
 __all__ = ["read_npy", "read_npz"]

@@ -35,7 +35,7 @@ class Dropout(Layer):
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout needs a rate in [0, 1), got {rate}")
         self.rate = float(rate)
-        self._stream = random.Stream(random.checked_seed(seed))
+        self._stream = random.KeyStream(random.checked_seed(seed))
 
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
         """Return x times a mask of zeros and 1 / (1 - rate); keeps the mask."""

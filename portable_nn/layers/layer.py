@@ -53,7 +53,7 @@ class Layer:
         self.grads: Arrays = {}
         self._kept: Any = None
         self._told: list[list[int]] = []
-        self._stream = random.Stream(0)
+        self._stream = random.KeyStream(0)
 
     def tell(self, changes: list[int]) -> None:
         """Count in `changes` from now on how often an option is replaced: plans made before may be wrong then.
@@ -138,7 +138,7 @@ class Layer:
     def initialize(self, place: Place, seed: int, path: str = "", default: Initializer | None = None) -> None:
         """Draw the parameters that have no value yet at `place`, a function of seed and path; let states begin."""
         self.place = place
-        self._stream = random.Stream(seed)
+        self._stream = random.KeyStream(seed)
         for name, parameter in self.parameters.items():
             if isinstance(parameter, Parameter):
                 parameter.initialize(place, random.generator(seed, "weights", path + name), default or glorot_uniform())

@@ -3,8 +3,8 @@
 from portable_nn.networks.graph import Graph
 from portable_nn.networks.loading import load
 from portable_nn.networks.network import Network
+from portable_nn.networks.node import Node
 from portable_nn.networks.residual import Residual
 from portable_nn.networks.sequential import Sequential
-from portable_nn.networks.steps import Node
 
 __all__ = ["Graph", "Network", "Node", "Residual", "Sequential", "load"]

@@ -5,12 +5,9 @@ from typing import Any, ClassVar, cast
 
 from portable_nn.layers import Layer, Parameter, Run, State, Transposed
 from portable_nn.layers.layer import Arrays
-from portable_nn.networks.steps import Step, Steps
+from portable_nn.layers.topology import Tape, Topology
 
-__all__ = ["Composite", "Tape"]
-
-Tape = list[tuple[Step, Arrays, Any]]
-"""Each step of a forward walk with the parameters that it took, and what its layer kept."""
+__all__ = ["Composite"]
 
 
 class Composite(Layer):
@@ -26,7 +23,7 @@ class Composite(Layer):
 
     def __init__(self) -> None:
         # Not that of Layer: what a layer has of its own, this has in its layers.
-        self.order = Steps()
+        self.order = Topology()
         self.grads: Arrays = {}
         self._kept: Any = None
         self._last_uses: Mapping[str, Sequence[str]] = {}
@@ -82,7 +79,7 @@ class Composite(Layer):
         return next((shape for step in self.order.steps if (shape := step.layer.input_shape())), None)
 
     def output_shape(self, *shapes: tuple[int, ...]) -> Any:
-        """Return the shape of the output, a tuple for several; raises as `Steps.shapes` does."""
+        """Return the shape of the output, a tuple for several; raises as `Topology.shapes` does."""
         found = self.order.shapes(shapes, self.what)
         outputs = [found[name] for name in self.order.outputs]
         return tuple(outputs) if len(outputs) > 1 else outputs[0]

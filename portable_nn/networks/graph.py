@@ -5,12 +5,13 @@ from typing import Any
 
 from portable_nn.arrays import Namespace
 from portable_nn.layers import Layer
+from portable_nn.layers.topology import Tape, output_box
 from portable_nn.losses import Loss
-from portable_nn.networks import drawing, explanation, feeds, notation, pictures
-from portable_nn.networks.composite import Tape
+from portable_nn.networks import arguments
 from portable_nn.networks.network import Network
+from portable_nn.networks.node import Node
 from portable_nn.networks.parts import check_instance, warn_of_two_in_a_row
-from portable_nn.networks.steps import Node, output_box
+from portable_nn.rendering import drawing, explanation, notation, pictures
 
 __all__ = ["Graph"]
 
@@ -33,7 +34,7 @@ class Graph(Network):
 
     Attributes
     ----------
-    order : Steps
+    order : Topology
         The names of inputs and outputs, and the layers between them.
     values, gradients : dict of str to array
         After `forward`, every value by name; after `backward`, the derivative by every value and parameter.
@@ -151,7 +152,7 @@ class Graph(Network):
         if not self.order.outputs:
             raise ValueError("the graph has no output yet: call output(node)")
         arrays |= dict(zip(self.order.inputs, inputs, strict=False))
-        x = feeds.inputs(self.order, arrays, self.place, self.what)
+        x = arguments.inputs(self.order, arrays, self.place, self.what)
         run = self.run(training=True)
         self.values, self.gradients = dict(zip(self.order.inputs, x, strict=True)), {}
         self._tape = self.walk(run, self.pass_arrays(), self.values)
@@ -175,11 +176,11 @@ class Graph(Network):
         """
         if self._tape is None:
             raise RuntimeError("this graph needs a forward pass before backward")
-        arrays = feeds.derivatives({name: self.values[name] for name in self.order.outputs}, douts, self.place)
+        arrays = arguments.derivatives({name: self.values[name] for name in self.order.outputs}, douts, self.place)
         run = self.run()
         self._edge_gradients = {("", i): dout for i, dout in enumerate(arrays)}
         by_value, grads = self.walk_back(run, self._tape, arrays, self._edge_gradients)
-        self.gradients = by_value | dict(zip(self.parameters, self.wiring.collected(run.kernels, grads), strict=True))
+        self.gradients = by_value | dict(zip(self.parameters, self.sharing.collected(run.kernels, grads), strict=True))
 
     def to_mermaid(self) -> str:
         """Return the graph in the language of Mermaid, values and derivatives on its arrows where they are known."""
@@ -201,7 +202,7 @@ class Graph(Network):
         return explanation.explain(self, self._tape)
 
     def to_postfix(self) -> str:
-        """Return the forward pass in postfix notation, `((x y *) b +)`; `networks.notation` explains it."""
+        """Return the forward pass in postfix notation, `((x y *) b +)`; `rendering.notation` explains it."""
         return notation.write(self, prefix=False)
 
     def to_prefix(self) -> str:

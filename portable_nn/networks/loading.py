@@ -8,16 +8,17 @@ from typing import Any
 
 from portable_nn.arrays import FLOATING_DTYPES, Namespace, Place
 from portable_nn.errors import CheckpointError
+from portable_nn.layer_table import layer_table, tie
 from portable_nn.layers import Layer, Parameter, State
 from portable_nn.layers.layer import as_tuple
 from portable_nn.losses import Loss
-from portable_nn.networks.files import OURS, PathLike, read
 from portable_nn.networks.graph import Graph
-from portable_nn.networks.kinds import LAYERS, tie
 from portable_nn.networks.network import Network
+from portable_nn.networks.parameter_sharing import ParameterSharing
 from portable_nn.networks.residual import Residual
 from portable_nn.networks.sequential import Sequential
-from portable_nn.networks.wiring import Wiring
+from portable_nn.storage import PathLike
+from portable_nn.storage.networks import OURS, read
 
 __all__ = ["load"]
 
@@ -61,8 +62,8 @@ def load(
             tie(leaves, name, tied["to"], transposed=tied["transposed"])
         boxes = {f"{path}.{name}": box for path, leaf in leaves.items() for name, box in leaf.boxes().items()}
         states = {f"{path}.{name}": box for path, leaf in leaves.items() for name, box in leaf.state_boxes().items()}
-        wiring = Wiring(boxes, states)
-        _fill(dict(zip(wiring.names, wiring.boxes, strict=True)), arrays, place)
+        sharing = ParameterSharing(boxes, states)
+        _fill(dict(zip(sharing.names, sharing.boxes, strict=True)), arrays, place)
         for leaf in leaves.values():
             for _, layer in leaf.leaves(""):
                 layer.place = place
@@ -93,7 +94,7 @@ def _leaves(layers: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, An
 def _build(part: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
     """Return a layer or loss. Earlier versions did not say whose: the caller's, if he has one so named."""
     name, module = part["kind"], part.get("module")
-    ours: dict[str, Any] = {**LAYERS}
+    ours: dict[str, Any] = {**layer_table}
     table = {**ours, **own} if module is None else ours if module == OURS else own
     if name not in table:
         whose = "" if module in (None, OURS) else f" but of {module}"

@@ -8,11 +8,12 @@ from portable_nn.errors import ShapeError
 from portable_nn.layers import Run
 from portable_nn.layers.layer import Arrays, checked_input
 from portable_nn.losses import Loss
-from portable_nn.networks import files
 from portable_nn.networks.parts import check_instance
 from portable_nn.networks.placed import Placed
 from portable_nn.networks.predictor import Predictor
-from portable_nn.networks.summary import summary
+from portable_nn.rendering.summary import summary
+from portable_nn.storage import PathLike
+from portable_nn.storage.networks import save
 
 __all__ = ["Network"]
 
@@ -37,11 +38,11 @@ class Network(Placed):
 
     Attributes
     ----------
-    order : Steps
+    order : Topology
         The layers, in order, and what each takes.
-    wiring : Wiring
+    sharing : ParameterSharing
         Which parameter is used where.
-    stream : Stream
+    stream : KeyStream
         Where the random keys of training passes come from; its position is a checkpoint's.
     identity : object
         Stands for this network where an optimizer remembers which one it updates; a copy has its own.
@@ -97,18 +98,18 @@ class Network(Placed):
 
         `params` are as `arrays` returns them; `run.changed` is what becomes of the states.
         """
-        if self.wiring.states:
-            count = len(self.wiring.parameters)
-            run.begin(self.wiring.states.values(), params[count:])
+        if self.sharing.states:
+            count = len(self.sharing.parameters)
+            run.begin(self.sharing.states.values(), params[count:])
             params = params[:count]
-        by_path = self.wiring.by_path(run.kernels, params)
+        by_path = self.sharing.by_path(run.kernels, params)
         y, kept = self.forward_pass(run, by_path, x)
         return y, (by_path, kept)
 
     def backward_walk(self, run: Run, params: Sequence[Any], tape: Any, dy: Any) -> list[Any]:
         """Return the gradient of each parameter, in the order of `parameters`: a pure function."""
         _, grads = self.backward_pass(run, *tape, dy)
-        return self.wiring.collected(run.kernels, grads)
+        return self.sharing.collected(run.kernels, grads)
 
     def layout(self) -> dict[str, Any]:
         """Return the layout as numbers, strings, lists and mappings, for files."""
@@ -161,13 +162,13 @@ class Network(Placed):
         correct = getattr(run.kernels, self.criterion.counts_correct)(y, t)
         return float(correct) / max(self.criterion.answers(y.shape), 1)
 
-    def save(self, path: files.PathLike) -> None:
+    def save(self, path: PathLike) -> None:
         """Write structure, parameters and ties to one safetensors file, whole or, with an OSError, not at all."""
-        files.save(self, path)
+        save(self, path)
 
     def summary(self, input_shape: tuple[int, ...] | None = None) -> str:
         """Return a table of the layers; `input_shape`, of one sample, is known by itself where a layer fixes it."""
-        return summary(self.order, self.wiring.parameters, self.wiring.states, input_shape)
+        return summary(self.order, self.sharing.parameters, self.sharing.states, input_shape)
 
     @property
     def criterion(self) -> Loss:

@@ -13,7 +13,7 @@ from portable_nn.layers.layer import Arrays
 from portable_nn.layers.parameter import Box, BoxArrays
 from portable_nn.layers.weights import common_place, draw
 from portable_nn.networks.composite import Composite
-from portable_nn.networks.wiring import Wiring
+from portable_nn.networks.parameter_sharing import ParameterSharing
 
 __all__ = ["Placed"]
 
@@ -47,8 +47,8 @@ class Placed(Composite):
         self._asked: tuple[Any, ...] = (xp, device, dtype)
         self._is_settled = is_settled or any(option is not None for option in (seed, *self._asked))
         self.seed = random.checked_seed(seed)
-        self.stream = random.Stream(self.seed)
-        self.wiring = Wiring({}, {})
+        self.stream = random.KeyStream(self.seed)
+        self.sharing = ParameterSharing({}, {})
         self.is_known = False
         """Whether all layers count what changes in them."""
 
@@ -66,7 +66,7 @@ class Placed(Composite):
         self._forget_provisional()
         leaves = dict(self.leaves())
         try:
-            self.wiring = Wiring(self.boxes(), self.state_boxes())
+            self.sharing = ParameterSharing(self.boxes(), self.state_boxes())
         except ValueError as error:
             if self._is_settled:
                 raise
@@ -75,7 +75,7 @@ class Placed(Composite):
         place, self._asked = common_place(leaves, *self._asked), ()  # a device cannot be copied in every library
         self.tell(self._changes)
         self.is_known = all(is_recordable(type(layer)) for layer in leaves.values())
-        undrawn = [box for box in self.wiring.boxes if box.value is None]
+        undrawn = [box for box in self.sharing.boxes if box.value is None]
         draw(leaves, place, self.seed)
         self._settle(place)
         for box in undrawn:
@@ -104,12 +104,12 @@ class Placed(Composite):
     @property
     def parameters(self) -> BoxArrays:  # pyright: ignore[reportIncompatibleVariableOverride]  (arrays, by path)
         """The arrays of all parameters by name, in order; assigning replaces them, in all layers that share them."""
-        return BoxArrays(self.wiring.parameters, self._place)
+        return BoxArrays(self.sharing.parameters, self._place)
 
     @property
     def states(self) -> BoxArrays:  # pyright: ignore[reportIncompatibleVariableOverride]  (arrays, by path)
         """The arrays of all states by name, such as "1.mean"; assigning replaces them."""
-        return BoxArrays(self.wiring.states, self._place, "state")
+        return BoxArrays(self.sharing.states, self._place, "state")
 
     def freeze(self, *names: str) -> None:
         """Keep parameters as they are in training: those of the names given, or of layers so named; else all.
@@ -125,14 +125,14 @@ class Placed(Composite):
             parameter.trainable = True
 
     def _named(self, names: Sequence[str]) -> list[Parameter]:
-        return self.wiring.named(names, [path for path, _ in self.leaves()])
+        return self.sharing.named(names, [path for path, _ in self.leaves()])
 
     # A layer is told where its parameters are to be, and their path; a network knows, hence the other arguments.
     def initialize(self, seed: int | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Draw all parameters anew, from `seed` or else the network's own; start states and dropout masks over."""
         self.seed = self.seed if seed is None else random.checked_seed(seed)
-        self.stream = random.Stream(self.seed)
-        for box in self.wiring.boxes:
+        self.stream = random.KeyStream(self.seed)
+        for box in self.sharing.boxes:
             box.value = None
         draw(dict(self.leaves()), self._place, self.seed)
 
@@ -152,7 +152,7 @@ class Placed(Composite):
         if xp is None:
             xp, device = self._place.xp, self._place.device if device is None else device
         place = Place(xp, device, dtype or self._place.dtype_name)
-        memo: dict[int, Any] = {id(box): box.at(place) for box in self.wiring.boxes}
+        memo: dict[int, Any] = {id(box): box.at(place) for box in self.sharing.boxes}
         network = copy.deepcopy(self, memo)
         network._settle(place)
         return network
@@ -168,11 +168,11 @@ class Placed(Composite):
 
     def arrays(self) -> list[Any]:
         """Return the arrays of all parameters, and after them those of all states."""
-        return list(map(attrgetter("value"), self.wiring.boxes))
+        return list(map(attrgetter("value"), self.sharing.boxes))
 
     def set_arrays(self, arrays: Sequence[Any]) -> None:
         """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
-        for box, value in zip(self.wiring.boxes, arrays, strict=True):
+        for box, value in zip(self.sharing.boxes, arrays, strict=True):
             box.value = value
             box.provisional = False
 
@@ -183,12 +183,12 @@ class Placed(Composite):
 
     def trainable(self) -> dict[str, int]:
         """Return the names of the parameters that are not frozen, with their positions in `arrays`."""
-        return {name: i for i, (name, p) in enumerate(self.wiring.parameters.items()) if p.trainable}
+        return {name: i for i, (name, p) in enumerate(self.sharing.parameters.items()) if p.trainable}
 
     def pass_arrays(self) -> Arrays:
         """Return the parameters by path, as the passes take them."""
-        params = [parameter.value for parameter in self.wiring.parameters.values()]
-        return self.wiring.by_path(kernels_for(self._place.xp), params)
+        params = [parameter.value for parameter in self.sharing.parameters.values()]
+        return self.sharing.by_path(kernels_for(self._place.xp), params)
 
     @property
     def place(self) -> Place:  # pyright: ignore[reportIncompatibleVariableOverride]  (known as soon as it is whole)

@@ -122,8 +122,10 @@ class Optimizer(InParts):
         self._reads_numbers_alone = is_recordable(type(self))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        counts = name in self.__dict__ and not name.startswith("_") and name not in _MOVING
-        if counts and is_recordable(type(self)):  # no other is compiled
+        if name in _MOVING or name.startswith("_"):  # set at every step, some
+            super().__setattr__(name, value)
+            return
+        if name in self.__dict__ and is_recordable(type(self)):  # no other is compiled
             self.__dict__["version"] = self.version + 1
         if name == "groups":
             value = Groups(value)

@@ -168,7 +168,8 @@ def _with_statistics(layer: Layer) -> Layer:
     for boxes in (layer.parameters, layer.states):
         for name, box in boxes.items():
             assert not isinstance(box, Transposed)
-            box.set(np.asarray(rng.uniform(0.5, 1.5, box.shape)), place, name)
+            values: Any = rng.uniform(0.5, 1.5, box.shape)
+            box.set(values, place, name)
     layer.place = place
     return layer
 

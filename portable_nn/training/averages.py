@@ -32,7 +32,7 @@ class _Average(Callback):
         return self._named(trainer, self._average)
 
     def _named(self, trainer: "Trainer", average: list[Any]) -> Mapping[str, Any] | None:
-        return dict(zip(trainer.network.wiring.names, average, strict=True)) if average else None
+        return dict(zip(trainer.network.sharing.names, average, strict=True)) if average else None
 
     def _towards(self, trainer: "Trainer", share: float) -> list[Any]:
         """Return a + share (w - a), or copies of w where there is no average yet."""

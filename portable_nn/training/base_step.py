@@ -17,9 +17,9 @@ from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.optimizers.groups import Part
 from portable_nn.random import Key
+from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import overrides
-from portable_nn.training.streams import BatchStream
 
 __all__ = ["LOOK_EVERY", "Done", "Snapshot", "TrainingStep", "made_for", "versions"]
 
@@ -82,8 +82,8 @@ class TrainingStep(ABC):
         self._slots: Slots = []
         self._parts: list[Part] = []
         self._live: list[Part] = []
-        self._boxes = list(network.wiring.parameters.values())
-        self._states = list(network.wiring.states.values())
+        self._boxes = list(network.sharing.parameters.values())
+        self._states = list(network.sharing.states.values())
         self._updating: AbstractContextManager[None] = nullcontext()
         """In which `transform` and `apply` run: kernels may wait until its end, to be launched together."""
         self.after_batch: Callable[[int, dict[str, Any]], None] | None = None

@@ -15,8 +15,8 @@ from portable_nn.optimizers.parts import joined, joined_slots, slots_by_part
 from portable_nn.random import Key
 from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
 from portable_nn.training.base_step import Done, TrainingStep, versions
+from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
-from portable_nn.training.streams import BatchStream
 
 __all__ = ["CompiledStep", "pure_step"]
 
@@ -33,14 +33,14 @@ _WORK = 2_500_000_000
 def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the first half of `pure_step`: its result is (loss, gradients of what is trained, new states)."""
     place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
-    wiring, count = network.wiring, len(network.wiring.parameters)
+    sharing, count = network.sharing, len(network.sharing.parameters)
 
     def one(params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> tuple[Any, list[Any], list[Any]]:
         run = Run(place, kernels, training=True, key=key if network.is_random else None)
         loss, grads = network.loss_and_gradients(run, params, x, t, weight)
         found = {name: grads[i] for name, i in trained.items()}
         check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
-        return loss, list(found.values()), wiring.after(params, run.changed)
+        return loss, list(found.values()), sharing.after(params, run.changed)
 
     def gradient(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
@@ -92,7 +92,7 @@ def pure_step(
     It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
     """
     gradient, update = pure_gradient(network, accumulate), pure_update(network, optimizer)
-    place, kernels, count = network.place, kernels_for(network.place.xp), len(network.wiring.parameters)
+    place, kernels, count = network.place, kernels_for(network.place.xp), len(network.sharing.parameters)
 
     def step(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers

@@ -7,18 +7,19 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portable_nn.checkpoints import RunState
+from portable_nn.metrics import RunningLoss
 from portable_nn.schedules import observe
+from portable_nn.storage.checkpoints import RunState
 from portable_nn.training.base_step import LOOK_EVERY, TrainingStep
+from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
-from portable_nn.training.evaluation import EvaluationWeights
+from portable_nn.training.evaluation_weights import EvaluationWeights
 from portable_nn.training.interruption import Interruption
-from portable_nn.training.metrics import RunningLoss, evaluate
+from portable_nn.training.measuring import evaluate
 from portable_nn.training.progress import Progress
 from portable_nn.training.recovery import Recovery
 from portable_nn.training.resuming import Recording
-from portable_nn.training.streams import BatchStream
 
 if TYPE_CHECKING:
     from portable_nn.training.trainer import Trainer

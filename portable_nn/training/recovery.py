@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from portable_nn.arrays import copies, to_numpy
 from portable_nn.errors import DivergenceError
+from portable_nn.metrics import RunningLoss
 from portable_nn.training.base_step import Snapshot, TrainingStep
 from portable_nn.training.callbacks import Callback, overrides
-from portable_nn.training.metrics import RunningLoss
 
 __all__ = ["Recovery"]
 

@@ -7,16 +7,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from portable_nn import schedules
-from portable_nn.arrays import PathLike, copies, is_array
-from portable_nn.checkpoints import Checkpoints, RunState
-from portable_nn.networks.files import describe
-from portable_nn.training import description
+from portable_nn.arrays import copies, is_array
+from portable_nn.metrics import RunningLoss
+from portable_nn.storage import PathLike, fingerprints
+from portable_nn.storage.checkpoints import Checkpoints, RunState
+from portable_nn.storage.networks import describe
+from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
-from portable_nn.training.evaluation import EvaluationWeights
-from portable_nn.training.metrics import RunningLoss
+from portable_nn.training.evaluation_weights import EvaluationWeights
 from portable_nn.training.recovery import Recovery
-from portable_nn.training.streams import BatchStream
 
 if TYPE_CHECKING:
     from portable_nn.training.trainer import Trainer
@@ -127,7 +127,7 @@ class Recording:
 
     def check_record(self, record: Mapping[str, Any]) -> None:
         """Raise TypeError if a callback has added to an epoch's record what no checkpoint can keep."""
-        wrong = [name for name, value in record.items() if not description.can_be_said(value)]
+        wrong = [name for name, value in record.items() if not fingerprints.can_be_said(value)]
         if self._files is not None and wrong:
             value = record[wrong[0]]
             raise TypeError(f"the record of an epoch needs numbers for a checkpoint, got {value!r} for {wrong[0]!r}")
@@ -166,7 +166,7 @@ class Recording:
         trainer, arrays, callbacks = self._trainer, dict[str, Any](), list[dict[str, Any]]()
         network, optimizer = trainer.network, trainer.optimizer
         with self._evaluation.shown():
-            names, training = network.wiring.names, self._evaluation.training()
+            names, training = network.sharing.names, self._evaluation.training()
             for name, array, trained in zip(names, network.arrays(), training, strict=True):
                 arrays |= {f"network/{name}": array} | ({} if trained is array else {f"training/{name}": trained})
         for name, slots in optimizer.state.items():
@@ -200,15 +200,15 @@ class Recording:
         """Return what a file of the network says; nothing if it has options that no file can say."""
         try:
             said = describe(self._trainer.network)
-            return said if description.can_be_said(said) else None
+            return said if fingerprints.can_be_said(said) else None
         except NotImplementedError:
             return None
 
     def _run(self) -> dict[str, Any]:
         """Return what must not change from one part of a run to the next."""
         trainer = self._trainer
-        wiring = trainer.network.wiring
-        shapes = {name: list(box.shape) for name, box in zip(wiring.names, wiring.boxes, strict=True)}
+        sharing = trainer.network.sharing
+        shapes = {name: list(box.shape) for name, box in zip(sharing.names, sharing.boxes, strict=True)}
         return self._data[0].about | {
             "parameters": shapes,
             "seed": trainer.network.seed,
@@ -222,13 +222,13 @@ class Recording:
         network, optimizer = self._trainer.network, self._trainer.optimizer
         batches, validation = self._data
         return {
-            "network": description.network(network),
-            "loss": description.loss(network),
-            "optimizer": description.optimizer(optimizer),
-            "schedule": description.schedule(optimizer.schedule),
-            "callbacks": [description.part(watcher) for watcher in self._remembering()],
-            "data": description.data(batches),
-            "validation data": description.data(validation),
+            "network": fingerprints.network(network),
+            "loss": fingerprints.loss(network),
+            "optimizer": fingerprints.optimizer(optimizer),
+            "schedule": fingerprints.schedule(optimizer.schedule),
+            "callbacks": [fingerprints.part(watcher) for watcher in self._remembering()],
+            "data": fingerprints.data(batches),
+            "validation data": fingerprints.data(validation),
         }
 
     def _remembering(self) -> list[Callback]:
@@ -242,7 +242,7 @@ class Recording:
             if before.get(what) != value:
                 raise _another_run(what, before.get(what), value)
         for what, described in state.numbers.get("description", {}).items():
-            found = description.difference(described, self._description.get(what))
+            found = fingerprints.difference(described, self._description.get(what))
             if found is not None:
                 where, was, now = found
                 raise _another_run(f"{what} ({where})" if where else what, was, now)
@@ -270,7 +270,7 @@ def _another_run(what: str, before: Any, now: Any) -> ValueError:
 
 
 def _check_state(watcher: Callback, numbers: Any, arrays: Any) -> None:
-    if not description.can_be_said(numbers) or not all(map(is_array, arrays)):
+    if not fingerprints.can_be_said(numbers) or not all(map(is_array, arrays)):
         raise TypeError(
             f"the state of {type(watcher).__name__} needs to be something that JSON can say and a list of arrays, for "
             f"checkpoints, got {numbers!r} and {arrays!r}"

@@ -5,27 +5,27 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from portable_nn.arrays import Array, PathLike, overflow_unreported
-from portable_nn.checkpoints import RunState
+from portable_nn.arrays import Array, overflow_unreported
 from portable_nn.networks import Network
 from portable_nn.networks.parts import check_instance, instances
 from portable_nn.optimizers import Adam, Optimizer
+from portable_nn.storage import PathLike, RunState
 from portable_nn.training.base_step import TrainingStep
+from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
-from portable_nn.training.door import to_evaluate, to_train
-from portable_nn.training.evaluation import EvaluationWeights, SetAside, go_on
+from portable_nn.training.evaluation_weights import EvaluationWeights, SetAside, go_on
 from portable_nn.training.history import History
+from portable_nn.training.intake import to_evaluate, to_train
 from portable_nn.training.interruption import Interruption
 from portable_nn.training.loop import Loop
-from portable_nn.training.metrics import evaluate, predict
+from portable_nn.training.measuring import evaluate, predict
 from portable_nn.training.progress import Progress
 from portable_nn.training.recovery import Recovery
 from portable_nn.training.refusal import end, unchanged_if_refused
 from portable_nn.training.resuming import Recording
 from portable_nn.training.samples import whole
 from portable_nn.training.step import Compile, training_step
-from portable_nn.training.streams import BatchStream
 from portable_nn.training.threads import Threads, check_threads, threads_for
 
 __all__ = ["Trainer"]

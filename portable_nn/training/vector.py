@@ -32,7 +32,7 @@ class VectorLoss:
 
     def __init__(self, network: Network, x: Any, t: Any, weight: Any = None):
         self._network, self._batch = network, (x, t, weight)
-        self._shapes = [parameter.shape for parameter in network.wiring.parameters.values()]
+        self._shapes = [parameter.shape for parameter in network.sharing.parameters.values()]
         kernels, place = kernels_for(network.place.xp), network.place
 
         def loss_and_gradients(params: Any, slots: Any, *batch: Any) -> Any:

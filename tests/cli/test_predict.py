@@ -111,7 +111,7 @@ def test_a_file_of_predictions_is_written_whole_or_not_at_all(
 ) -> None:
     np.save(tmp_path / "new.npy", X)
     (tmp_path / "out.csv").write_text("old")
-    monkeypatch.setattr("portable_nn.arrays.files.os.fsync", full_disk)
+    monkeypatch.setattr("portable_nn.storage.arrays.os.fsync", full_disk)
     result = run("predict net.safetensors new.npy --output out.csv")
     assert result.status == 2
     assert "No space left" in result.err

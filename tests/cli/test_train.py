@@ -240,7 +240,7 @@ def test_a_network_that_cannot_be_saved_is_an_error_beside_its_score(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("portable_nn.arrays.files.os.fsync", full)
+    monkeypatch.setattr("portable_nn.storage.arrays.os.fsync", full)
     result = run("train digits --epochs 1 --quiet --save net.safetensors")
     assert result.status == 2
     assert result.out.startswith("test accuracy 0.")

@@ -8,7 +8,7 @@ import pytest
 
 import portable_nn as pnn
 from portable_nn.arrays import copies, to_numpy
-from portable_nn.random import Stream
+from portable_nn.random import KeyStream
 
 pytestmark = pytest.mark.filterwarnings("ignore:steps with .* run uncompiled")
 
@@ -172,7 +172,7 @@ def test_a_trainer_and_its_copy_in_two_threads(xp):
 
 
 def test_a_stream_gives_no_key_twice_to_threads():
-    stream, keys, lock = Stream(0), [], threading.Lock()
+    stream, keys, lock = KeyStream(0), [], threading.Lock()
 
     def take():
         mine = [stream.next() for _ in range(500)]

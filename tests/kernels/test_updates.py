@@ -1,6 +1,6 @@
 """Portable updates: first steps worked by hand, clipping, and lists that are not written.
 
-Whole trajectories are held to torch and scikit-learn in tests/test_optimizers.py.
+Whole trajectories are held to torch and scikit-learn in tests/optimizers/test_optimizers.py.
 """
 
 import math

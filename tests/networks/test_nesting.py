@@ -104,7 +104,7 @@ def test_parameters_are_shared_across_levels_also_as_a_transpose(tmp_path):
     assert check_network(net, X[:4], T[:4]).ok
     net.save(tmp_path / "net.safetensors")
     loaded = pnn.load(tmp_path / "net.safetensors")
-    assert loaded.wiring.ties() == {"1.1.W": {"to": "0.0.W", "transposed": True}}
+    assert loaded.sharing.ties() == {"1.1.W": {"to": "0.0.W", "transposed": True}}
     np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
 
 

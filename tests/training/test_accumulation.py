@@ -9,8 +9,8 @@ import pytest
 
 import portable_nn as pnn
 from portable_nn import to_numpy
+from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.planned_step import PlannedStep
-from portable_nn.training.streams import BatchStream
 
 RNG = np.random.default_rng(0)
 N = 1030  # 11 batches of 100, the last of 30; in batches of 25, the last group has 2, the last of 5

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import portable_nn as pnn
-from portable_nn.checkpoints import Checkpoints
+from portable_nn.storage.checkpoints import Checkpoints
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((320, 5)).astype("float32")

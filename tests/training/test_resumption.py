@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import portable_nn as pnn
-from portable_nn.checkpoints import Checkpoints
+from portable_nn.storage.checkpoints import Checkpoints
 
 RNG = np.random.default_rng(0)
 X, T = RNG.standard_normal((60, 6)).astype("float32"), RNG.integers(0, 3, 60)

@@ -91,7 +91,7 @@ def fit(net, optimizer=None, compile="auto", **options):
 
 
 def arrays_of(net):
-    names = net.wiring.names
+    names = net.sharing.names
     return {name: to_numpy(array).copy() for name, array in zip(names, net.arrays(), strict=True)}
 
 
@@ -132,7 +132,7 @@ def by_torch(net, steps, optimizer, batch):
         update.zero_grad()
         torch.nn.functional.cross_entropy(modules["4"](h), t[rows]).backward()
         update.step()
-    return {name: there(name).detach().numpy().copy() for name in net.wiring.names}
+    return {name: there(name).detach().numpy().copy() for name in net.sharing.names}
 
 
 @pytest.mark.parametrize("compile", ["auto", False])
@@ -357,7 +357,7 @@ def test_averages_have_states_too(xp64):
         average = seen[0]
         for arrays in seen[1:]:
             average = [0.8 * a + 0.2 * w for a, w in zip(average, arrays, strict=True)]
-        assert_close(arrays_of(net), dict(zip(net.wiring.names, average, strict=True)), 1e-9)
+        assert_close(arrays_of(net), dict(zip(net.sharing.names, average, strict=True)), 1e-9)
         fit(net, epochs=1)  # goes on with what was set aside
         assert all(np.isfinite(array).all() for array in arrays_of(net).values())
 

@@ -24,11 +24,12 @@ from portable_nn.adapters.sklearn.problem import PenalizedNetwork
 from portable_nn.adapters.sklearn.solvers import Solver, solver_of
 from portable_nn.adapters.sklearn.watching import HeldOut, Watched
 from portable_nn.arrays import copies, to_numpy
+from portable_nn.metrics import RunningLoss
 from portable_nn.schedules import observe
 from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.batches import take
-from portable_nn.training.evaluation import EvaluationWeights, go_on
-from portable_nn.training.metrics import RunningLoss, evaluate
+from portable_nn.training.evaluation_weights import EvaluationWeights, go_on
+from portable_nn.training.measuring import evaluate
 from portable_nn.training.progress import Progress
 from portable_nn.training.step import training_step
 from portable_nn.training.threads import threads_for

@@ -24,7 +24,7 @@ from portable_nn.networks import Network
 from portable_nn.optimizers import Adam, Optimizer
 from portable_nn.training.batches import take
 from portable_nn.training.callbacks import Callback
-from portable_nn.training.metrics import predict
+from portable_nn.training.measuring import predict
 from portable_nn.training.trainer import Trainer
 
 _BATCH = 1024

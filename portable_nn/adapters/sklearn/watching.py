@@ -9,7 +9,7 @@ from typing import Any
 from portable_nn.networks import Network
 from portable_nn.optimizers import Optimizer
 from portable_nn.training.batches import Batches
-from portable_nn.training.evaluation import EvaluationWeights
+from portable_nn.training.evaluation_weights import EvaluationWeights
 from portable_nn.training.history import History
 
 __all__ = ["HeldOut", "Watched"]

@@ -2,18 +2,28 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from portable_nn.arrays import to_numpy
-from portable_nn.networks.steps import output_box
+from portable_nn.layers.topology import Topology, output_box
 
-if TYPE_CHECKING:
-    from portable_nn.networks.graph import Graph
-
-__all__ = ["boxes", "shown", "to_dot", "to_mermaid"]
+__all__ = ["Drawable", "boxes", "shown", "to_dot", "to_mermaid"]
 
 
-def to_mermaid(graph: "Graph") -> str:
+class Drawable(Protocol):
+    """What is drawn: a graph, perhaps with values and derivatives on its arrows."""
+
+    @property
+    def order(self) -> Topology:
+        """The layers, in order, and what each takes."""
+        ...
+
+    def edges(self) -> list[tuple[str, str, str, Any, Any]]:
+        """Return for each arrow where it begins and ends, its value's name, the value, and the derivative along it."""
+        ...
+
+
+def to_mermaid(graph: Drawable) -> str:
     """Return a graph in the language of Mermaid, left to right.
 
     Values stand on the arrows forward, derivatives on dashed arrows back, if forward and backward passes were made.
@@ -33,7 +43,7 @@ def to_mermaid(graph: "Graph") -> str:
     return "\n".join(lines)
 
 
-def to_dot(graph: "Graph") -> str:
+def to_dot(graph: Drawable) -> str:
     """Return a graph in the language of Graphviz, with the labels of `to_mermaid`."""
     identifiers: dict[str, str] = {}
     lines = ["digraph {", "  rankdir=LR", "  node [shape=box, style=rounded]"]
@@ -51,7 +61,7 @@ def to_dot(graph: "Graph") -> str:
     return "\n".join([*lines, "}"])
 
 
-def boxes(graph: "Graph") -> Iterator[tuple[str, tuple[str, ...], bool]]:
+def boxes(graph: Drawable) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     """Yield for each box its name in `Graph.edges`, the words in it, and whether it is a step of the graph."""
     for name in graph.order.inputs:
         yield name, (name,), False

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from portable_nn.arrays import replace
+from portable_nn.storage import replace
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only there is an umask")

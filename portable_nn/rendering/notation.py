@@ -17,16 +17,13 @@ import ast
 import inspect
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
+from portable_nn.layer_table import layer_table, tie
 from portable_nn.layers import Layer
 from portable_nn.layers.layer import as_tuple, describe
-from portable_nn.networks.kinds import LAYERS, tie
-from portable_nn.networks.steps import Node, Steps
-
-if TYPE_CHECKING:
-    from portable_nn.networks.graph import Graph
+from portable_nn.layers.topology import Topology
 
 __all__ = ["read", "write"]
 
@@ -48,7 +45,38 @@ _TOKEN = re.compile(
 )
 
 
-def write(graph: "Graph", *, prefix: bool) -> str:
+class _Sharing(Protocol):
+    def ties(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+
+class _Written(Protocol):
+    """What is written: steps, and which parameters are tied to others."""
+
+    @property
+    def order(self) -> Topology: ...
+    @property
+    def sharing(self) -> _Sharing: ...
+
+
+class _Node(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class _Buildable(Protocol):
+    """An empty graph, in which that is built what a text says."""
+
+    @property
+    def order(self) -> Topology: ...
+    def input(self, name: str) -> _Node: ...
+    def apply(self, layer: Layer, nodes: Sequence[Any], name: str | None = None) -> Any: ...
+    def output(self, *nodes: Any) -> None: ...
+
+
+_Graph = TypeVar("_Graph", bound=_Buildable)
+
+
+def write(graph: _Written, *, prefix: bool) -> str:
     """Return a graph in postfix or prefix notation."""
     order = graph.order.flat()
     steps = order.steps
@@ -56,7 +84,7 @@ def write(graph: "Graph", *, prefix: bool) -> str:
     uses = Counter(name for step in steps for name in step.inputs) + Counter(order.outputs)
     calls = Counter(id(step.layer) for step in steps)
     heads: dict[int, str] = {}
-    written = Steps()
+    written = Topology()
     begun: set[str] = set()
 
     def value(name: str) -> Generator[str, str, str]:
@@ -79,7 +107,7 @@ def write(graph: "Graph", *, prefix: bool) -> str:
     outputs = [_nested(value, name) for name in order.outputs]
     ties = [
         f"{_word(name)}={_word(tied['to'])}{'^T' if tied['transposed'] else ''}"
-        for name, tied in graph.wiring.ties().items()
+        for name, tied in graph.sharing.ties().items()
     ]
     return " ".join(outputs + ties)
 
@@ -100,7 +128,7 @@ def _nested(value: Callable[[str], Generator[str, str, str]], name: str) -> str:
     return text
 
 
-def read(graph: "Graph", text: str, classes: Iterable[type[Layer]], *, prefix: bool) -> "Graph":
+def read(graph: _Graph, text: str, classes: Iterable[type[Layer]], *, prefix: bool) -> _Graph:
     """Build in an empty graph what a text in postfix or prefix notation says, and return it.
 
     Raises
@@ -128,13 +156,14 @@ def read(graph: "Graph", text: str, classes: Iterable[type[Layer]], *, prefix: b
 class _Reader:
     """Builds a graph token by token, the applications that are still open on a stack."""
 
-    def __init__(self, graph: "Graph", classes: Iterable[type[Layer]], *, prefix: bool):
+    def __init__(self, graph: _Buildable, classes: Iterable[type[Layer]], *, prefix: bool):
         self.graph = graph
-        self.table: dict[str, Any] = LAYERS | {kind.__name__: kind for kind in classes}
+        self.table: dict[str, Any] = layer_table | {kind.__name__: kind for kind in classes}
         self.prefix = prefix
-        self.values: dict[str, Node] = {}
+        self.values: dict[str, _Node] = {}
         self.layers: dict[str, Layer] = {}
-        self.stack: list[list[Node | re.Match[str]]] = [[]]
+        self.stack: list[list[_Node | re.Match[str]]] = [[]]
+        """Nodes of the graph, and tokens that are layers."""
         self.blamed: re.Match[str] | None = None
         """The layer to which an error belongs, if not to the token that was taken last."""
 
@@ -158,9 +187,9 @@ class _Reader:
     def finish(self) -> None:
         if len(self.stack) > 1:
             raise ValueError(f"{len(self.stack) - 1} open parentheses are not closed")
-        self.graph.output(*(node for node in self.stack[0] if isinstance(node, Node)))
+        self.graph.output(*(node for node in self.stack[0] if not isinstance(node, re.Match)))
 
-    def _value(self, name: str) -> Node:
+    def _value(self, name: str) -> _Node:
         if name not in self.values:
             self.values[name] = self.graph.input(name)
         return self.values[name]
@@ -170,8 +199,8 @@ class _Reader:
         if not self.stack:
             raise ValueError("this parenthesis was not opened")
         head = parts.pop(0 if self.prefix else -1) if parts else None
-        nodes = [part for part in parts if isinstance(part, Node)]
-        if head is None or isinstance(head, Node) or len(nodes) < len(parts) or not nodes:
+        nodes = [part for part in parts if not isinstance(part, re.Match)]
+        if not isinstance(head, re.Match) or len(nodes) < len(parts) or not nodes:
             place = "first" if self.prefix else "last"
             raise ValueError(f"parentheses need operands and one layer, which stands {place}")
         self.blamed = head

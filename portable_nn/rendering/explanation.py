@@ -1,22 +1,33 @@
 """The chain rule as a table."""
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+from portable_nn.arrays import Place
+from portable_nn.layers import Run
 from portable_nn.layers.layer import Arrays, as_tuple
-from portable_nn.networks.composite import Tape
-from portable_nn.networks.drawing import shown
-from portable_nn.networks.steps import Step
-
-if TYPE_CHECKING:
-    from portable_nn.networks.graph import Graph
+from portable_nn.layers.topology import Step, Tape
+from portable_nn.rendering.drawing import Drawable, shown
 
 __all__ = ["explain"]
 
 _HEADINGS = ("node", "input", "incoming gradient", "local derivative", "outgoing gradient")
 
 
-def explain(graph: "Graph", tape: Tape | None) -> str:
+class _Explained(Drawable, Protocol):
+    """A graph that has a place, and after its passes values and gradients by name."""
+
+    @property
+    def place(self) -> Place: ...
+    @property
+    def values(self) -> Mapping[str, Any]: ...
+    @property
+    def gradients(self) -> Mapping[str, Any]: ...
+    def run(self) -> Run: ...
+
+
+def explain(graph: _Explained, tape: Tape | None) -> str:
     """Return a table with one row for each arrow into a layer, from the outputs back: incoming times local is outgoing.
 
     `tape` is what the layers kept in the forward pass. The gradient of a value that several layers take is the sum of
@@ -44,7 +55,7 @@ def explain(graph: "Graph", tape: Tape | None) -> str:
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def _local_derivatives(graph: "Graph", step: Step, params: Arrays, kept: Any) -> list[str]:
+def _local_derivatives(graph: _Explained, step: Step, params: Arrays, kept: Any) -> list[str]:
     """Return the derivative by each input: of each output, if those are numbers; else its shape."""
     outputs = [graph.values[name] for name in step.outputs]
     if any(y.shape for y in outputs):

@@ -7,10 +7,10 @@ from portable_nn.kernels import Kernels
 from portable_nn.layers import Parameter, State, Transposed
 from portable_nn.layers.layer import Arrays
 
-__all__ = ["Wiring"]
+__all__ = ["ParameterSharing"]
 
 
-class Wiring:
+class ParameterSharing:
     """The distinct parameters and states of a network, and the way from each place where one is used to it.
 
     They are the same if they are the same object; values are never compared.

@@ -43,7 +43,7 @@ def structure(graph):
         "inputs": set(graph.order.inputs),
         "outputs": graph.order.outputs,
         "shared": sorted(map(sorted, users.values())),
-        "ties": graph.wiring.ties(),
+        "ties": graph.sharing.ties(),
     }
 
 

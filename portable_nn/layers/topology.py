@@ -1,80 +1,15 @@
-"""The order of a graph: which layer takes which values, and gives which."""
+"""The topology of a network: which layer takes which values, and gives which."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import is_recordable
-from portable_nn.layers import Add, Div, Layer, MatMul, Mul, Neg, Power, Rescale, Sub
+from portable_nn.layers.layer import Arrays, Layer
 
-__all__ = ["Node", "Step", "Steps", "output_box"]
-
-
-@dataclass(frozen=True)
-class Node:
-    """A value of a graph: an input, or what a layer gives. Layers are called on nodes, and `+ - * / ** @` make layers.
-
-    Examples
-    --------
-    >>> import portable_nn as pnn
-    >>> g = pnn.Graph(dtype="float64")
-    >>> a, b, c = g.input("a"), g.input("b"), g.input("c")
-    >>> g.output(2 * a * b - c**2)
-    >>> print(g.forward(a=3.0, b=4.0, c=5.0))
-    -1.0
-    """
-
-    graph: Any
-    name: str
-
-    def __repr__(self) -> str:
-        return f"Node({self.name!r})"
-
-    # What Python's operators mean on nodes: a number on one side is no node, but part of a layer.
-
-    def __add__(self, other: "Node | float") -> Any:
-        return self._with(other, Add, lambda number: Rescale(1.0, number))
-
-    def __radd__(self, other: float) -> Any:
-        return self + other
-
-    def __sub__(self, other: "Node | float") -> Any:
-        return self._with(other, Sub, lambda number: Rescale(1.0, -number))
-
-    def __rsub__(self, other: float) -> Any:
-        return self._with(other, Sub, lambda number: Rescale(-1.0, number))
-
-    def __mul__(self, other: "Node | float") -> Any:
-        return self._with(other, Mul, Rescale)
-
-    def __rmul__(self, other: float) -> Any:
-        return self * other
-
-    def __truediv__(self, other: "Node | float") -> Any:
-        return self._with(other, Div, lambda number: Rescale(1.0 / number))
-
-    def __rtruediv__(self, other: float) -> Any:
-        return self**-1 * other
-
-    def __pow__(self, exponent: float) -> Any:
-        return self._with(exponent, None, Power)
-
-    def __matmul__(self, other: "Node") -> Any:
-        return self._with(other, MatMul, None)
-
-    def __neg__(self) -> Any:
-        return Neg()(self)
-
-    def _with(
-        self, other: Any, of_nodes: Callable[[], Layer] | None, of_number: Callable[[float], Layer] | None
-    ) -> Any:
-        if isinstance(other, Node):
-            return NotImplemented if of_nodes is None else of_nodes()(self, other)
-        if of_number is None or not isinstance(other, int | float):
-            return NotImplemented
-        return of_number(other)(self)
+__all__ = ["Step", "Tape", "Topology", "output_box"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +37,11 @@ class Step:
     paths: tuple[str, ...]
 
 
-class Steps:
+Tape = list[tuple[Step, Arrays, Any]]
+"""Each step of a forward walk with the parameters that it took, and what its layer kept."""
+
+
+class Topology:
     """Values by name and the layers between them, in the order in which they were put there, each after what it needs.
 
     Attributes
@@ -180,12 +119,12 @@ class Steps:
         first = self.first_names()
         return {step.name: step.layer for step in self.steps if first[id(step.layer)] == step.name}
 
-    def flat(self) -> "Steps":
+    def flat(self) -> "Topology":
         """Return the same without networks among the layers: their steps are there instead, named by path."""
-        flat, known = Steps(), {name: name for name in self.inputs}
+        flat, known = Topology(), {name: name for name in self.inputs}
         flat.inputs = list(self.inputs)
         for step in self.steps:
-            within: Steps | None = getattr(step.layer, "order", None) if is_recordable(type(step.layer)) else None
+            within: Topology | None = getattr(step.layer, "order", None) if is_recordable(type(step.layer)) else None
             if within is None:
                 flat.steps.append(replace(step, inputs=tuple(known[name] for name in step.inputs)))
                 known |= {name: name for name in step.outputs}

@@ -13,8 +13,8 @@ import pytest
 
 import portable_nn as pnn
 from portable_nn.arrays import is_on_cpu
-from portable_nn.checkpoints import Checkpoints
-from portable_nn.training.streams import read_ahead
+from portable_nn.storage.checkpoints import Checkpoints
+from portable_nn.training.batch_streams import read_ahead
 
 RNG = np.random.default_rng(0)
 X, T = RNG.standard_normal((90, 4)).astype("float32"), RNG.integers(0, 3, 90)

@@ -4,13 +4,10 @@ import importlib
 import io
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portable_nn.errors import MissingExtraError
-from portable_nn.networks.drawing import boxes, shown, to_mermaid
-
-if TYPE_CHECKING:
-    from portable_nn.networks.graph import Graph
+from portable_nn.rendering.drawing import Drawable, boxes, shown, to_mermaid
 
 __all__ = ["draw", "mimebundle"]
 
@@ -60,7 +57,7 @@ class _Arrow:
     route: list[_Spot] = field(default_factory=list[_Spot])
 
 
-def draw(graph: "Graph", path: Any = None) -> Any:
+def draw(graph: Drawable, path: Any = None) -> Any:
     """Return a picture of a graph, a matplotlib Figure; with `path`, write it as its ending says (png, svg, pdf).
 
     Values stand above the arrows forward, derivatives below the dashed arrows back, if there were such passes.
@@ -100,7 +97,7 @@ def draw(graph: "Graph", path: Any = None) -> Any:
     return figure
 
 
-def mimebundle(graph: "Graph") -> dict[str, str]:
+def mimebundle(graph: Drawable) -> dict[str, str]:
     """Return what a notebook may show of a graph: text, Mermaid, and SVG where it can be drawn."""
     bundle = {"text/plain": repr(graph), "text/vnd.mermaid": to_mermaid(graph)}
     try:
@@ -112,7 +109,7 @@ def mimebundle(graph: "Graph") -> dict[str, str]:
         return bundle | {"image/svg+xml": file.getvalue()}
 
 
-def _contents(graph: "Graph") -> tuple[dict[str, _Spot], list[_Arrow]]:
+def _contents(graph: Drawable) -> tuple[dict[str, _Spot], list[_Arrow]]:
     edges = graph.edges()
     spots: dict[str, _Spot] = {}
     for name, text, is_step in boxes(graph):

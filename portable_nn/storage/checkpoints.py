@@ -15,8 +15,8 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
-from portable_nn.arrays import PathLike, read_arrays, write_arrays
 from portable_nn.errors import CheckpointError
+from portable_nn.storage.arrays import PathLike, read_arrays, write_arrays
 
 __all__ = ["Checkpoints", "RunState"]
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, cast
 
-from portable_nn.arrays import checksum, is_array, namespace_of, to_numpy
-from portable_nn.networks import Network
-from portable_nn.networks.files import describe as describe_network
+from portable_nn.arrays import is_array, namespace_of, to_numpy
 from portable_nn.optimizers import Optimizer
-from portable_nn.training.batches import Batches
+from portable_nn.storage.arrays import checksum
+from portable_nn.storage.networks import Storable
+from portable_nn.storage.networks import describe as describe_network
 
 __all__ = ["can_be_said", "data", "difference", "loss", "network", "optimizer", "part", "schedule"]
 
@@ -31,7 +31,7 @@ _SAMPLE = 256
 _MISSING = "nothing"
 
 
-def network(of: Network) -> dict[str, Any]:
+def network(of: Storable) -> dict[str, Any]:
     """Describe layers, layout, ties, frozen parameters and data type; the backend does not count."""
     try:
         said = describe_network(of)
@@ -40,7 +40,7 @@ def network(of: Network) -> dict[str, Any]:
     return {name: _plain(said[name]) for name in ("layout", "layers", "ties", "frozen", "dtype")}
 
 
-def loss(of: Network) -> Any:
+def loss(of: Storable) -> Any:
     """Describe the loss."""
     return (
         None
@@ -81,7 +81,7 @@ def data(batches: Any) -> Any:
     """Describe batches by the arrays that they are cut from."""
     if batches is None:
         return None
-    if not isinstance(batches, Batches):
+    if not hasattr(batches, "arrays"):
         return f"<uncomparable {type(batches).__name__}>"
     x, t, weight = batches.arrays
     return {"samples": batches.samples, "x": _array(x, exact=True), "t": _array(t), "sample_weight": _array(weight)}

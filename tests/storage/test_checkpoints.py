@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import portable_nn as pnn
-from portable_nn.checkpoints import Checkpoints, RunState, read
+from portable_nn.storage.checkpoints import Checkpoints, RunState, read
 
 RNG = np.random.default_rng(0)
 X, T = RNG.standard_normal((90, 6)).astype("float32"), RNG.integers(0, 3, 90)
@@ -382,7 +382,7 @@ def test_a_forked_child_keeps_nobody_out_and_lets_nobody_in(tmp_path):
     script = textwrap.dedent(
         """
         import os, sys, time
-        from portable_nn.checkpoints import Checkpoints
+        from portable_nn.storage.checkpoints import Checkpoints
         with Checkpoints(sys.argv[1]).locked():
             if not os.fork():
                 print("child", os.getpid(), flush=True)

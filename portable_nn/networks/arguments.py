@@ -1,4 +1,4 @@
-"""The door of a graph: what is fed to it forward and back, checked and brought to its place."""
+"""What is given to a graph for its passes forward and back, checked and brought to its place."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from portable_nn.arrays import Place, move, namespace_of
 from portable_nn.errors import ShapeError
 from portable_nn.layers.layer import checked_input
+from portable_nn.layers.topology import Topology
 from portable_nn.losses import Loss
-from portable_nn.networks.steps import Steps
 
 __all__ = ["derivatives", "inputs"]
 
 
-def inputs(order: Steps, feeds: Mapping[str, Any], place: Place, what: str) -> list[Any]:
+def inputs(order: Topology, given: Mapping[str, Any], place: Place, what: str) -> list[Any]:
     """Return the arrays of all inputs in their order, from arrays or numbers by name.
 
     All have the data type of `place`, but for labels.
@@ -24,10 +24,10 @@ def inputs(order: Steps, feeds: Mapping[str, Any], place: Place, what: str) -> l
     ShapeError, DTypeError, LabelError, NamespaceError
         If an array does not fit; the message names the node.
     """
-    if set(feeds) != set(order.inputs):
-        raise TypeError(f"this graph needs values for {', '.join(order.inputs)}, got {', '.join(feeds)}")
+    if set(given) != set(order.inputs):
+        raise TypeError(f"this graph needs values for {', '.join(order.inputs)}, got {', '.join(given)}")
     constants = order.constants()
-    arrays = {name: _fed(name, feeds[name], place, keep=name in constants) for name in order.inputs}
+    arrays = {name: _given(name, given[name], place, keep=name in constants) for name in order.inputs}
     shapes = order.shapes([array.shape for array in arrays.values()], what)
     for step in order.steps:
         if isinstance(step.layer, Loss) and step.inputs[1] in arrays:
@@ -57,7 +57,7 @@ def derivatives(outputs: Mapping[str, Any], douts: Sequence[Any], place: Place) 
     return arrays
 
 
-def _fed(name: str, value: Any, place: Place, *, keep: bool) -> Any:
+def _given(name: str, value: Any, place: Place, *, keep: bool) -> Any:
     if isinstance(value, int | float):
         return place.asarray(value)
     if keep:

@@ -1,16 +1,17 @@
 """Networks as files: their arrays, and their structure as the description beside them."""
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
 
-from portable_nn.arrays import PathLike, read_arrays, write_arrays
+from portable_nn.arrays import Place
 from portable_nn.errors import CheckpointError
 from portable_nn.kernels import is_recordable
-from portable_nn.networks.kinds import LAYERS
+from portable_nn.layer_table import layer_table
+from portable_nn.layers.topology import Topology
+from portable_nn.losses import Loss
+from portable_nn.storage.arrays import PathLike, read_arrays, write_arrays
 
-if TYPE_CHECKING:
-    from portable_nn.networks.network import Network
-
-__all__ = ["FORMAT_VERSION", "OURS", "PathLike", "describe", "read", "save"]
+__all__ = ["FORMAT_VERSION", "OURS", "Storable", "describe", "read", "save"]
 
 FORMAT_VERSION = 2
 """1 had no checksum."""
@@ -22,7 +23,44 @@ _IN_RUN = "network/"
 """How the names of a network's arrays begin in a checkpoint."""
 
 
-def save(network: "Network", path: PathLike) -> None:
+class Storable(Protocol):
+    """A network, as far as a file describes it."""
+
+    seed: int
+    notes: dict[str, Any]
+    sharing: Any
+    loss_function: Loss | None
+
+    @property
+    def order(self) -> Topology:
+        """The layers, in order, and what each takes."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The arrays of all parameters by name."""
+        ...
+
+    @property
+    def states(self) -> Mapping[str, Any]:
+        """The arrays of all states by name."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Where the arrays live."""
+        ...
+
+    def trainable(self) -> Mapping[str, int]:
+        """Return the names of the parameters that are not frozen, with their positions."""
+        ...
+
+    def layout(self) -> dict[str, Any]:
+        """Return the layout as numbers, strings, lists and mappings."""
+        ...
+
+
+def save(network: Storable, path: PathLike) -> None:
     """Write `network` to `path`, replacing a file that is there only when all is written."""
     write_arrays(path, {**network.parameters, **network.states}, describe(network))
 
@@ -45,14 +83,14 @@ def read(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
     return cast("dict[str, Any]", network), own
 
 
-def describe(network: "Network") -> dict[str, Any]:
+def describe(network: Storable) -> dict[str, Any]:
     """Return all that makes a network like this one, but for its arrays, as JSON can say it."""
     loss = network.loss_function
     return {
         "version": FORMAT_VERSION,
         **_structure(network),
         "loss": None if loss is None else _kind(loss),
-        "ties": network.wiring.ties(),
+        "ties": network.sharing.ties(),
         "frozen": [name for name in network.parameters if name not in network.trainable()],
         "dtype": network.place.dtype_name,
         "seed": network.seed,
@@ -60,14 +98,14 @@ def describe(network: "Network") -> dict[str, Any]:
     }
 
 
-def _structure(network: "Network") -> dict[str, Any]:
+def _structure(network: Storable) -> dict[str, Any]:
     layers = {name: _kind(layer) for name, layer in network.order.distinct_layers().items()}
     return {"layout": network.layout(), "layers": layers}
 
 
 def _kind(part: Any) -> dict[str, Any]:
     kind = cast("type[Any]", type(part))
-    module = OURS if LAYERS.get(kind.__name__) is kind else kind.__module__
+    module = OURS if layer_table.get(kind.__name__) is kind else kind.__module__
     described = {"kind": kind.__name__, "module": module, "options": part.config()}
     # A network with passes of somebody's own is made by its class alone.
     return described | _structure(part) if hasattr(part, "layout") and is_recordable(kind) else described

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from portable_nn.layers import Layer, Parameter, State
-from portable_nn.networks.steps import Steps
+from portable_nn.layers.topology import Topology
 
 __all__ = ["summary"]
 
 
 def summary(
-    order: Steps,
+    order: Topology,
     parameters: Mapping[str, Parameter],
     states: Mapping[str, State],
     input_shape: tuple[int, ...] | None = None,
@@ -41,7 +41,7 @@ def summary(
     return "\n".join([lines[0], rule, *lines[1:], rule, count])
 
 
-def _input_shapes(order: Steps, input_shape: tuple[int, ...] | None) -> list[Any] | None:
+def _input_shapes(order: Topology, input_shape: tuple[int, ...] | None) -> list[Any] | None:
     """Return the shapes of the inputs, for a batch of one; None if they are not known."""
     if input_shape is None:
         fixed = (step.layer.input_shape() for step in order.steps)
@@ -49,11 +49,11 @@ def _input_shapes(order: Steps, input_shape: tuple[int, ...] | None) -> list[Any
     return None if input_shape is None or len(order.inputs) != 1 else [(1, *input_shape)]
 
 
-def _leaves(order: Steps, inputs: Sequence[Any] | None, path: str) -> Iterator[tuple[str, Layer, Any]]:
+def _leaves(order: Topology, inputs: Sequence[Any] | None, path: str) -> Iterator[tuple[str, Layer, Any]]:
     """Yield each layer that is not made of others, with its path and the shape of its first output."""
     shapes: dict[str, Any] = {} if inputs is None else order.shapes(inputs)
     for step in order.steps:
-        within: Steps | None = getattr(step.layer, "order", None)
+        within: Topology | None = getattr(step.layer, "order", None)
         if within is None:
             yield path + step.name, step.layer, shapes.get(step.outputs[0])
         else:

@@ -6,10 +6,10 @@ from portable_nn import layers as layer_module
 from portable_nn import losses as loss_module
 from portable_nn.layers import Layer, Parameter
 
-__all__ = ["LAYERS", "tie"]
+__all__ = ["layer_table", "tie"]
 
 _NOT_CONCRETE = {"Layer", "Run", "Parameter", "State", "Transposed", "Loss"}
-LAYERS: dict[str, type[Layer]] = {
+layer_table: dict[str, type[Layer]] = {
     name: getattr(module, name)
     for module in (layer_module, loss_module)
     for name in module.__all__

@@ -5,9 +5,9 @@ from typing import Any
 
 from portable_nn.arrays import is_array, is_nested_list, is_on_cpu, namespace_of, to_numpy
 from portable_nn.networks import Network
+from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
 from portable_nn.training.samples import check_finite, checked, parts, split, whole
-from portable_nn.training.streams import BatchStream
 
 __all__ = ["to_evaluate", "to_train"]
 

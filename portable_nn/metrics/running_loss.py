@@ -1,48 +1,12 @@
-"""Measuring a network on data of any size, batch by batch."""
+"""The loss over many batches."""
 
 import math
 from typing import Any
 
-from portable_nn.arrays import Array, as_array, is_array, namespace_of, to_numpy
+from portable_nn.arrays import is_array, to_numpy
 from portable_nn.losses import Loss
-from portable_nn.networks import Network
-from portable_nn.training.batches import Batches, cuts
-from portable_nn.training.samples import whole
-from portable_nn.training.streams import BatchStream
 
-__all__ = ["RunningLoss", "evaluate", "predict"]
-
-
-def predict(network: Network, x: Array, batch_size: int = 1024) -> Any:
-    """Return the raw outputs for x (N, ...); ValueError if `batch_size` is less than 1."""
-    batch_size, x = whole("batch_size", batch_size, 1, "predict"), as_array(x, "x")
-    namespace_of(x)
-    if x.ndim == 0 or x.shape[0] <= batch_size:
-        return network.predict(x)
-    outputs = [network.predict(x[cut, ...]) for cut in cuts(x.shape[0], batch_size)]
-    return namespace_of(outputs[0]).concat(outputs, axis=0)
-
-
-def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, float]:
-    """Return the loss over all batches, and the accuracy where the loss knows one: t checked and at its place."""
-    criterion, run, params = network.criterion, network.run(), network.arrays()
-    running = RunningLoss(criterion)
-    correct: list[Any] = []
-    answers = 0
-    for x, t, weight in batches.epoch(0):
-        y, _ = network.forward_walk(run, params, network.inputs(x))
-        loss, _ = criterion.forward_pass(run, {}, y, t, weight)
-        running.add([loss], [criterion.total_weight(run, t, weight)])
-        if criterion.counts_correct is not None:
-            correct.append(getattr(run.kernels, criterion.counts_correct)(y, t))
-            answers += criterion.answers(y.shape)
-    if batches.error is not None:
-        batches.error.add_note("while evaluating")
-        raise batches.error
-    scores = {"loss": running.read()}
-    if criterion.counts_correct is not None:
-        scores["accuracy"] = sum(map(int, correct)) / answers
-    return scores
+__all__ = ["RunningLoss"]
 
 
 class RunningLoss:

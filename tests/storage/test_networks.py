@@ -8,7 +8,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import portable_nn as pnn
-from portable_nn.arrays import namespace_of, to_numpy, write_arrays
+from portable_nn.arrays import namespace_of, to_numpy
+from portable_nn.storage import write_arrays
 
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
 
