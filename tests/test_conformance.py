@@ -135,7 +135,8 @@ def test_inputs_that_are_not_contiguous_work(name):
         with pnn.random.replayed():
             y = as_tuple(layer.forward(*others))
         for part, wanted in zip(y, expected, strict=True):  # sums go through memory in its own order
-            np.testing.assert_allclose(part, wanted, rtol=1e-14, atol=1e-15)
+            tolerance = 10 * np.finfo(part.dtype).eps
+            np.testing.assert_allclose(part, wanted, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", LAYERS)

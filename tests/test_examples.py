@@ -20,6 +20,7 @@ LAST_LINES = {
     "digits": r"test accuracy (0\.9[7-9]\d*|1\.0+) on {backend}",
     "affine_from_nodes": r"the nodes make an Affine layer, forward and back, on {backend}",
     "apples_and_oranges": r"all numbers as by hand, on {backend}",
+    "residual_batch_norm": r"test accuracy with it: (0\.9[7-9]\d*|1\.0+), and 42 states, on {backend}",
     "residual_digits": r"the residual network is at least as good, on {backend}",
     "square_of_a_sum": r"dz/dx = dz/dy = 2 \(x \+ y\) on {backend}",
     "gradient_check": r"SoftmaxWithLoss: largest difference \d\.\de-(09|1\d)",
@@ -27,6 +28,7 @@ LAST_LINES = {
     "mnist_two_layer": r"test accuracy 0\.9[67]\d* on {backend} in [\d.]+ s",
     "parabola": r"distance from the parabola: [01]\.\d+ \(before training \d+\.\d+, the points 2\.0\) on {backend}",
     "sklearn_pipeline": r"torch: .*hidden_layer_sizes': \(64,\).*predictions are a Tensor on cpu",
+    "stateful_layer": r"10,000 rows of mean \[.* -19\.9 .*\], test accuracy (0\.9[5-9]\d*|1\.0+) on {backend}",
     "weight_tying": r"one W, tied in training and after loading, on {backend}",
     "your_own_layer": r"test accuracy (0\.9[6-9]\d*|1\.0+) on {backend}",
 }
@@ -37,7 +39,15 @@ FILES = {
     "your_own_layer": ["swish.safetensors"],
 }
 LIBRARIES = ("numpy", "array_api_strict", "torch", "jax", "cupy")
-QUICK = ("affine_from_nodes", "apples_and_oranges", "digits", "square_of_a_sum", "weight_tying", "your_own_layer")
+QUICK = (
+    "affine_from_nodes",
+    "apples_and_oranges",
+    "digits",
+    "square_of_a_sum",
+    "stateful_layer",
+    "weight_tying",
+    "your_own_layer",
+)
 ABSENT = "MNIST is not here"
 
 

@@ -137,15 +137,17 @@ class Network(Placed):
         y, _ = self.forward_walk(run, self.arrays(), x)
         return self.criterion.forward_pass(run, {}, y, t, weight)[0]
 
-    def gradient(self, x: Array, t: Array, *, sample_weight: Array | None = None) -> Arrays:
+    def gradient(self, x: Array, t: Array, *, sample_weight: Array | None = None, write_states: bool = False) -> Arrays:
         """Return the gradient of the training loss on x and t by each parameter that is not frozen, by name.
 
-        States stay as they are.
-
+        States stay as they are, unless a loop of one's own asks with `write_states` for what a training step does.
         Raises as `batch` does.
         """
         x, t, weight = self.batch(x, t, sample_weight)
-        _, grads = self.loss_and_gradients(self.run(training=True), self.arrays(), x, t, weight)
+        run = self.run(training=True)
+        _, grads = self.loss_and_gradients(run, self.arrays(), x, t, weight)
+        if write_states:
+            self.write_states(run.changed)
         trainable = self.trainable()
         return dict(zip(trainable, map(grads.__getitem__, trainable.values()), strict=True))
 

@@ -67,6 +67,17 @@ def test_only_training_changes_them(xp):
     assert_same(states_of(net), after)
 
 
+def test_a_loop_of_ones_own_writes_them(xp):
+    one, other = (nested(xp.place.xp, xp.place.device) for _ in range(2))
+    optimizer = pnn.SGD(0.1)
+    for start in range(0, 24, 8):
+        batch = X[start : start + 8], T[start : start + 8]
+        optimizer.update(one.parameters, one.gradient(*batch, write_states=True))
+    fit(other, epochs=1, shuffle=False)
+    for name, array in states_of(other).items():
+        np.testing.assert_allclose(states_of(one)[name], array, rtol=1e-4, atol=1e-5)
+
+
 def test_predictions_follow_states_that_are_assigned(xp):
     net, x = nested(xp.place.xp, xp.place.device), xp.asarray(X)
     first = [to_numpy(net.predict(x)) for _ in range(3)][-1]
