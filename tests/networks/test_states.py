@@ -125,7 +125,7 @@ def test_a_file_of_a_layer_of_ones_own(tmp_path):
 
 @pytest.mark.parametrize("damage", ["1.mean", "2.2.1.variance"])
 def test_a_file_without_one_is_refused(tmp_path, damage):
-    from portable_nn.arrays import read_arrays, write_arrays
+    from portable_nn.storage.arrays import read_arrays, write_arrays
 
     nested().save(tmp_path / "net.safetensors")
     description, arrays = read_arrays(tmp_path / "net.safetensors", "network", 2)
