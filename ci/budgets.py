@@ -15,7 +15,7 @@ import grimp
 PACKAGE = Path(__file__).parents[1] / "portable_nn"
 FILE_LINES = 300
 FUNCTION_LINES = 40
-INSTALLED_BYTES = 1_000_000
+INSTALLED_BYTES = 1_500_000
 
 
 def function_lengths(source: str) -> Iterator[tuple[str, int]]:
@@ -28,8 +28,8 @@ def function_lengths(source: str) -> Iterator[tuple[str, int]]:
 
 def import_cycle() -> list[str]:
     """Return the modules of one import cycle, the first again at the end; empty if there is none."""
-    # What only a type checker imports is never run, and so closes no cycle.
-    graph = grimp.build_graph("portable_nn", exclude_type_checking_imports=True, cache_dir=None)
+    # What only a type checker imports counts as well: who reads the one file needs the other.
+    graph = grimp.build_graph("portable_nn", exclude_type_checking_imports=False, cache_dir=None)
     imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     try:
         TopologicalSorter(imported).prepare()

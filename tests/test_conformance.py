@@ -11,7 +11,7 @@ from portable_nn import losses as loss_module
 from portable_nn.arrays import backend_name, device_of, to_numpy
 from portable_nn.kernels import PORTABLE_KERNELS
 from portable_nn.kernels.recording import mapped
-from portable_nn.layers.layer import as_tuple
+from portable_nn.layers.inputs import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.testing import check_layer, float64_enabled
 from portable_nn.testing.cases import CASES

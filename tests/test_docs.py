@@ -1,5 +1,6 @@
 """The code of the documentation runs, page by page, and the graphs drawn there are what it makes."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -21,3 +22,35 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     if page == "back-propagation.md":
         assert drawn[1] in printed
         assert [line for line in drawn[1].splitlines() if "-.->" not in line] == drawn[0].splitlines()
+
+
+def glossary():
+    """Return what stands behind each word of the glossary."""
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^- \*\*(.*?)\*\*: (.*?)(?=^- \*\*|\Z)", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def test_the_words_of_the_glossary_are_in_order():
+    words = list(glossary())
+    assert len(words) > 50
+    assert words == sorted(words)
+
+
+def named(path):
+    """Return what a dotted name below portable_nn stands for."""
+    thing = importlib.import_module("portable_nn")
+    for part in path.split("."):
+        if not hasattr(thing, part) and hasattr(thing, "__path__"):
+            importlib.import_module(f"{thing.__name__}.{part}")
+        thing = getattr(thing, part)
+    return thing
+
+
+NAMES = {name for text in glossary().values() for name in re.findall(r"`([A-Za-z_]\w*(?:\.\w+)+|[A-Z]\w+)`", text)}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_the_names_in_the_glossary_are_those_of_the_code(name):
+    if name.startswith("adapters"):
+        pytest.importorskip("sklearn")
+    assert named(name) is not None

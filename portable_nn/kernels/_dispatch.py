@@ -10,43 +10,31 @@ from typing import Any, TypeAlias
 
 from portable_nn.arrays import Namespace, backend_name
 from portable_nn.errors import MissingExtraError
-from portable_nn.kernels.portable import (
-    activations,
-    arithmetic,
-    compilation,
-    dropout,
-    linear,
-    losses,
-    memory,
-    metrics,
-    normalization,
-    reductions,
-    shapes,
-    softmax,
-    updates,
-)
 
 __all__ = ["PORTABLE_KERNELS", "Kernel", "Kernels", "kernels_for"]
 
 Kernel: TypeAlias = Callable[..., Any]
 
+_PORTABLE = (
+    "activations",
+    "arithmetic",
+    "compilation",
+    "dropout",
+    "linear",
+    "losses",
+    "memory",
+    "metrics",
+    "normalization",
+    "reductions",
+    "shapes",
+    "softmax",
+    "updates",
+)
+"""The files of `kernels.portable` that have kernels."""
+
 PORTABLE_KERNELS: dict[str, Kernel] = {
     name: getattr(module, name)
-    for module in (
-        activations,
-        arithmetic,
-        compilation,
-        dropout,
-        linear,
-        losses,
-        memory,
-        metrics,
-        normalization,
-        reductions,
-        shapes,
-        softmax,
-        updates,
-    )
+    for module in (importlib.import_module(f"portable_nn.kernels.portable.{file}") for file in _PORTABLE)
     for name in module.__all__
 }
 """All kernels by name, in their portable form."""

@@ -2,7 +2,7 @@
 
 import inspect
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from portable_nn.kernels._dispatch import Kernel
 
@@ -32,7 +32,9 @@ class Donating:
         """Return what the kernel returns."""
         if not self._takes_out:
             return self._kernel(*arguments)
-        key = tuple([tuple([x.shape for x in a]) if isinstance(a, list) else a.shape for a in arguments])
+        key = tuple(
+            [tuple([x.shape for x in cast("list[Any]", a)]) if isinstance(a, list) else a.shape for a in arguments]
+        )
         if key not in self._results and len(self._results) == _SHAPES:
             self._results.clear()
         self._results[key] = self._kernel(*arguments, out=self._results.get(key))

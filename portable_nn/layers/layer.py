@@ -2,28 +2,25 @@
 
 The two passes are pure: they take the arrays they need and return what they found. That is how a network runs them,
 from several threads or under a compiler alike. `forward` and `backward`, for a layer that stands alone, remember in
-between.
+between (`layers.alone`).
 """
 
 import inspect
 from collections.abc import Iterator
-from typing import Any, ClassVar, Self, TypeAlias, cast
+from typing import Any, ClassVar
 
 from portable_nn import random
-from portable_nn.arrays import FLOATING_DTYPES, Array, Namespace, Place, as_array, copies, device_of, move, namespace_of
-from portable_nn.errors import DTypeError, ShapeError
-from portable_nn.initializers import Initializer, glorot_uniform
+from portable_nn.arrays import Place
+from portable_nn.initializers import Initializer
 from portable_nn.kernels import is_recordable
-from portable_nn.layers.parameter import BoxArrays, Parameter, State, Transposed
-from portable_nn.layers.run import Run
+from portable_nn.layers.alone import Alone
+from portable_nn.layers.parameter import Parameter, State, Transposed
+from portable_nn.layers.run import Arrays, Run
 
-__all__ = ["Arrays", "Layer", "Run", "as_tuple", "checked_input", "describe", "place_of"]
-
-Arrays: TypeAlias = dict[str, Any]
-"""The arrays of a layer's parameters, or their gradients, by name."""
+__all__ = ["Arrays", "Layer", "Run", "describe"]
 
 
-class Layer:
+class Layer(Alone):
     """A function of an array with parameters, and its derivative.
 
     A layer of your own overrides `forward_pass` and `backward_pass`, declares its parameters in `self.parameters`, and
@@ -133,96 +130,6 @@ class Layer:
             )
         return nodes[0].graph.apply(self, nodes, name)
 
-    # A layer that stands alone.
-
-    def initialize(self, place: Place, seed: int, path: str = "", default: Initializer | None = None) -> None:
-        """Draw the parameters that have no value yet at `place`, a function of seed and path; let states begin."""
-        self.place = place
-        self._stream = random.KeyStream(seed)
-        for name, parameter in self.parameters.items():
-            if isinstance(parameter, Parameter):
-                parameter.initialize(place, random.generator(seed, "weights", path + name), default or glorot_uniform())
-        for state in self.states.values():
-            state.initialize(place)
-
-    def initialize_if_asked(self, xp: str | Namespace | None, device: Any, dtype: str, seed: int | None) -> Self:
-        """Draw the parameters now if a namespace or a seed was given to the constructor; else leave it to a network."""
-        if xp is not None or seed is not None:
-            place = Place("numpy" if xp is None else xp, device, dtype)
-            self.initialize(place, random.checked_seed(seed))
-        return self
-
-    @property
-    def params(self) -> BoxArrays:
-        """The arrays of the parameters by name; assigning replaces them."""
-        place = self._placed()
-        return BoxArrays({n: p for n, p in self.parameters.items() if isinstance(p, Parameter)}, place)
-
-    def pass_arrays(self) -> Arrays:
-        """Return the parameters as the passes take them: transposed where they are shared as a transpose."""
-        if self.parameters or self.states:
-            self._placed()
-        for name, shared in self.parameters.items():
-            if isinstance(shared, Transposed) and shared.parameter.value is None:
-                raise ValueError(
-                    f"{self} shares {name} with a layer that is not initialized yet: put both in a network"
-                )
-        return {
-            name: p.parameter.value.T if isinstance(p, Transposed) else p.value for name, p in self.parameters.items()
-        }
-
-    def forward(self, *inputs: Array, training: bool = True) -> Any:
-        """Return y; in training, remember what `backward` needs, and write the states.
-
-        Raises
-        ------
-        ShapeError, DTypeError, NamespaceError, TypeError
-            If the inputs, or their number, do not fit the layer; nothing is changed then.
-        """
-        if not self.takes(len(inputs)):
-            raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
-        inputs = tuple(as_array(x, "x") for x in inputs)
-        here = None if self.parameters else place_of(inputs[0])
-        place = here if here is not None and not self.states else self._placed(here)
-        arrays = [checked_input(x, place, self) for x in inputs]
-        self.output_shape(*(x.shape for x in arrays))
-        key = self._stream.next() if training and self.is_random else None
-        run = Run(place, training=training, key=key)
-        y, kept = run.forward(self, self.pass_arrays(), *arrays)
-        for state, value in run.changed.items():
-            state.value = copies([value])[0]  # it may be memory of x
-        if training:
-            self._kept = (place, kept, [part.shape for part in as_tuple(y)])
-        return y
-
-    def backward(self, *douts: Array) -> Any:
-        """Return dx for the last `forward`, a tuple for several inputs, and set `grads`.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no `forward` in training.
-        ShapeError
-            If a derivative has another shape than its output had.
-        """
-        if self._kept is None:
-            raise RuntimeError(f"{self} needs a forward pass in training before backward")
-        place, kept, shapes = self._kept
-        arrays = [move(dy, place, name="dy") for dy in douts]
-        if [dy.shape for dy in arrays] != shapes:
-            needed, got = (", ".join(map(str, s)) for s in (shapes, [dy.shape for dy in arrays]))
-            raise ShapeError(f"{self} needs dy of shape {needed}, as y had, got {got}")
-        dx, self.grads = self.backward_pass(Run(place, training=True), self.pass_arrays(), kept, *arrays)
-        return dx
-
-    def _placed(self, default: Place | None = None) -> Place:
-        if self.place is None:
-            shared = [p.parameter if isinstance(p, Transposed) else p for p in self.parameters.values()]
-            values = [box.value for box in (*shared, *self.states.values()) if box.value is not None]
-            self.initialize(place_of(values[0]) if values else default or Place(), random.fresh_seed())
-        assert self.place is not None
-        return self.place
-
     def config(self) -> dict[str, Any]:
         """Return the constructor arguments that make a layer like this one: numbers, strings, lists and booleans."""
         return {name: getattr(self, name) for name in self.options}
@@ -233,11 +140,6 @@ class Layer:
 
     def __repr__(self) -> str:
         return describe(type(self), self.config())
-
-
-def as_tuple(parts: Any) -> tuple[Any, ...]:
-    """Return what a layer takes or gives, one array or a tuple of them, as a tuple."""
-    return cast("tuple[Any, ...]", parts) if isinstance(parts, tuple) else (parts,)
 
 
 def describe(kind: type, config: dict[str, Any]) -> str:
@@ -251,29 +153,3 @@ def describe(kind: type, config: dict[str, Any]) -> str:
         elif value != default:
             arguments.append(f"{name}={value!r}")
     return f"{kind.__name__}({', '.join(arguments)})"
-
-
-def checked_input(x: Any, place: Place, owner: object) -> Any:
-    """Return x at `place` in the place's data type; `owner` names itself in errors.
-
-    Raises
-    ------
-    DTypeError
-        If x is not numeric.
-    NamespaceError
-        If x is of another library, NumPy excepted.
-    """
-    xp = namespace_of(x)
-    if not xp.isdtype(x.dtype, ("real floating", "integral", "bool")):
-        raise DTypeError(f"{owner} needs x of real numbers, got dtype {x.dtype}")
-    return move(x, place)
-
-
-def place_of(x: Array) -> Place:
-    """Return where x lies, with its data type, or the one to which a network would cast it."""
-    xp = namespace_of(x)
-    name = str(x.dtype).rpartition(".")[2]
-    if name not in FLOATING_DTYPES:
-        wide = xp.isdtype(x.dtype, "real floating") and x.dtype.itemsize >= 8  # such as big-endian numbers
-        name = "float64" if wide else "float32"
-    return Place(xp, device_of(x), name)

@@ -1,7 +1,7 @@
 """One way through a network, and how it calls a layer's passes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from portable_nn import random
 from portable_nn.arrays import Place, is_array, to_numpy
@@ -9,9 +9,10 @@ from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.kernels import Kernels, Recorder, kernels_for
 from portable_nn.layers.parameter import State
 
-__all__ = ["Run", "check_gradients"]
+__all__ = ["Arrays", "Run", "check_gradients"]
 
-Arrays = dict[str, Any]
+Arrays: TypeAlias = dict[str, Any]
+"""The arrays of a layer's parameters, or their gradients, by name."""
 
 _NONE: Mapping[Any, Any] = {}
 
@@ -21,7 +22,8 @@ class _Passes(Protocol):
     def forward_pass(self) -> Callable[..., tuple[Any, Any]]: ...
     @property
     def backward_pass(self) -> Callable[..., tuple[Any, Arrays]]: ...
-    def state_boxes(self) -> dict[str, State]: ...
+    @property
+    def state_boxes(self) -> Callable[[], dict[str, State]]: ...
 
 
 class _Gradient(Protocol):

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from portable_nn.arrays import Array, Place, as_array, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
-from portable_nn.layers.layer import Arrays, Layer, Run, place_of
+from portable_nn.layers.inputs import place_of
+from portable_nn.layers.layer import Arrays, Layer, Run
 
 __all__ = ["Loss"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from portable_nn.arrays import Place, move, namespace_of
 from portable_nn.errors import ShapeError
-from portable_nn.layers.layer import checked_input
+from portable_nn.layers.inputs import checked_input
 from portable_nn.layers.topology import Topology
 from portable_nn.losses import Loss
 

@@ -10,7 +10,7 @@ from portable_nn.arrays import FLOATING_DTYPES, Namespace, Place
 from portable_nn.errors import CheckpointError
 from portable_nn.layer_table import layer_table, tie
 from portable_nn.layers import Layer, Parameter, State
-from portable_nn.layers.layer import as_tuple
+from portable_nn.layers.inputs import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.networks.graph import Graph
 from portable_nn.networks.network import Network

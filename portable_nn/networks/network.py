@@ -6,7 +6,8 @@ from typing import Any
 from portable_nn.arrays import Array, Namespace, Place, as_array
 from portable_nn.errors import ShapeError
 from portable_nn.layers import Run
-from portable_nn.layers.layer import Arrays, checked_input
+from portable_nn.layers.inputs import checked_input
+from portable_nn.layers.layer import Arrays
 from portable_nn.losses import Loss
 from portable_nn.networks.parts import check_instance
 from portable_nn.networks.placed import Placed

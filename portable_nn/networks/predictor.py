@@ -2,21 +2,28 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from portable_nn.arrays import copies, shares_memory
+from portable_nn.arrays import Place, copies, shares_memory
 from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
 from portable_nn.layers import Run
-from portable_nn.layers.layer import as_tuple
+from portable_nn.layers.inputs import as_tuple
 from portable_nn.networks.opacity import has_known_walk
-
-if TYPE_CHECKING:
-    from portable_nn.networks.network import Network
 
 __all__ = ["Predictor"]
 
 _PLANS = 16
 """Shapes whose plans are kept."""
+
+
+class _Network(Protocol):
+    @property
+    def place(self) -> Place: ...
+    @property
+    def version(self) -> int: ...
+    def arrays(self) -> list[Any]: ...
+    def run(self) -> Run: ...
+    def forward_walk(self, run: Run, params: Any, x: Any) -> tuple[Any, Any]: ...
 
 
 class Predictor:
@@ -25,7 +32,7 @@ class Predictor:
     Any number of threads may call at once.
     """
 
-    def __init__(self, network: "Network"):
+    def __init__(self, network: _Network):
         self._network = network
         self._plans: dict[Any, Callable[..., Any] | None] = {}
         """By shape; None where no plan is known yet, or can be."""

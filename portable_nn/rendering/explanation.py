@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from portable_nn.arrays import Place
 from portable_nn.layers import Run
-from portable_nn.layers.layer import Arrays, as_tuple
+from portable_nn.layers.inputs import as_tuple
+from portable_nn.layers.layer import Arrays
 from portable_nn.layers.topology import Step, Tape
 from portable_nn.rendering.drawing import Drawable, shown
 

@@ -22,7 +22,8 @@ from typing import Any, Protocol, TypeVar
 
 from portable_nn.layer_table import layer_table, tie
 from portable_nn.layers import Layer
-from portable_nn.layers.layer import as_tuple, describe
+from portable_nn.layers.inputs import as_tuple
+from portable_nn.layers.layer import describe
 from portable_nn.layers.topology import Topology
 
 __all__ = ["read", "write"]

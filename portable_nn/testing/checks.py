@@ -13,7 +13,7 @@ from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, namespace, to_numpy
 from portable_nn.kernels import PORTABLE, declares
 from portable_nn.layers import Layer, Run
-from portable_nn.layers.layer import as_tuple
+from portable_nn.layers.inputs import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.networks import Network
 from portable_nn.testing.backends import float64_enabled

@@ -14,7 +14,7 @@ from portable_nn import random
 from portable_nn.arrays import Place
 from portable_nn.kernels import PORTABLE, Kernels
 from portable_nn.layers import Run
-from portable_nn.layers.layer import as_tuple
+from portable_nn.layers.inputs import as_tuple
 from portable_nn.testing.backends import float64_enabled
 
 __all__ = ["KEY", "Gradients", "Subject", "autograd_gradients", "run_at"]

@@ -10,7 +10,7 @@ from portable_nn.arrays import Place, to_numpy
 from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
 from portable_nn.kernels.recording import leaves
 from portable_nn.layers import Layer, Run, State
-from portable_nn.layers.layer import as_tuple
+from portable_nn.layers.inputs import as_tuple
 from portable_nn.losses import Loss
 
 __all__ = ["check_recordable"]

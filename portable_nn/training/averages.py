@@ -1,15 +1,12 @@
 """Averages of the weights over a run, which are often better than the last ones."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portable_nn.arrays import copies
 from portable_nn.optimizers.checks import in_range
-from portable_nn.training.callbacks import Callback
+from portable_nn.training.callbacks import Callback, Training
 from portable_nn.training.samples import whole
-
-if TYPE_CHECKING:
-    from portable_nn.training.trainer import Trainer
 
 __all__ = ["EMA", "SWA"]
 
@@ -23,25 +20,25 @@ class _Average(Callback):
 
     _average: list[Any]
 
-    def on_start(self, trainer: "Trainer") -> None:
+    def on_start(self, trainer: Training) -> None:
         """Forget the average of the last run."""
         self._average = []
 
-    def evaluation_weights(self, trainer: "Trainer") -> Mapping[str, Any] | None:
+    def evaluation_weights(self, trainer: Training) -> Mapping[str, Any] | None:
         """Return the average by name, None as long as there is none."""
         return self._named(trainer, self._average)
 
-    def _named(self, trainer: "Trainer", average: list[Any]) -> Mapping[str, Any] | None:
+    def _named(self, trainer: Training, average: list[Any]) -> Mapping[str, Any] | None:
         return dict(zip(trainer.network.sharing.names, average, strict=True)) if average else None
 
-    def _towards(self, trainer: "Trainer", share: float) -> list[Any]:
+    def _towards(self, trainer: Training, share: float) -> list[Any]:
         """Return a + share (w - a), or copies of w where there is no average yet."""
         arrays = trainer.network.arrays()
         if not self._average:
             return copies(arrays)
         return [a * (1.0 - share) + w * share for a, w in zip(self._average, arrays, strict=True)]
 
-    def restore(self, trainer: "Trainer", numbers: Any, arrays: list[Any]) -> None:
+    def restore(self, trainer: Training, numbers: Any, arrays: list[Any]) -> None:
         """Take up the average again."""
         self._average = [trainer.network.place.asarray(array) for array in arrays]
 
@@ -77,7 +74,7 @@ class EMA(_Average):
     def __init__(self, decay: float = 0.999):
         self.decay = in_range("decay", decay, 0.0, 1.0)
 
-    def on_batch(self, trainer: "Trainer", step: int, record: dict[str, Any]) -> None:
+    def on_batch(self, trainer: Training, step: int, record: dict[str, Any]) -> None:
         """Let the average follow the weights."""
         self._average = self._towards(trainer, 1.0 - self.decay)
 
@@ -116,20 +113,20 @@ class SWA(_Average):
     def __init__(self, start: int):
         self.start = whole("start", start, 1, "SWA")
 
-    def on_start(self, trainer: "Trainer") -> None:
+    def on_start(self, trainer: Training) -> None:
         """Forget the average of the last run."""
         super().on_start(trainer)
         self._begun, self._done, self._count = trainer.epochs, trainer.epochs, 0
         self._next: list[Any] = []
 
-    def evaluation_weights(self, trainer: "Trainer") -> Mapping[str, Any] | None:
+    def evaluation_weights(self, trainer: Training) -> Mapping[str, Any] | None:
         """Return the average, with the weights of the running epoch in it."""
         if self._done == trainer.epochs or trainer.epochs - self._begun < self.start:
             return super().evaluation_weights(trainer)
         self._next = self._towards(trainer, 1.0 / (self._count + 1))
         return self._named(trainer, self._next)
 
-    def on_epoch(self, trainer: "Trainer", epoch: int, record: dict[str, float]) -> None:
+    def on_epoch(self, trainer: Training, epoch: int, record: dict[str, float]) -> None:
         """Count the weights of the epoch, of which the average was asked for when its steps were done."""
         self._done = trainer.epochs
         if trainer.epochs - self._begun >= self.start:
@@ -139,7 +136,7 @@ class SWA(_Average):
         """Return the average, and of how many epochs it is."""
         return [self._begun, self._done, self._count], self._average
 
-    def restore(self, trainer: "Trainer", numbers: Any, arrays: list[Any]) -> None:
+    def restore(self, trainer: Training, numbers: Any, arrays: list[Any]) -> None:
         """Take these up again."""
         super().restore(trainer, numbers, arrays)
         self._begun, self._done, self._count = numbers

@@ -2,15 +2,41 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 from portable_nn.arrays import copies
+from portable_nn.networks import Network
+from portable_nn.optimizers import Optimizer
+from portable_nn.training.history import History
 from portable_nn.training.samples import whole
 
-if TYPE_CHECKING:
-    from portable_nn.training.trainer import Trainer
+__all__ = ["Callback", "EarlyStopping", "Training", "overrides"]
 
-__all__ = ["Callback", "EarlyStopping", "overrides"]
+
+class Training(Protocol):
+    """What callbacks see of a trainer, or of a fit of the estimators.
+
+    Attributes
+    ----------
+    network : Network
+    optimizer : Optimizer
+    history : History
+        Of the running fit.
+    validates : bool
+        Whether there are samples to validate with.
+    epochs : int
+        How many were begun.
+    """
+
+    network: Network
+    optimizer: Optimizer
+    history: History
+    validates: bool
+    epochs: int
+
+    def stop(self, reason: str) -> None:
+        """End training after the running epoch."""
+        ...
 
 
 class Callback:
@@ -21,19 +47,19 @@ class Callback:
     be replaced while `fit` runs: that raises a RuntimeError.
     """
 
-    def on_start(self, trainer: "Trainer") -> None:
+    def on_start(self, trainer: Training) -> None:
         """Act before the first epoch."""
 
-    def on_batch(self, trainer: "Trainer", step: int, record: dict[str, Any]) -> None:
+    def on_batch(self, trainer: Training, step: int, record: dict[str, Any]) -> None:
         """Act after an update, numbered from 1 in its epoch; `record` has the "loss", a 0-d array on its device."""
 
-    def on_gradients(self, trainer: "Trainer", gradients: dict[str, Any]) -> Mapping[str, Any] | None:
+    def on_gradients(self, trainer: Training, gradients: dict[str, Any]) -> Mapping[str, Any] | None:
         """Return other gradients for some of the parameters, by name, before they are clipped and applied, or None.
 
         The arrays are the step's: what is to be kept is copied. On JAX the step is compiled in two parts then.
         """
 
-    def evaluation_weights(self, trainer: "Trainer") -> Mapping[str, Any] | None:
+    def evaluation_weights(self, trainer: Training) -> Mapping[str, Any] | None:
         """Return other weights, by name, than those of training for the network to be evaluated and saved with.
 
         Asked for after the steps of an epoch, when training ends, and for checkpoints in between. The network has them
@@ -41,17 +67,17 @@ class Callback:
         States such as running means may be among them. The arrays are not to be written afterwards.
         """
 
-    def on_epoch(self, trainer: "Trainer", epoch: int, record: dict[str, float]) -> None:
+    def on_epoch(self, trainer: Training, epoch: int, record: dict[str, float]) -> None:
         """Act after an epoch, numbered from 1; `record` holds its values and may be added to."""
 
-    def on_end(self, trainer: "Trainer") -> None:
+    def on_end(self, trainer: Training) -> None:
         """Act after the last epoch, also if training was stopped or interrupted."""
 
     def state(self) -> tuple[Any, list[Any]]:
         """Return what a checkpoint shall remember: something that JSON can say, and arrays."""
         return None, []
 
-    def restore(self, trainer: "Trainer", numbers: Any, arrays: list[Any]) -> None:
+    def restore(self, trainer: Training, numbers: Any, arrays: list[Any]) -> None:
         """Take up again what `state` returned, after `on_start`; the arrays are NumPy's."""
 
 
@@ -106,7 +132,7 @@ class EarlyStopping(Callback):
         self.patience, self.monitor, self.min_delta, self.restore_best = patience, monitor, min_delta, restore_best
         self.sign = -1.0 if (mode or _better(monitor)) == "max" else 1.0
 
-    def on_start(self, trainer: "Trainer") -> None:
+    def on_start(self, trainer: Training) -> None:
         """Forget the last run; ValueError if this one has nothing to monitor."""
         if self.monitor in ("val_loss", "val_accuracy") and not trainer.validates:
             raise ValueError(
@@ -116,7 +142,7 @@ class EarlyStopping(Callback):
         self.best, self.best_epoch = math.inf, 0
         self._weights: list[Any] = []
 
-    def on_epoch(self, trainer: "Trainer", epoch: int, record: dict[str, float]) -> None:
+    def on_epoch(self, trainer: Training, epoch: int, record: dict[str, float]) -> None:
         """Keep the weights if they are the best so far; stop if the best are too long ago."""
         if self.monitor not in record:
             raise ValueError(f"EarlyStopping watches {self.monitor!r}, but the epoch has only {', '.join(record)}")
@@ -131,12 +157,12 @@ class EarlyStopping(Callback):
         """Return the best value, its epoch and its weights."""
         return [self.best, self.best_epoch], self._weights
 
-    def restore(self, trainer: "Trainer", numbers: Any, arrays: list[Any]) -> None:
+    def restore(self, trainer: Training, numbers: Any, arrays: list[Any]) -> None:
         """Take these up again."""
         self.best, self.best_epoch = numbers
         self._weights = [trainer.network.place.asarray(array) for array in arrays]
 
-    def on_end(self, trainer: "Trainer") -> None:
+    def on_end(self, trainer: Training) -> None:
         """Put the best weights back."""
         if self.restore_best and self.best_epoch:
             trainer.network.set_arrays(self._weights)

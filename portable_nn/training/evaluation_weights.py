@@ -2,23 +2,15 @@
 
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from portable_nn.networks import Network
-from portable_nn.optimizers import Optimizer
-from portable_nn.training.callbacks import Callback, overrides
+from portable_nn.training.callbacks import Callback, Training, overrides
 
 __all__ = ["EvaluationWeights", "SetAside", "go_on"]
 
 SetAside = tuple[list[Any], list[Any]] | None
 """What a finished fit has left in the network, and what the next one goes on with as long as that is still there."""
-
-
-class _Trainer(Protocol):
-    @property
-    def network(self) -> Network: ...
-    @property
-    def optimizer(self) -> Optimizer: ...
 
 
 class EvaluationWeights:
@@ -27,7 +19,7 @@ class EvaluationWeights:
     They are what the last callback returns that has an `evaluation_weights` of its own, else the optimizer's.
     """
 
-    def __init__(self, trainer: Any, watchers: Iterable[Callback]):
+    def __init__(self, trainer: Training, watchers: Iterable[Callback]):
         self._trainer = trainer
         self._watchers = [watcher for watcher in watchers if overrides(watcher, "evaluation_weights")]
         self._shown: SetAside = None
@@ -70,12 +62,11 @@ class EvaluationWeights:
         return True
 
     def _found(self) -> Mapping[str, Any] | None:
-        trainer: _Trainer = self._trainer
         for watcher in reversed(self._watchers):
             found = watcher.evaluation_weights(self._trainer)
             if found is not None:
                 return found
-        return trainer.optimizer.evaluation_weights(dict(trainer.network.parameters))
+        return self._trainer.optimizer.evaluation_weights(dict(self._trainer.network.parameters))
 
 
 def go_on(network: Network, aside: SetAside) -> None:

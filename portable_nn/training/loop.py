@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from portable_nn.metrics import RunningLoss
 from portable_nn.schedules import observe
@@ -13,7 +13,7 @@ from portable_nn.storage.checkpoints import RunState
 from portable_nn.training.base_step import LOOK_EVERY, TrainingStep
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
-from portable_nn.training.callbacks import Callback
+from portable_nn.training.callbacks import Callback, Training
 from portable_nn.training.evaluation_weights import EvaluationWeights
 from portable_nn.training.interruption import Interruption
 from portable_nn.training.measuring import evaluate
@@ -21,17 +21,18 @@ from portable_nn.training.progress import Progress
 from portable_nn.training.recovery import Recovery
 from portable_nn.training.resuming import Recording
 
-if TYPE_CHECKING:
-    from portable_nn.training.trainer import Trainer
-
 __all__ = ["Loop"]
+
+
+class _Trainer(Training, Protocol):
+    def new_step(self, watchers: Iterable[Callback] = ()) -> TrainingStep: ...
 
 
 @dataclass
 class Loop:
     """The epochs of one call of `Trainer.fit`."""
 
-    trainer: "Trainer"
+    trainer: _Trainer
     step: TrainingStep
     batches: Batches | BatchStream
     validation: Batches | BatchStream | None

@@ -2,19 +2,15 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from portable_nn import schedules
-from portable_nn.training.callbacks import Callback
-
-if TYPE_CHECKING:
-    from portable_nn.training.trainer import Trainer
+from portable_nn.training.callbacks import Callback, Training
 
 __all__ = ["end", "unchanged_if_refused"]
 
 
 @contextmanager
-def unchanged_if_refused(trainer: "Trainer") -> Generator[list[Callback]]:
+def unchanged_if_refused(trainer: Training) -> Generator[list[Callback]]:
     """Undo what is done within if an error ends it: to trainer, network, loss, optimizer and schedule.
 
     Yields a list for the callbacks that have been started. They are told of the end first, so that whatever they put
@@ -45,7 +41,7 @@ def unchanged_if_refused(trainer: "Trainer") -> Generator[list[Callback]]:
         raise
 
 
-def end(watchers: Sequence[Callback], trainer: "Trainer") -> None:
+def end(watchers: Sequence[Callback], trainer: Training) -> None:
     """Tell callbacks, in order, that training has ended: all of them, also if one raises."""
     if watchers:
         try:

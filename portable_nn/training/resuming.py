@@ -4,7 +4,7 @@ import copy
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portable_nn import schedules
 from portable_nn.arrays import copies, is_array
@@ -14,12 +14,9 @@ from portable_nn.storage.checkpoints import Checkpoints, RunState
 from portable_nn.storage.networks import describe
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
-from portable_nn.training.callbacks import Callback
+from portable_nn.training.callbacks import Callback, Training
 from portable_nn.training.evaluation_weights import EvaluationWeights
 from portable_nn.training.recovery import Recovery
-
-if TYPE_CHECKING:
-    from portable_nn.training.trainer import Trainer
 
 __all__ = ["Recording"]
 
@@ -49,7 +46,7 @@ class Recording:
 
     def __init__(
         self,
-        trainer: "Trainer",
+        trainer: Training,
         watchers: Sequence[Callback],
         recovery: Recovery,
         evaluation: EvaluationWeights,

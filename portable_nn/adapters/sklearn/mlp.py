@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from portable_nn.adapters.sklearn.fitting import Fitting
+from portable_nn.adapters.sklearn.params import construct
 from portable_nn.adapters.sklearn.problem import ACTIVATIONS
 from portable_nn.arrays import backend_name, indices_beside, namespace_of, to_numpy
 from portable_nn.layers import Layer
@@ -118,41 +119,7 @@ class MLPClassifier(Fitting, neural_network.MLPClassifier):
         dtype=None,
         compile="auto",
     ):
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-        )
-        self.loss = loss
-        self.class_weight = class_weight
-        self.dropout = dropout
-        self.optimizer = optimizer
-        self.clip_norm = clip_norm
-        self.progress = progress
-        self.callbacks = callbacks
-        self.device = device
-        self.dtype = dtype
-        self.compile = compile
+        construct(self, neural_network.MLPClassifier, locals())
 
     def predict(self, X: Any) -> Any:
         """Return the classes of X (N, I): (N,), or (N, K) of several labels."""
@@ -244,40 +211,7 @@ class MLPRegressor(Fitting, neural_network.MLPRegressor):
         dtype=None,
         compile="auto",
     ):
-        super().__init__(
-            loss=loss,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-        )
-        self.dropout = dropout
-        self.optimizer = optimizer
-        self.clip_norm = clip_norm
-        self.progress = progress
-        self.callbacks = callbacks
-        self.device = device
-        self.dtype = dtype
-        self.compile = compile
+        construct(self, neural_network.MLPRegressor, locals())
 
     def predict(self, X: Any) -> Any:
         """Return the predictions for X (N, I): (N,), or (N, K) for several outputs."""

@@ -6,14 +6,27 @@
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from portable_nn.networks import Network
 from portable_nn.optimizers import Adam, Optimizer
 from portable_nn.schedules import Constant
 
-__all__ = ["NestedParams"]
+__all__ = ["NestedParams", "construct"]
+
+
+def construct(estimator: Any, theirs: type, arguments: Mapping[str, Any]) -> None:
+    """Make each argument of a constructor an attribute of its name, those of scikit-learn's class by that class.
+
+    scikit-learn reads the parameters of an estimator off its constructor, which therefore names them one by one;
+    `arguments` are its local variables.
+    """
+    known, given = inspect.signature(theirs).parameters, {name: arguments[name] for name in arguments if name != "self"}
+    theirs.__init__(estimator, **{name: value for name, value in given.items() if name in known})
+    for name, value in given.items():
+        if name not in known:
+            setattr(estimator, name, value)
 
 
 class NestedParams:

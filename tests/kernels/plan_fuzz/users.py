@@ -6,7 +6,7 @@ import numpy as np
 
 import portable_nn as pnn
 from portable_nn.arrays import namespace_of, to_numpy
-from portable_nn.layers.layer import as_tuple
+from portable_nn.layers.inputs import as_tuple
 
 __all__ = ["FIXED", "LOSSES", "ONE_OUTPUT", "OPTIMIZERS", "Both", "Twin"]
 
