@@ -94,6 +94,7 @@ def main(given: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     times = {threads: result.times for threads, result in results.items()}
+    print(report.heading(), end="\n\n")
     for threads, columns in times.items():
         print(report.text(columns, f"{threads} thread{'s' if threads > 1 else ''}"), end="\n\n")
     left_out = {name: why for result in results.values() for name, why in result.left_out.items()}

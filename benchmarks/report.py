@@ -16,8 +16,9 @@ from benchmarks.contestants import CONTESTANTS
 from benchmarks.rounds import Ratio, best, ratio
 from benchmarks.workloads import WORKLOADS
 from portable_nn.cli.console import table
+from portable_nn.kernels.fast import _processor
 
-__all__ = ["compared", "machine", "text", "versions", "write"]
+__all__ = ["compared", "heading", "machine", "text", "versions", "write"]
 
 Times = Mapping[str, Mapping[str, list[float]]]
 """Seconds of a step, by workload, contestant and round."""
@@ -100,18 +101,16 @@ def write(folder: Path, times: Mapping[int, Times], **more: Any) -> Path:
 def machine() -> dict[str, Any]:
     """Return what the processor and the system say of themselves."""
     return {
-        "processor": _processor(),
+        "processor": _processor.description(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
     }
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
+def heading() -> str:
+    """Return the line that says where the tables below it were measured, and with what."""
+    found = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return f"{_processor.description()}; {os.cpu_count()} cores; {found}"
 
 
 def versions() -> dict[str, str]:

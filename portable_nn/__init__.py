@@ -4,6 +4,9 @@ The same layers, losses and optimizers train on NumPy, CuPy, torch, JAX and arra
 and `Trainer`; `import portable_nn as pnn`.
 """
 
+from portable_nn import starting as starting  # first: what follows takes a while, and Ctrl-C may come
+
+# isort: split
 from portable_nn import datasets, initializers, kernels, random
 from portable_nn.arrays import Array, Place, namespace_of, to_numpy
 from portable_nn.errors import (

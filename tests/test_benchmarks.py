@@ -198,6 +198,15 @@ def test_the_table_has_medians_and_ratios():
     assert lines[-2].startswith("W8-W1: an epoch of Trainer.fit: 784-50-10, sgd, 60,000 samples")
 
 
+def test_results_name_the_processor(monkeypatch):
+    fields = {"model name": "AMD EPYC", "vendor_id": "AuthenticAMD", "cpu family": "25", "model": "17"}
+    monkeypatch.setattr(report._processor, "_fields", lambda: fields)
+    named = "AMD EPYC, AuthenticAMD, family 25, model 17"
+    assert report.heading().startswith(f"{named}; ")
+    assert f"numpy {np.__version__}" in report.heading()
+    assert report.machine()["processor"] == named
+
+
 def test_only_what_is_behind_by_more_than_the_noise_is_behind():
     limits = {"W1": {"plain NumPy": 0.6, "best peer": 1.9}, "W2": {"best peer": 1.0}}
     assert bounds.behind(TIMES, limits) == ["W1: 2.00 (2.00-2.00) of the time of JAX jit, at most 1.90 is allowed"]

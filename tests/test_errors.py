@@ -176,10 +176,10 @@ CALLS = {
     "a set to fit": (lambda n: fit(n, {1}, T), pnn.NamespaceError, "got set: wrap it in numpy.asarray(...)"),
     "a number to fit": (lambda n: fit(n, np.asarray(1.0), T), pnn.ShapeError, "needs x of shape (N, 3), got ()"),
     "a short list to predict": (lambda n: pnn.Trainer(n).predict([[1, 2]]), pnn.ShapeError, "(N, 3), got (1, 2)"),
-    "validation data with weights": (
-        lambda n: fit(n, X, T, validation_data=(X, T, T)),
+    "validation data of four parts": (
+        lambda n: fit(n, X, T, validation_data=(X, T, None, T)),
         ValueError,
-        "validation_data as the two arrays (x, t)",
+        "validation_data as the arrays (x, t) or (x, t, sample_weight), got 4 things",
     ),
     "early stopping on nothing": (
         lambda n: fit(n, X, T, callbacks=[pnn.EarlyStopping()]),

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 import portable_nn
+from portable_nn import starting
 from portable_nn.cli import backends, bench, check, predict, train
 from portable_nn.cli.console import Parser, complain
 from portable_nn.errors import BackendError, DivergenceError, DTypeError, NamespaceError
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         For `--help` and `--version`.
     """
     try:
+        starting.over()
         options = _parser().parse_args(arguments)
         with warnings.catch_warnings():
             warnings.showwarning = _say_warning

@@ -55,13 +55,13 @@ def to_train(
 
 
 def to_evaluate(
-    network: Network, x: Any, t: Any = None, batch_size: int = _BATCH, *, again: bool = False
+    network: Network, x: Any, t: Any = None, weight: Any = None, batch_size: int = _BATCH, *, again: bool = False
 ) -> Batches | BatchStream:
     """Return the batches of arrays, or without t of an iterable, in their order; raises as `to_train` does."""
     batch_size = whole("batch_size", batch_size, 1, "evaluate")
     if t is not None:
-        return Batches(checked(network, x, t), batch_size, shuffle=False, seed=0)
-    _refuse_array(x)
+        return Batches(checked(network, x, t, weight), batch_size, shuffle=False, seed=0)
+    _refuse_for_streams(x, weight)
     return BatchStream(x, network, again=again)
 
 
@@ -84,7 +84,7 @@ def _arrays(
     return Batches(data, batch_size, **how), kept
 
 
-def _refuse_for_streams(source: Any, weight: Any, share: float) -> None:
+def _refuse_for_streams(source: Any, weight: Any, share: float = 0.0) -> None:
     _refuse_array(source)
     if weight is not None:
         raise ValueError("an iterable of batches brings its weights itself, as (x, t, sample_weight)")
@@ -102,10 +102,15 @@ def _to_validate(network: Network, validation: Any, *, again: bool) -> Batches |
     lists = type(validation) is tuple and bool(given) and all(is_nested_list(part) for part in given)
     if not lists and not any(is_array(part) for part in given):
         return to_evaluate(network, validation, again=again)
-    if len(given) != 2:
-        raise ValueError(f"fit needs validation_data as the two arrays (x, t), got {len(given)} things")
-    x, t = given
-    batches = Batches(checked(network, x, t), _BATCH, shuffle=False, seed=0)
+    if not 2 <= len(given) <= 3:
+        raise ValueError(
+            f"fit needs validation_data as the arrays (x, t) or (x, t, sample_weight), got {len(given)} things"
+        )
+    try:
+        batches = Batches(checked(network, *given), _BATCH, shuffle=False, seed=0)
+    except Exception as error:
+        error.add_note("in validation_data")
+        raise
     check_finite("the x of validation_data", batches.arrays[0])
     return batches
 

@@ -19,7 +19,7 @@ from portable_nn.training.interruption import Interruption
 from portable_nn.training.measuring import evaluate
 from portable_nn.training.progress import Progress
 from portable_nn.training.recovery import Recovery
-from portable_nn.training.resuming import Recording
+from portable_nn.training.resuming import Checkpointing
 
 __all__ = ["Loop"]
 
@@ -37,7 +37,7 @@ class Loop:
     batches: Batches | BatchStream
     validation: Batches | BatchStream | None
     watchers: list[Callback]
-    recording: Recording
+    checkpointing: Checkpointing
     evaluation: EvaluationWeights
     recovery: Recovery
     bar: Progress
@@ -57,8 +57,8 @@ class Loop:
         """
         if isinstance(self.batches, BatchStream):
             self.batches.interrupted = self._interrupted
-        if self.recording.ended:
-            self.trainer.stop(self.recording.ended)
+        if self.checkpointing.ended:
+            self.trainer.stop(self.checkpointing.ended)
             return
         for epoch in range(state.epoch + 1, epochs + 1):
             samples = self.batches.samples
@@ -87,12 +87,12 @@ class Loop:
                 return False
             if not running.first_bad and self.step.is_finite():
                 with self.evaluation.shown():
-                    with self._kept(lambda: self.recording.within(epoch - 1, running, rate)):
+                    with self._kept(lambda: self.checkpointing.within(epoch - 1, running, rate)):
                         record |= self._validate()
                     if math.isfinite(record.get("val_loss", 0.0)):
                         self._record(epoch, record | {"lr": rate * optimizer.lr_scale}, running, rate, started)
                         goes_on = not (last or self.trainer.history.stopped)
-                        self.recording.epoch_done(epoch, record.get("val_loss", record["loss"]), last=not goes_on)
+                        self.checkpointing.epoch_done(epoch, record.get("val_loss", record["loss"]), last=not goes_on)
                         break
             self.recovery.go_back(self.step, running, epoch)
         if self.watchers:
@@ -132,11 +132,11 @@ class Loop:
     def _cut_short(self, epoch: int, running: RunningLoss, rate: float) -> None:
         """End training within an epoch, with a checkpoint if anything was done: interrupted, or by an error in data."""
         error = self.batches.error
-        if self.recording.on:
+        if self.checkpointing.on:
             self.recovery.rewind(self.step, running)
         try:
             if (running.batches or epoch > 1) and self.step.is_finite():
-                self.recording.write(self.recording.within(epoch - 1, running, rate))
+                self.checkpointing.write(self.checkpointing.within(epoch - 1, running, rate))
         finally:
             self.trainer.epochs -= not running.batches
             if error is not None:
@@ -155,13 +155,13 @@ class Loop:
         """Tell the schedule, the callbacks and the history of an epoch."""
         trainer = self.trainer
         record["seconds"] = time.perf_counter() - started
-        before = self.recording.within(epoch - 1, running, rate)
+        before = self.checkpointing.within(epoch - 1, running, rate)
         with self._kept(lambda: before):
             observe(trainer.optimizer.schedule, record.get("val_loss", record["loss"]))
             for watcher in self.watchers:
                 watcher.on_epoch(trainer, epoch, record)
-                self.recording.watched(watcher)
-        self.recording.check_record(record)
+                self.checkpointing.watched(watcher)
+        self.checkpointing.check_record(record)
         trainer.history.append(record)
         self.bar.show(record)
         if self.interruption.asked:
@@ -173,5 +173,5 @@ class Loop:
         try:
             yield
         except BaseException:
-            self.recording.write(state())
+            self.checkpointing.write(state())
             raise

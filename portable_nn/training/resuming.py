@@ -18,10 +18,10 @@ from portable_nn.training.callbacks import Callback, Training
 from portable_nn.training.evaluation_weights import EvaluationWeights
 from portable_nn.training.recovery import Recovery
 
-__all__ = ["Recording"]
+__all__ = ["Checkpointing"]
 
 
-class Recording:
+class Checkpointing:
     """The checkpoints of one call of `Trainer.fit`; without a folder there are none.
 
     Parameters

@@ -38,7 +38,11 @@ def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
     network.inputs(x[: min(1, x.shape[0]), ...] if x.ndim else x)
     if x.shape[0] == 0:
         raise ShapeError("training and evaluation need at least one sample, got none")
-    return [x, *network.criterion.targets(shape, t, network.place, weight)]
+    t, kept = network.criterion.targets(shape, t, network.place, weight)
+    if weight is not None and kept is None:
+        kind = type(network.criterion).__name__
+        raise ValueError(f"{kind} takes no sample weights: its targets() returns None in their place")
+    return [x, t, kept]
 
 
 def check_finite(name: str, x: Any) -> None:

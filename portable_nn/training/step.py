@@ -73,7 +73,7 @@ def _may_compile(network: Network, optimizer: Optimizer) -> bool:
         warnings.warn(
             f"steps with {', '.join(names)} run uncompiled, which is slow: compiling would freeze what their Python "
             "code computes. A class that computes with kernels and arrays alone may say recordable = True in its body",
-            stacklevel=2,
+            stacklevel=6,  # where `fit` is called
         )
     return not names
 

@@ -23,7 +23,7 @@ from portable_nn.training.measuring import evaluate, predict
 from portable_nn.training.progress import Progress
 from portable_nn.training.recovery import Recovery
 from portable_nn.training.refusal import end, unchanged_if_refused
-from portable_nn.training.resuming import Recording
+from portable_nn.training.resuming import Checkpointing
 from portable_nn.training.samples import whole
 from portable_nn.training.step import Compile, training_step
 from portable_nn.training.threads import Threads, check_threads, threads_for
@@ -153,10 +153,11 @@ class Trainer:
         epochs : int
         batch_size : int
             The last batch of an epoch may be smaller.
-        validation_data : (x, t), or an iterable of batches, optional
-            Evaluated after every epoch.
+        validation_data : (x, t) or (x, t, sample_weight), or an iterable of batches, optional
+            Evaluated after every epoch, by the weights if there are some: loss and accuracy are weighted means then.
         validation_split : float
-            Instead: the share of the samples, chosen by the network's seed, that is kept for this and not trained on.
+            Instead: the share of the samples, chosen by the network's seed, that is kept for this, with its weights,
+            and not trained on.
         sample_weight : array of shape (N,), optional
         shuffle : bool
             Whether the samples come in a new order every epoch.
@@ -217,25 +218,30 @@ class Trainer:
             raise ValueError("fit needs a checkpoint folder to resume from")
         self.optimizer.belong(self.network.identity)
         evaluation = EvaluationWeights(self, watchers)
-        recording = Recording(self, watchers, recovery, evaluation, (batches, validation), checkpoint, every)
-        with recording.locked():
+        checkpointing = Checkpointing(self, watchers, recovery, evaluation, (batches, validation), checkpoint, every)
+        with checkpointing.locked():
             with unchanged_if_refused(self) as started:
                 if not resume:
-                    recording.check_new()
+                    checkpointing.check_new()
                 self.network.criterion.before_training(batches.targets)
                 go_on(self.network, self._aside)
                 self.history, self.validates = History(), validation is not None
                 for watcher in watchers:
                     watcher.on_start(self)
                     started.append(watcher)
-                state = recording.resumed() if resume else RunState(0, 0)
+                state = checkpointing.resumed() if resume else RunState(0, 0)
                 if isinstance(batches, BatchStream) and batches.goes_on and (state.epoch or state.step):
                     raise ValueError("an iterator cannot be resumed with: pass a function of the epoch that begins it")
                 step = self.new_step(watchers)
             rows = batches.rows_at_once if isinstance(batches, Batches) else math.inf
             bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
-            with Interruption(terminates=recording.on) as interruption, bar, overflow_unreported(), self._threads(rows):
-                running = batches, validation, watchers, recording, evaluation, recovery, bar, interruption
+            with (
+                Interruption(terminates=checkpointing.on) as interruption,
+                bar,
+                overflow_unreported(),
+                self._threads(rows),
+            ):
+                running = batches, validation, watchers, checkpointing, evaluation, recovery, bar, interruption
                 try:
                     self._running = True
                     Loop(self, step, *running).run(state, epochs)
@@ -260,13 +266,17 @@ class Trainer:
         with self._threads(batch_size):
             return predict(self.network, x, batch_size)
 
-    def evaluate(self, x: Any, t: Array | None = None, *, batch_size: int = 1024) -> dict[str, float]:
+    def evaluate(
+        self, x: Any, t: Array | None = None, *, sample_weight: Array | None = None, batch_size: int = 1024
+    ) -> dict[str, float]:
         """Return the loss, and the accuracy where the loss knows one, computed batch by batch outside training.
 
         Parameters
         ----------
         x, t : arrays
             Or, without t, an iterable of batches as for `fit`.
+        sample_weight : array of shape (N,), optional
+            Makes both weighted means.
         batch_size : int
 
         Raises
@@ -274,7 +284,7 @@ class Trainer:
         ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
             If an argument does not fit.
         """
-        batches = to_evaluate(self.network, x, t, batch_size)
+        batches = to_evaluate(self.network, x, t, sample_weight, batch_size)
         with self._threads(batch_size if isinstance(batches, Batches) else math.inf):
             return evaluate(self.network, batches)
 

@@ -47,6 +47,24 @@ def test_samples_of_ones_own_are_validated_with():
             one.fit(X, Y, X_val=X)
 
 
+def test_samples_of_ones_own_have_weights():
+    weight = RNG.uniform(0.0, 4.0, 40)
+    own = {"X_val": X[80:], "sample_weight_val": weight}
+    estimator = NetworkClassifier(small, epochs=2).fit(X[:80], NAMES[:80], y_val=NAMES[80:], **own)
+    expected = log_loss(NAMES[80:], estimator.predict_proba(X[80:]), sample_weight=weight)
+    np.testing.assert_allclose(estimator.validation_loss_curve_[-1], expected, rtol=1e-6)
+    scored = estimator.score(X[80:], NAMES[80:], weight)
+    np.testing.assert_allclose(estimator.validation_scores_[-1], scored)
+    np.testing.assert_allclose(estimator.history_["val_accuracy"][-1], scored, rtol=1e-6)
+    regressor = NetworkRegressor(small, epochs=2).fit(X[:80], X[:80, 0], y_val=X[80:, 0], **own)
+    expected = np.average((regressor.predict(X[80:]) - X[80:, 0]) ** 2, weights=weight)
+    np.testing.assert_allclose(regressor.validation_loss_curve_[-1], expected, rtol=1e-6)
+    np.testing.assert_allclose(regressor.validation_scores_[-1], regressor.score(X[80:], X[80:, 0], weight))
+    for one in (estimator, regressor):
+        with pytest.raises(ValueError, match="sample_weight_val needs X_val and y_val"):
+            one.fit(X, Y, sample_weight_val=weight)
+
+
 @pytest.mark.parametrize("kind", [NetworkClassifier, NetworkRegressor])
 def test_parts_make_the_whole_and_warm_starts_go_on(kind):
     first = {"classes": [0, 1]} if kind is NetworkClassifier else {}

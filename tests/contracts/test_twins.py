@@ -1,6 +1,7 @@
 """What users write trains as what we write: doubles of our layers, losses and optimizers, from the public contract."""
 
 import copy
+import enum
 import math
 import pickle
 import warnings
@@ -334,6 +335,43 @@ def test_a_declared_layer_is_recorded_keywords_and_all(xp):
     losses = fitted(network(xp, (pnn.Affine(3, 8), Squared(), pnn.Affine(8, 2))), pnn.SGD(0.05))["loss"]
     expected = fitted(network(xp, (pnn.Affine(3, 8), pnn.Power(2), pnn.Affine(8, 2))), pnn.SGD(0.05))["loss"]
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
+
+
+class Axis(enum.IntEnum):
+    FEATURES = 1
+
+
+class Swapped(pnn.Layer):
+    """The second half of the features before the first; names its axis by an enumeration, which Python cannot spell."""
+
+    recordable = True
+
+    def forward_pass(self, run, params, x):
+        first, second = run.kernels.split(x, (4, 4), Axis.FEATURES)
+        return run.kernels.concatenate([second, first], Axis.FEATURES), None
+
+    def backward_pass(self, run, params, kept, dy):
+        return self.forward_pass(run, params, dy)[0], {}
+
+
+def test_an_argument_of_a_kernel_may_be_of_any_class(xp):
+    layers = pnn.Affine(3, 8), pnn.Tanh(), Swapped(), Swapped(), pnn.Affine(8, 2)
+    losses = fitted(network(xp, layers), pnn.SGD(0.1))["loss"]
+    plain = pnn.Affine(3, 8), pnn.Tanh(), pnn.Identity(), pnn.Identity(), pnn.Affine(8, 2)
+    expected = fitted(network(xp, plain), pnn.SGD(0.1))["loss"]
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+
+
+def test_layers_made_elsewhere_and_weights_of_classes_leave_plans_alone():
+    loss = pnn.SoftmaxWithLoss(class_weight=[1.0, 3.0])
+    trainer = pnn.Trainer(pnn.Sequential(pnn.Affine(3, 8), pnn.ReLU(), pnn.Affine(8, 2), loss=loss, seed=0))
+    trainer.fit(*data(), batch_size=20, progress=False)
+    (plan,) = trainer._step._plans.values()
+    assert plan is not None
+    pnn.MatMul()
+    pnn.Sequential(pnn.MatMul(2, 2), seed=0).predict(np.ones((1, 2), np.float32))
+    trainer.fit(*data(), batch_size=20, progress=False)
+    assert list(trainer._step._plans.values()) == [plan]
 
 
 def test_jax_says_once_what_runs_uncompiled():

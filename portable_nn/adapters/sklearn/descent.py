@@ -194,7 +194,7 @@ class Descent:
         if given is None:
             X, y, weight, parts = self._split(X, y, weight)
         else:
-            parts = *given, None
+            parts = given
         X_test, y_test, weight_test = parts
         labels = self._label_binarizer.inverse_transform(y_test) if is_classifier(self) else y_test
         batches = self._batches(network, X_test, y_test, weight_test, 1024)

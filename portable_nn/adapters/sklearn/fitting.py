@@ -16,8 +16,9 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._array_api import get_namespace, supported_float_dtypes
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from portable_nn.adapters.sklearn.checks import check_place, given_both, on_host, stand_in, weights_of
 from portable_nn.adapters.sklearn.descent import Descent
 from portable_nn.adapters.sklearn.params import NestedParams
 from portable_nn.adapters.sklearn.problem import ACTIVATIONS, PenalizedNetwork, criterion, stack
@@ -28,7 +29,7 @@ from portable_nn.layers import Layer
 from portable_nn.losses import PoissonLoss
 from portable_nn.training.threads import threads_for
 
-__all__ = ["UNBALANCED", "Fitting", "check_place"]
+__all__ = ["UNBALANCED", "Fitting"]
 
 _validated: Any = validate_data  # declared to take strings
 
@@ -52,7 +53,15 @@ class Fitting(NestedParams, Descent):
 
     # scikit-learn's interface to what follows.
 
-    def fit(self: Any, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Any:
+    def fit(
+        self: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Fit the estimator to X (N, I) and y.
 
         Parameters
@@ -63,15 +72,15 @@ class Fitting(NestedParams, Descent):
         X_val, y_val : arrays, optional
             Samples to measure the estimator on after every epoch (L-BFGS: at the end), in `validation_scores_` and
             `validation_loss_curve_`. With `early_stopping` they take the place of a share of X.
+        sample_weight_val : array, optional
+            The weights of these: scores and losses are weighted by them.
 
         Raises
         ------
         ValueError
             If an argument does not fit.
         """
-        if (X_val is None) != (y_val is None):
-            raise ValueError("fit needs both of X_val and y_val, or neither")
-        self._own = None if X_val is None else (X_val, y_val)
+        self._own = (X_val, y_val, sample_weight_val) if given_both(X_val, y_val, sample_weight_val) else None
         try:
             return super().fit(X, y, sample_weight)  # type: ignore[misc]  (of the other base)
         finally:
@@ -87,9 +96,7 @@ class Fitting(NestedParams, Descent):
             raise ValueError(UNBALANCED)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(to_numpy(sample_weight), _stand_in(X))
-        sample_weight = self._weighted_by_class(y, sample_weight)
+        sample_weight = self._weighted_by_class(y, weights_of(sample_weight, X))
         y = y.reshape((-1, 1)) if y.ndim == 1 else y
         self.n_outputs_ = y.shape[1]
         self._random_state = check_random_state(self.random_state)
@@ -138,15 +145,15 @@ class Fitting(NestedParams, Descent):
     def _validate_input(self: Any, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         xp, is_array_api = get_namespace(X)
         if not is_array_api or backend_name(xp) == "numpy":
-            return super()._validate_input(X, _on_host(y), incremental, reset)  # type: ignore[misc]  (of the other base)
+            return super()._validate_input(X, on_host(y), incremental, reset)  # type: ignore[misc]  (of the other base)
         X = _validated(self, X, dtype=supported_float_dtypes(xp), reset=reset)
         # The labels are encoded on the host, beside a matrix of the same shape.
-        _, y = super()._validate_input(_stand_in(X), _on_host(y), incremental, False)  # type: ignore[misc]
+        _, y = super()._validate_input(stand_in(X), on_host(y), incremental, False)  # type: ignore[misc]
         return X, y
 
-    def _encoded(self: Any, X: Any, y: Any, place: Place) -> tuple[Any, Any]:
+    def _encoded(self: Any, X: Any, y: Any, weight: Any, place: Place) -> tuple[Any, Any, Any]:
         """Return samples to validate with as `_fit` has those to train on."""
-        X, y = self._checked(X, place, "fit"), np.asarray(_on_host(y))
+        X, y = self._checked(X, place, "fit"), np.asarray(on_host(y))
         check_consistent_length(X, y)
         if is_classifier(self):
             if y.ndim == 1 and len(np.setdiff1d(y, self.classes_)):
@@ -155,7 +162,7 @@ class Fitting(NestedParams, Descent):
         y = y.reshape((-1, 1)) if y.ndim == 1 else y
         if y.shape[1] != self.n_outputs_:
             raise ValueError(f"y_val needs as many columns as y, got {y.shape[1]}, not {self.n_outputs_}")
-        return X, y
+        return X, y, weights_of(weight, X)
 
     def _checked(self: Any, X: Any, place: Place, method: str) -> Any:
         """Return X checked for prediction, quickly if it is as it should be."""
@@ -266,32 +273,9 @@ class Fitting(NestedParams, Descent):
         return by_class if weight is None else weight * by_class
 
 
-def check_place(X: Any, place: Place, method: str) -> None:
-    """Raise ValueError if X is not where an estimator was fitted, which `method` is of."""
-    if place.holds(X):
-        return
-    backend = backend_name(namespace_of(X))
-    raise ValueError(
-        f"Inputs passed to {method} must use the same namespace and the same device as those passed to fit(): that was "
-        f'{place}, X is an array of {backend} on {device_of(X)}. Move the estimator with .to("{backend}"), or X'
-    )
-
-
 def _sizes(given: Any) -> list[int]:
     """Return the sizes of the hidden layers."""
     sizes = list(given) if hasattr(given, "__iter__") else [given]
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes
-
-
-def _stand_in(X: Any) -> Any:
-    """Return a NumPy array of zeros in the shape and data type of X that takes no memory."""
-    dtype = str(X.dtype).rpartition(".")[2]
-    return np.broadcast_to(np.zeros((), dtype), X.shape)
-
-
-def _on_host(y: Any) -> Any:
-    """Return y as scikit-learn encodes labels: a NumPy array if it is an array of another library."""
-    _, is_array_api = get_namespace(y)
-    return to_numpy(y) if is_array_api else y

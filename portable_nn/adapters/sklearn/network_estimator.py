@@ -16,7 +16,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._array_api import get_namespace, supported_float_dtypes
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from portable_nn.adapters.sklearn.fitting import UNBALANCED, check_place
+from portable_nn.adapters.sklearn.checks import check_place
+from portable_nn.adapters.sklearn.fitting import UNBALANCED
 from portable_nn.adapters.sklearn.params import NestedParams
 from portable_nn.arrays import backend_name, device_of, namespace_of, to_numpy
 from portable_nn.losses import PoissonLoss, SigmoidWithLoss
@@ -26,9 +27,6 @@ from portable_nn.training.batches import take
 from portable_nn.training.callbacks import Callback
 from portable_nn.training.measuring import predict
 from portable_nn.training.trainer import Trainer
-
-_BATCH = 1024
-"""Samples that are validated at a time."""
 
 __all__ = ["NetworkEstimator"]
 
@@ -142,11 +140,7 @@ class NetworkEstimator(NestedParams, BaseEstimator):
         state = check_random_state(self.random_state)
         train, test = split(np.arange(len(t)), test_size=self.validation_split, random_state=state, stratify=stratify)
         X, X_test = take(X, train), take(X, test)
-        if weight is None:
-            return X, t[train], None, (X_test, t[test])
-        cuts = [slice(i, i + _BATCH) for i in range(0, len(test), _BATCH)]
-        batches = [(X_test[cut, ...], t[test][cut], weight[test][cut]) for cut in cuts]
-        return X, t[train], weight[train], batches
+        return X, t[train], take(weight, train), (X_test, t[test], take(weight, test))
 
     def __getstate__(self) -> Any:
         state: Any = super().__getstate__()
@@ -208,24 +202,23 @@ class NetworkEstimator(NestedParams, BaseEstimator):
 
 
 class _Scores(Callback):
-    """Keeps the accuracy, or R2, of every epoch, on (x, t) or a list of (x, t, weight)."""
+    """Keeps the accuracy, or R2, of every epoch, on (x, t, weight) or None."""
 
     def __init__(self, validation: Any, *, classifies: bool):
-        self.parts = validation if isinstance(validation, list) else [] if validation is None else [(*validation, None)]
+        self.validation = validation
         self.classifies = classifies
         self.values: list[float] = []
 
     def on_epoch(self, trainer: Trainer, epoch: int, record: dict[str, float]) -> None:
         """Measure the network as it is."""
-        if not self.parts:
+        if self.validation is None:
             return
-        x, t, weight = zip(*self.parts, strict=True)
-        y = np.concatenate([to_numpy(predict(trainer.network, each)) for each in x])
-        t, w = np.concatenate(t), None if weight[0] is None else np.concatenate(weight)
+        x, t, weight = self.validation
+        y = to_numpy(predict(trainer.network, x))
         if self.classifies:
             single = t.ndim == 1 and y.shape[1] > 1
             found = y.argmax(axis=1) if single else (y > 0).reshape(t.shape)
-            self.values.append(float(accuracy_score(t, found.astype(int), sample_weight=w)))
+            self.values.append(float(accuracy_score(t, found.astype(int), sample_weight=weight)))
         else:
             y = np.exp(y) if isinstance(trainer.network.criterion, PoissonLoss) else y
-            self.values.append(float(r2_score(t, y, sample_weight=w)))
+            self.values.append(float(r2_score(t, y, sample_weight=weight)))

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_sample_weight
 
+from portable_nn.adapters.sklearn.checks import given_both, weights_of
 from portable_nn.adapters.sklearn.network_estimator import NetworkEstimator
 from portable_nn.arrays import backend_name, indices_beside, namespace_of, to_numpy
 from portable_nn.kernels import PORTABLE
@@ -62,16 +62,25 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     n_features_in_ : int
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Any:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Train on X (N, I) and labels y: (N,), or (N, K) of zeros and ones for several labels.
 
-        X_val and y_val are samples to evaluate after every epoch, in the place of a `validation_split`.
+        X_val and y_val are samples to evaluate after every epoch, in the place of a `validation_split`, weighted by
+        `sample_weight_val`.
         """
         first = self._first()
         X, t, weight = self._encoded(X, y, sample_weight, reset=first, classes=None)
         held_out = None
-        if _both(X_val, y_val):
-            held_out = self._encoded(X_val, y_val, None, reset=False, classes=self.classes_)[:2]
+        if given_both(X_val, y_val, sample_weight_val):
+            held_out = self._encoded(X_val, y_val, sample_weight_val, reset=False, classes=self.classes_)
         self._train(X, t, len(self.classes_), self._loss(), weight, held_out, first)
         return self
 
@@ -89,7 +98,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         """Return X, targets and weights, checked; without `classes`, these are those of y."""
         X, y = self._checked(X, y, reset=reset, multi_output=True)
         check_classification_targets(y)
-        weight = None if weight is None else _check_sample_weight(to_numpy(weight), np.empty((len(y), 0)))
+        weight = weights_of(weight, X)
         is_multilabel = type_of_target(y).startswith("multilabel")
         y = y if is_multilabel else column_or_1d(y, warn=True)
         found = np.arange(y.shape[1]) if is_multilabel else np.unique(y)
@@ -174,14 +183,25 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
     n_features_in_ : int
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Any:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Train on X (N, I) and numbers y: (N,) or (N, K).
 
-        X_val and y_val are samples to evaluate after every epoch, in the place of a `validation_split`.
+        X_val and y_val are samples to evaluate after every epoch, in the place of a `validation_split`, weighted by
+        `sample_weight_val`.
         """
         first = self._first()
         X, t, weight = self._encoded(X, y, sample_weight, reset=first)
-        held_out = self._encoded(X_val, y_val, None, reset=False)[:2] if _both(X_val, y_val) else None
+        held_out = None
+        if given_both(X_val, y_val, sample_weight_val):
+            held_out = self._encoded(X_val, y_val, sample_weight_val, reset=False)
         self._train(X, t, t.shape[1], MeanSquaredError(), weight, held_out, first)
         return self
 
@@ -194,7 +214,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
     def _encoded(self, X: Any, y: Any, weight: Any, *, reset: bool) -> tuple[Any, Any, Any]:
         """Return X, targets and weights, checked."""
         X, y = self._checked(X, y, reset=reset, multi_output=True, y_numeric=True)
-        weight = None if weight is None else _check_sample_weight(to_numpy(weight), np.empty((len(y), 0)))
+        weight = weights_of(weight, X)
         y = column_or_1d(y, warn=True) if y.shape[1:] == (1,) else y
         self._is_flat = y.ndim == 1
         return X, y.astype(float).reshape(len(y), math.prod(y.shape[1:])), weight
@@ -204,10 +224,3 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         y = self._outputs(X, "predict")
         y = PORTABLE.exp(y) if isinstance(self.network_.criterion, PoissonLoss) else y
         return y[:, 0] if self._is_flat else y
-
-
-def _both(X: Any, y: Any) -> bool:
-    """Return whether both are given; ValueError if only one is."""
-    if (X is None) != (y is None):
-        raise ValueError("fit needs both of X_val and y_val, or neither")
-    return X is not None

@@ -1,4 +1,4 @@
-"""Counting right answers. N = batch, C = classes."""
+"""Counting right answers. N = batch, C = classes, weight = of the samples (N,)."""
 
 from portable_nn.arrays import Array, namespace_of
 
@@ -11,21 +11,28 @@ def all_finite(x: Array) -> Array:
     return xp.all(xp.isfinite(x))
 
 
-def count_correct(y: Array, t: Array) -> Array:
+def count_correct(y: Array, t: Array, weight: Array | None = None) -> Array:
     """Return how many rows of y (N, C) are largest at their class: t labels (N,) or one-hot (N, C); 0-d integer.
 
-    A row with NaN counts as wrong.
+    With weights, the sum of theirs. A row with NaN counts as wrong.
     """
     xp = namespace_of(y)
     labels = t if t.ndim == 1 else xp.argmax(t, axis=-1)
     right = (xp.argmax(y, axis=-1) == labels) & ~xp.any(xp.isnan(y), axis=-1)
-    return xp.sum(xp.astype(right, xp.int32))
+    return _count(right, weight)
 
 
-def count_correct_signs(y: Array, t: Array) -> Array:
+def count_correct_signs(y: Array, t: Array, weight: Array | None = None) -> Array:
     """Return how many elements of y (N, ...) are positive where t (N, ...) is above 1/2 and only there; 0-d integer.
 
-    NaN counts as wrong.
+    With weights, the sum of those of their samples. NaN counts as wrong.
     """
-    xp = namespace_of(y)
-    return xp.sum(xp.astype(((y > 0) == (t > 0.5)) & ~xp.isnan(y), xp.int32))
+    return _count(((y > 0) == (t > 0.5)) & ~namespace_of(y).isnan(y), weight)
+
+
+def _count(right: Array, weight: Array | None) -> Array:
+    xp = namespace_of(right)
+    if weight is None:
+        return xp.sum(xp.astype(right, xp.int32))
+    weight = xp.reshape(weight, (-1,) + (1,) * (right.ndim - 1))
+    return xp.sum(xp.where(right, weight, xp.zeros_like(weight)))
