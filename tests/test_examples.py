@@ -29,6 +29,7 @@ LAST_LINES = {
     "parabola": r"distance from the parabola: [01]\.\d+ \(before training \d+\.\d+, the points 2\.0\) on {backend}",
     "sklearn_pipeline": r"torch: .*hidden_layer_sizes': \(64,\).*predictions are a Tensor on cpu",
     "stateful_layer": r"10,000 rows of mean \[.* -19\.9 .*\], test accuracy (0\.9[5-9]\d*|1\.0+) on {backend}",
+    "thaw": r"thawed at a tenth of the rate: 0\.(8[5-9]|9)\d* on {backend}",
     "weight_tying": r"one W, tied in training and after loading, on {backend}",
     "your_own_layer": r"test accuracy (0\.9[6-9]\d*|1\.0+) on {backend}",
 }
