@@ -164,3 +164,10 @@ def test_losses_stay_what_they_were():
     losses = [step(x[k : k + 5], t[k : k + 5]) for k in range(0, 500, 5)]
     expected = [net.loss(X[k : k + 5], LABELS[k : k + 5]) for k in range(0, 500, 5)]
     np.testing.assert_array_equal([float(loss) for loss in losses], [float(loss) for loss in expected])
+
+
+def test_states_stay_on_the_device_and_need_no_new_memory():
+    layers = pnn.Affine(784, 50), pnn.BatchNorm(50), pnn.ReLU(), pnn.Affine(50, 10)
+    net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy")
+    _, training, _ = warm_step(net, pnn.SGD(), LABELS)
+    assert training.reads == training.waits == training.copies_in == training.blocks == 0
