@@ -25,13 +25,13 @@ def main():
         return net.loss_and_gradients(run, params, x, t)[1]
 
     def by_hand():
-        y, kept = x, []
+        y, saved = x, []
         for layer, own in zip(net.layers, named, strict=True):
             y, keep = layer.forward_pass(run, own, y)
-            kept.append(keep)
+            saved.append(keep)
         _, keep = loss.forward_pass(run, {}, y, t)
         dy, grads = loss.gradient(run, keep), []
-        for layer, own, keep in zip(reversed(net.layers), reversed(named), reversed(kept), strict=True):
+        for layer, own, keep in zip(reversed(net.layers), reversed(named), reversed(saved), strict=True):
             dy, layer_grads = layer.backward_pass(run, own, keep, dy)
             grads = [*layer_grads.values(), *grads]
         return grads

@@ -49,6 +49,7 @@ def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
         "softmax_loss": (x, labels, 0.01, None, 0.0),
         "sigmoid_loss": (x, dy, 0.01),
         "class_share": (labels, b),
+        "class_total": (labels, b),
         "mean_scale": (b, b),
         "total": (b,),
         **dict.fromkeys(("absolute_error", "poisson_error", "squared_error"), (x, dy, 0.01)),
@@ -185,7 +186,7 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
             *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
             *("squared_error", "squared_error_gradient", "absolute_error", "absolute_error_gradient"),
             *("huber_error", "huber_error_gradient", "poisson_error", "poisson_error_gradient"),
-            *("class_share", "mean_scale", "total"),
+            *("class_share", "class_total", "mean_scale", "total"),
         )
     },
 }

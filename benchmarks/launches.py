@@ -1,7 +1,7 @@
 """What a training step asks a GPU to do: `python -m benchmarks.launches`.
 
 Counted on the stand-in for CuPy on the CPU (tests/cupy_on_cpu), beside the operations of PyTorch eager in the same
-step. Nothing here is a result of a GPU: counts are not times.
+step. Nothing here is a result of a GPU: counts are not times, and the one time is that of Python alone.
 """
 
 import importlib
@@ -9,10 +9,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -101,25 +103,33 @@ class Counted:
     ----------
     products, kernels, functions : int
         Calls of cuBLAS, launches of our own kernels, and of CuPy's.
-    gathers, copies_in : int
-        What `Trainer.fit` adds to that with the data on the device: launches, and copies from the host, a step.
-    reads, blocks : int
-        Values for which the host waits, and memory that is asked of the driver: there should be none.
+    weighing : int
+        Launches for what a mean over batches divides by.
+    gathers : float
+        Launches that `Trainer.fit` adds to all that, with the data on the device.
+    allocations, copies_in : float
+        Arrays for which it asks the pool, and copies from the host, a step.
+    reads : int
+        Values for which the step lets the host wait. `fit` reads the losses, of up to 50 steps at a time.
+    microseconds : float
+        What Python takes for the step, while kernels and products do nothing: see `host_microseconds`.
     """
 
     products: int
     kernels: int
     functions: int
+    weighing: int
     gathers: float
+    allocations: float
     copies_in: float
     reads: int
-    blocks: int
+    microseconds: float
     names: dict[str, int]
 
     @property
     def launches(self) -> int:
         """All of a step, its products among them, the gathering of its batch apart."""
-        return self.products + self.kernels + self.functions
+        return self.products + self.kernels + self.functions + self.weighing
 
 
 def count(case: Case) -> Counted:
@@ -135,33 +145,52 @@ def count(case: Case) -> Counted:
     ledger = importlib.import_module("cupy")._ledger
     network = case.network().to("cupy")
     x, t, weight = network.batch(*case.data(case.batch))
-    step = training_step(network, case.optimizer(), compile=False)
-    for _ in range(3):
-        step(x, t, weight)
+    step, run = training_step(network, case.optimizer(), compile=False), network.run()
     counts = []
-    for _ in range(2):
+    for _ in range(5):
         with ledger.counting() as counted:
             step(x, t, weight)
+        with ledger.counting() as weighed:
+            network.criterion.total_weight(run, t, weight)
         counts.append(counted)
-    first, counted = sorted(counts, key=lambda count: count.blocks, reverse=True)  # losses come in blocks of memory
-    assert (first.kernels, first.functions) == (counted.kernels, counted.functions), (
-        "warm steps ask for different things"
-    )
-    names = counted.kernels + counted.functions
-    more = _gathered(case)
+    assert counts[3] == counts[4], "warm steps ask for different things"
+    more = _in_training(case)
     return Counted(
         counted.products.total(),
         counted.kernels.total(),
         counted.functions.total(),
-        more.launches + more.products.total() - names.total() - counted.products.total(),
+        weighed.launches,
+        more.launches + more.products - counted.launches - counted.products.total() - weighed.launches,
+        more.allocations,
         more.copies_in,
         counted.reads,
-        counted.blocks,
-        dict(names),
+        host_microseconds(lambda: step(x, t, weight)),
+        dict(counted.kernels + weighed.kernels + counted.functions + weighed.functions),
     )
 
 
-def _gathered(case: Case) -> Any:
+def host_microseconds(step: Callable[[], Any], steps: int = 50, rounds: int = 9) -> float:
+    """Return the time that Python takes for a warm step on the stand-in, while kernels and products do nothing.
+
+    That is the library's own code, up to each call of CuPy, and the stand-in's views and properties of arrays. What
+    CuPy itself would take for a call is not in it.
+    """
+    cupy, raw = importlib.import_module("cupy"), importlib.import_module("cupy.cuda._raw")
+    times: list[float] = []
+    with mock.patch.object(raw._Function, "__call__", _nothing), mock.patch.object(cupy.ndarray, "dot", _nothing):
+        for _ in range(rounds):
+            begin = time.thread_time()
+            for _ in range(steps):
+                step()
+            times.append((time.thread_time() - begin) / steps)
+    return 1e6 * min(times)
+
+
+def _nothing(*_: Any) -> None:
+    """Do nothing, in the place of work on the device."""
+
+
+def _in_training(case: Case) -> Any:
     """Return what a step of `Trainer.fit` asks for: by an epoch of data on the device, and one of twice the batches."""
     ledger = importlib.import_module("cupy")._ledger
     network = case.network().to("cupy")
@@ -182,10 +211,8 @@ class _Difference:
 
     def __init__(self, few: Any, many: Any):
         more = many.since(few)
-        self.launches, self.products = more.launches / _BATCHES, more.products
-        for name in list(self.products):
-            self.products[name] /= _BATCHES
-        self.copies_in = more.copies_in / _BATCHES
+        self.launches, self.products = more.launches / _BATCHES, more.products.total() / _BATCHES
+        self.copies_in, self.allocations = more.copies_in / _BATCHES, more.allocations / _BATCHES
 
 
 def count_torch(case: Case) -> int | None:
@@ -234,30 +261,14 @@ def count_torch(case: Case) -> int | None:
 
 def lines() -> list[str]:
     """Return the table, and below it the names of what is launched."""
-    header = [
-        "a step of",
-        "products",
-        "own kernels",
-        "CuPy's",
-        "all",
-        "gather",
-        "copies in",
-        "reads",
-        "new memory",
-    ]
-    rows, names = [[*header, "PyTorch eager"]], []
+    header = "a step of|cuBLAS|own kernels|CuPy's|weighing|all|gather|allocations|copies in|reads|Python, us"
+    rows, names = [[*header.split("|"), "PyTorch eager"]], list[str]()
     for case in CASES:
         counted, theirs = count(case), count_torch(case)
-        numbers = (counted.products, counted.kernels, counted.functions, counted.launches)
-        more = (counted.gathers, counted.copies_in, counted.reads, counted.blocks)
-        rows.append(
-            [
-                case.label,
-                *map(str, numbers),
-                *(f"{n:g}" for n in more),
-                "" if theirs is None else str(theirs),
-            ]
-        )
+        numbers = (counted.products, counted.kernels, counted.functions, counted.weighing, counted.launches)
+        more = (counted.gathers, counted.allocations, counted.copies_in, counted.reads)
+        times = f"{counted.microseconds:.0f}", "" if theirs is None else str(theirs)
+        rows.append([case.label, *(f"{n:g}" for n in (*numbers, *more)), *times])
         names.append(f"{case.label}: {', '.join(f'{n} {name}' for name, n in sorted(counted.names.items()))}")
     return [*table(rows, ">").splitlines(), "", *names]
 
@@ -268,7 +279,11 @@ def main() -> int:
         path = os.pathsep.join(filter(None, [str(STAND_IN), os.environ.get("PYTHONPATH")]))
         environment = os.environ | {"PORTABLE_NN_CUPY": "stand-in", "PYTHONPATH": path}
         return subprocess.run([sys.executable, "-m", "benchmarks.launches"], env=environment, check=False).returncode
-    print("Launches of a warm training step, counted on the stand-in for CuPy on the CPU: not a result of a GPU.\n")
+    print("What a warm training step asks for, counted on the stand-in for CuPy on the CPU: not a result of a GPU.")
+    print(
+        "Python: the time of the step on the CPU while kernels and products do nothing, without what CuPy's own calls"
+    )
+    print("would take; no time of a GPU, of its own thread. Gather, allocations, copies in: what Trainer.fit adds.\n")
     print("\n".join(lines()))
     return 0
 

@@ -72,30 +72,36 @@ END
   PORTABLE_NN_BACKENDS='["numpy"]' python -m pytest -q --tb=short -m "not slow" tests
 }
 
+beside() { # NAME COMMAND...: begin a step that goes on beside others
+  begun+=("$1")
+  {
+    (set -e && "${@:2}")
+    echo $? >"$scratch/$1.status"
+    echo "took $SECONDS s since the beginning of all checks"
+  } >"$scratch/$1.log" 2>&1 &
+}
+
+result() { # NAME: print what such a step printed, and return what it returned
+  cat "$scratch/$1.log"
+  return "$(cat "$scratch/$1.status")"
+}
+
 # All at once: none of them needs more than one core.
-test_wheel_elsewhere() { # VERSION...
-  local version python
+test_elsewhere() { # VERSION...
+  local version python name begun=()
   set -m # without it bash lets what runs in the background ignore Ctrl-C, which tests press
+  beside "tests on the stand-in for CuPy" test_on_the_stand_in_for_cupy
   for version; do
     if python=$(find_python "$version"); then
-      tested_elsewhere+=("$version")
-      {
-        (set -e && test_wheel "$python")
-        echo $? >"$scratch/$version.status"
-        echo "took $SECONDS s since the beginning of all checks"
-      } >"$scratch/$version.log" 2>&1 &
+      beside "wheel on Python $version" test_wheel "$python"
+      tested_elsewhere=1
     else
       printf '\n== wheel on Python %s\nnot found here\n' "$version"
     fi
   done
   wait
   set +m
-  for version in "${tested_elsewhere[@]}"; do step "wheel on Python $version" result "$version"; done
-}
-
-result() { # VERSION: print what its tests printed, and return what they returned
-  cat "$scratch/$1.log"
-  return "$(cat "$scratch/$1.status")"
+  for name in "${begun[@]}"; do step "$name" result "$name"; done
 }
 
 readme_tests='python -m pip install -e ".[test]" && python -m pytest'
@@ -119,10 +125,9 @@ step "wheel" python -m build --wheel --outdir "$scratch/wheel" .
 step "budgets" python ci/budgets.py "$scratch"/wheel/*.whl
 step "README names the test command" grep -F "$readme_tests" README.md
 step "speed" python -m benchmarks --quick
-step "tests on the stand-in for CuPy" test_on_the_stand_in_for_cupy
-tested_elsewhere=()
-test_wheel_elsewhere ${OTHER_PYTHONS-3.12 3.13}
-[ ${#tested_elsewhere[@]} != 0 ] || step "wheel on this Python" test_wheel python # whose tests run below, too
+tested_elsewhere=
+test_elsewhere ${OTHER_PYTHONS-3.12 3.13}
+[ -n "$tested_elsewhere" ] || step "wheel on this Python" test_wheel python # whose tests run below, too
 
 printf '\n== tests, after %d s of checks, of which failed: %s\n' "$SECONDS" "$(IFS=, && echo "${failed[*]:-none}")"
 bash -c "$readme_tests" && [ ${#failed[@]} = 0 ]

@@ -4,12 +4,13 @@
 #
 #   ci/gpu.sh [STAGE...]
 #
-# STAGE   install machine kernels tests-cupy tests-torch tests-jax W1 W4 W5 W9 pairs: all, unless some are named
-# OUT     the folder for the results (benchmarks/results): gpu.txt has what all stages printed, a JSON file each the times
-# WHEELS  a folder with wheels of all that is missing, for a machine without a network: they are unpacked beside the
-#         environment in use. Without it pip installs the project with CuPy, torch and JAX for CUDA 13.
-# PYTHON  the interpreter (python3)
-# BOUND   a factor on the seconds that a stage may take (1)
+# STAGE      install machine kernels tests-cupy tests-torch tests-jax W1 W4 W5 W9 pairs: all, unless some are named
+# OUT        the folder for the results (benchmarks/results): gpu.txt has what all stages printed, a JSON file each the times
+# WHEELS     a folder with wheels of all that is missing, for a machine without a network: they are unpacked beside the
+#            environment in use. Without it pip installs the project with CuPy, torch and JAX for CUDA 13.
+# PYTHON     the interpreter (python3)
+# BOUND      a factor on the seconds that a stage may take (1)
+# REHEARSAL  anything: with the stand-in for CuPy on the CPU, to see that the script runs; stages of a GPU fail then
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
@@ -57,6 +58,10 @@ pytest() { # BACKEND ARGUMENT...
   PORTABLE_NN_BACKENDS="[\"$1\"]" "$python" -m pytest -q --tb=short "${plugin[@]}" "${@:2}"
 }
 
+pairs() {
+  "$python" -m benchmarks.kernels
+}
+
 compete() { # WORKLOAD
   "$python" -m benchmarks --gpu --workloads "$1" --rounds 9 --out "$out"
 }
@@ -65,7 +70,7 @@ failed=()
 stage() { # NAME SECONDS COMMAND...
   local name=$1 seconds begin=$SECONDS status
   [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
-  seconds=$(($2 * ${BOUND:-1}))
+  seconds=$(awk "BEGIN { print int($2 * ${BOUND:-1}) }")
   printf '\n== %s\n' "$name"
   # A process of its own, which `timeout` can end with all that it has started.
   timeout --kill-after=10 "$seconds" bash -c "$(declare -f "$3"); out=$(printf %q "$out") python=$(printf %q "$python") scratch=$(printf %q "$scratch"); $(printf '%q ' "${@:3}")"
@@ -89,7 +94,7 @@ wanted=("$@")
   stage W9 90 compete W9
   stage tests-torch 180 pytest torch-cuda -k torch-cuda tests
   stage tests-jax 240 pytest jax-cuda -k jax-cuda tests
-  stage pairs 120 "$python" -m benchmarks.kernels
+  stage pairs 120 pairs
   printf '\nafter %d s, of which failed: %s\n' "$SECONDS" "$(IFS=, && echo "${failed[*]:-none}")"
   [ ${#failed[@]} = 0 ]
 } 2>&1 | tee "$out/gpu.txt"

@@ -31,7 +31,7 @@ class Centered(pnn.Layer):
             run.update("rows", run.states["rows"] + float(x.shape[0]))
         return x - run.states["sum"] / (run.states["rows"] + 1e-9), None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         """Return dy, and no gradients."""
         return dy, {}
 

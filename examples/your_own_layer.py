@@ -33,9 +33,9 @@ class Swish(pnn.Layer):
         s = run.kernels.sigmoid(params["beta"] * x)
         return x * s, (x, s)
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         """Return dx and the gradient of each parameter."""
-        x, s = kept
+        x, s = saved
         dz = dy * x * s * (1.0 - s)  # the derivative by z = beta x
         return dy * s + dz * params["beta"], {"beta": run.place.xp.sum(dz * x, axis=0)}
 

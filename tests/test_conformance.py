@@ -172,16 +172,16 @@ def test_passes_run_under_jit(name):
 
             def gradient(x, key):
                 run = pnn.Run(place, training=True, key=key)
-                loss, kept = layer.forward_pass(run, {}, x, t, weight)
-                return loss, layer.gradient(run, kept)
+                loss, saved = layer.forward_pass(run, {}, x, t, weight)
+                return loss, layer.gradient(run, saved)
         else:
             x = [place.asarray(array) for array in inputs]
             params = {name: place.asarray(p) for name, p in layer.pass_arrays().items()}
 
             def gradient(x, key):
                 run = pnn.Run(place, training=True, key=key)
-                y, kept = run.forward(layer, params, *x)
-                dx, _ = layer.backward_pass(run, params, kept, *as_tuple(y))
+                y, saved = run.forward(layer, params, *x)
+                dx, _ = layer.backward_pass(run, params, saved, *as_tuple(y))
                 return *as_tuple(y), *as_tuple(dx)
 
         eager, compiled = gradient(x, (1, 2)), jax.jit(gradient)(x, (1, 2))

@@ -59,6 +59,8 @@ class Kernels:
         self.paired: Mapping[tuple[str, str], Kernel] = getattr(fast, "PAIRED", {})
         self.rounds_apart: frozenset[tuple[str, str]] = getattr(fast, "ROUNDS_APART", frozenset[tuple[str, str]]())
         self.chainable: frozenset[str] = getattr(fast, "CHAINABLE", frozenset[str]())
+        self.chain_first: frozenset[str] = getattr(fast, "CHAIN_FIRST", frozenset[str]())
+        self.chain_last: frozenset[str] = getattr(fast, "CHAIN_LAST", frozenset[str]())
         self.chained: Callable[..., Kernel] | None = getattr(fast, "CHAINED", None)
         self.updates: Mapping[str, Kernel] = getattr(fast, "IN_PLACE", {})
         self.together: Callable[[], Any] | None = getattr(fast, "TOGETHER", None)

@@ -5,7 +5,6 @@ Where opaque code was called, the first step is the recorded run itself: what is
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from portable_nn.arrays import is_array
@@ -70,37 +69,70 @@ def _fused(recorder: Recorder, calls: Sequence[Call], wanted: set[Any]) -> list[
 
 
 def _chained(recorder: Recorder, calls: Sequence[Call], wanted: set[Any]) -> list[Call]:
-    """Return the calls with each run of elementwise ones, on arrays of one shape and dtype, as one."""
+    """Return the calls with each run of those that may be a chain as one."""
     chain, chained = recorder.kernels.chained, list[Call]()
     if chain is None or recorder.is_opaque:
         return list(calls)
+    calls = _with_sums_moved(recorder, calls)
     last = {leaf: k for k, call in enumerate(calls) for leaf in leaves(call.arguments) if isinstance(leaf, Value)}
-    for _, group in groupby(enumerate(calls), key=lambda numbered: _kind_of(recorder, *numbered)):
-        numbers, run = zip(*group, strict=True)
+    end = 0
+    for run in _runs(recorder, calls):
+        begin, end = end, end + len(run)
         if len(run) == 1:
             chained += run
             continue
-        made = [call.result for call in run]
+        made = [leaf for call in run for leaf in leaves(call.result)]
         given = dict.fromkeys(leaf for call in run for leaf in call.arguments if isinstance(leaf, Value))
         inputs = [value for value in given if value not in made]
-        outputs = [value for value in made if value in wanted or last.get(value, 0) > numbers[-1]]
+        outputs = [value for value in made if value in wanted or last.get(value, 0) >= end]
         steps = [(call.name, call.arguments, call.result) for call in run]
         kernel = chain(inputs, steps, outputs)
-        name = f"chain_{numbers[0]}_{'_'.join(call.name for call in run)}"
+        name = f"chain_{begin}_{'_'.join(call.name for call in run)}"
         chained.append(Call(name, kernel, tuple(inputs), outputs[0] if len(outputs) == 1 else tuple(outputs)))
     return chained
 
 
-def _kind_of(recorder: Recorder, number: int, call: Call) -> tuple[Any, ...]:
-    """Return shape and dtype of the arrays of a call that may stand in a chain; for any other, what none else has."""
-    values = [leaf for leaf in (*call.arguments, call.result) if isinstance(leaf, Value)]
-    arrays: list[Any] = [recorder.arrays.get(value) for value in values]
+def _with_sums_moved(recorder: Recorder, calls: Sequence[Call]) -> list[Call]:
+    """Return the calls with each sum over the batch directly behind the elementwise kernel whose result it adds up."""
+    kernels, moved = recorder.kernels, list[Call]()
+    for call in calls:
+        place = len(moved)
+        if call.name in kernels.chain_last and len(call.arguments) == 1:
+            made = [k for k, before in enumerate(moved, 1) if before.result == call.arguments[0]]
+            place = made[0] if made and moved[made[0] - 1].name in kernels.chainable else place
+        moved.insert(place, call)
+    return moved
+
+
+def _runs(recorder: Recorder, calls: Sequence[Call]) -> list[list[Call]]:
+    """Return the calls in runs: elementwise ones on arrays of one shape and dtype in one, any other by itself.
+
+    Such a run may begin with an affine layer, and end with sums over the batch.
+    """
+    kernels, runs, goes_on = recorder.kernels, list[list[Call]](), None
+    for call in calls:
+        kind = _kind_of(recorder, call)
+        if kind is None or kind != goes_on or call.name in kernels.chain_first:
+            runs.append([])
+        runs[-1].append(call)
+        goes_on = None if call.name in kernels.chain_last else kind
+    return runs
+
+
+def _kind_of(recorder: Recorder, call: Call) -> tuple[Any, ...] | None:
+    """Return shape and dtype of the arrays of a call that may stand in a chain; None for any other."""
+    kernels, arguments, results = recorder.kernels, call.arguments, leaves(call.result)
+    if call.name in kernels.chain_first:
+        arguments = arguments[3:] if isinstance(arguments[2], Value) else None  # without a bias there is none to add
+    elif call.name in kernels.chain_last:
+        results = results[:-1]
+    elif call.name not in kernels.chainable:
+        return None
+    if arguments is None or call.opaque:
+        return None
+    arrays: list[Any] = [recorder.arrays.get(leaf) for leaf in (*arguments, *results) if isinstance(leaf, Value)]
     kinds = {(array.shape, array.dtype) for array in arrays if is_array(array)}
-    if (
-        call.opaque
-        or call.name not in recorder.kernels.chainable
-        or any(array is None for array in arrays)
-        or len(kinds) != 1
-    ):
-        return (number,)
-    return kinds.pop()
+    if any(array is None for array in arrays) or len(kinds) != 1:
+        return None
+    kind = kinds.pop()
+    return kind if call.name in kernels.chainable or len(kind[0]) == 2 else None

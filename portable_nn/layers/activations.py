@@ -12,7 +12,7 @@ __all__ = ["ELU", "GELU", "Activation", "Identity", "LeakyReLU", "ReLU", "SiLU",
 
 
 class Activation(Layer):
-    """An activation made of the kernels `kernel(x, *options)` and `kernel_gradient(dy, kept, *options)`."""
+    """An activation made of the kernels `kernel(x, *options)` and `kernel_gradient(dy, saved, *options)`."""
 
     kernel: ClassVar[str]
     keeps_output: ClassVar[bool] = False
@@ -24,10 +24,10 @@ class Activation(Layer):
         y = getattr(run.kernels, self.kernel)(x, *map(self.__getattribute__, self.options))
         return y, y if self.keeps_output else x
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx."""
         gradient = getattr(run.kernels, self.kernel + "_gradient")
-        return gradient(dy, kept, *map(self.__getattribute__, self.options)), {}
+        return gradient(dy, saved, *map(self.__getattribute__, self.options)), {}
 
 
 class ReLU(Activation):
@@ -107,6 +107,6 @@ class Identity(Layer):
         """Return x."""
         return x, None
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy."""
         return dy, {}

@@ -87,9 +87,9 @@ class Affine(Layer):
         """Return y = x W + b; keeps x."""
         return run.kernels.affine(x, params["W"], params.get("b")), x
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx = dy W^T, dW = x^T dy and db = sum of dy over the batch."""
-        grads = {"W": run.kernels.affine_gradient_W(dy, kept)}
+        grads = {"W": run.kernels.affine_gradient_W(dy, saved)}
         if "b" in params:
             grads["b"] = run.kernels.affine_gradient_b(dy)
-        return run.kernels.affine_gradient_x(dy, params["W"], kept.shape), grads
+        return run.kernels.affine_gradient_x(dy, params["W"], saved.shape), grads

@@ -27,7 +27,7 @@ class Alone:
     output_shape: Callable[..., Any]
     forward_pass: Callable[..., tuple[Any, Any]]
     backward_pass: Callable[..., tuple[Any, Arrays]]
-    _kept: Any
+    _saved: Any
     _stream: random.KeyStream
 
     def initialize(self, place: Place, seed: int, path: str = "", default: Initializer | None = None) -> None:
@@ -83,11 +83,11 @@ class Alone:
         self.output_shape(*(x.shape for x in arrays))
         key = self._stream.next() if training and self.is_random else None
         run = Run(place, training=training, key=key)
-        y, kept = run.forward(self, self.pass_arrays(), *arrays)
+        y, saved = run.forward(self, self.pass_arrays(), *arrays)
         for state, value in run.changed.items():
             state.value = copies([value])[0]  # it may be memory of x
         if training:
-            self._kept = (place, kept, [part.shape for part in as_tuple(y)])
+            self._saved = (place, saved, [part.shape for part in as_tuple(y)])
         return y
 
     def backward(self, *douts: Array) -> Any:
@@ -100,14 +100,14 @@ class Alone:
         ShapeError
             If a derivative has another shape than its output had.
         """
-        if self._kept is None:
+        if self._saved is None:
             raise RuntimeError(f"{self} needs a forward pass in training before backward")
-        place, kept, shapes = self._kept
+        place, saved, shapes = self._saved
         arrays = [move(dy, place, name="dy") for dy in douts]
         if [dy.shape for dy in arrays] != shapes:
             needed, got = (", ".join(map(str, s)) for s in (shapes, [dy.shape for dy in arrays]))
             raise ShapeError(f"{self} needs dy of shape {needed}, as y had, got {got}")
-        dx, self.grads = self.backward_pass(Run(place, training=True), self.pass_arrays(), kept, *arrays)
+        dx, self.grads = self.backward_pass(Run(place, training=True), self.pass_arrays(), saved, *arrays)
         return dx
 
     def _placed(self, default: Place | None = None) -> Place:

@@ -38,9 +38,9 @@ class Add(_Arithmetic):
         """Return y; keeps the shapes."""
         return run.kernels.add(a, b), (a.shape, b.shape)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return da and db."""
-        a, b = kept
+        a, b = saved
         return (run.kernels.unbroadcast(dy, a), run.kernels.unbroadcast(dy, b)), {}
 
 
@@ -51,9 +51,9 @@ class Sub(_Arithmetic):
         """Return y; keeps the shapes."""
         return run.kernels.subtract(a, b), (a.shape, b.shape)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return da and db."""
-        a, b = kept
+        a, b = saved
         return (run.kernels.unbroadcast(dy, a), run.kernels.subtract_gradient_b(dy, b)), {}
 
 
@@ -64,9 +64,9 @@ class Mul(_Arithmetic):
         """Return y; keeps a and b."""
         return run.kernels.multiply(a, b), (a, b)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return da and db."""
-        a, b = kept
+        a, b = saved
         return (run.kernels.multiply_gradient(dy, b, a.shape), run.kernels.multiply_gradient(dy, a, b.shape)), {}
 
 
@@ -77,9 +77,9 @@ class Div(_Arithmetic):
         """Return y; keeps a and b."""
         return run.kernels.divide(a, b), (a, b)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return da and db."""
-        a, b = kept
+        a, b = saved
         return (run.kernels.divide_gradient_a(dy, b, a.shape), run.kernels.divide_gradient_b(dy, a, b)), {}
 
 

@@ -44,6 +44,6 @@ class Dropout(Layer):
         mask = run.kernels.dropout_mask(x, self.rate, *run.next_key())
         return run.kernels.multiply(x, mask), mask
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy times the mask."""
-        return dy if kept is None else run.kernels.multiply(dy, kept), {}
+        return dy if saved is None else run.kernels.multiply(dy, saved), {}

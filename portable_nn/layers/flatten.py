@@ -22,6 +22,6 @@ class Flatten(Layer):
         """Return y; keeps the shape of x."""
         return run.kernels.reshape(x, self.output_shape(x.shape)), x.shape
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy in the shape of x."""
-        return run.kernels.reshape(dy, kept), {}
+        return run.kernels.reshape(dy, saved), {}

@@ -48,7 +48,7 @@ class Layer(Alone):
         self.states: dict[str, State] = {}
         self.place: Place | None = None
         self.grads: Arrays = {}
-        self._kept: Any = None
+        self._saved: Any = None
         self._told: list[list[int]] = []
         self._stream = random.KeyStream(0)
 
@@ -72,10 +72,10 @@ class Layer(Alone):
         """Return y, a tuple for several outputs, and whatever the backward pass needs."""
         raise NotImplementedError
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, *douts: Any, **_: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, *douts: Any, **_: Any) -> tuple[Any, Arrays]:
         """Return dx, a tuple for several inputs, and the gradients of the parameters by name.
 
-        `douts` are the derivatives by each output, `kept` what the forward pass kept.
+        `douts` are the derivatives by each output, `saved` what the forward pass saved.
         """
         raise NotImplementedError
 
@@ -136,7 +136,7 @@ class Layer(Alone):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy, pickled or not, starts without what the last pass left behind.
-        return self.__dict__ | {"_kept": None, "grads": {}}
+        return self.__dict__ | {"_saved": None, "grads": {}}
 
     def __repr__(self) -> str:
         return describe(type(self), self.config())

@@ -90,9 +90,9 @@ class MatMul(Layer):
         """Return y = a W or y = a b; keeps the inputs."""
         return run.kernels.matmul(a, params.get("W", b)), (a, b)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return da = dy W^T and dW = a^T dy, or da = dy b^T and db = a^T dy."""
-        a, b = kept
+        a, b = saved
         if "W" in params:
             return run.kernels.matmul_gradient_x(dy, params["W"]), {"W": run.kernels.matmul_gradient_W(dy, a)}
         return (run.kernels.matmul_gradient_a(dy, b, a.shape), run.kernels.matmul_gradient_b(dy, a, b.shape)), {}

@@ -97,9 +97,9 @@ class BatchNorm(Layer):
         run.update("variance", variance)
         return y, (x, center, inverse, False)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx, dgamma and dbeta."""
-        x, mean, other, is_fixed = kept
+        x, mean, other, is_fixed = saved
         if is_fixed:
             gradients = run.kernels.normalize_gradient(dy, x, params["gamma"], mean, other, self.epsilon)
         else:

@@ -31,9 +31,9 @@ class _Reduction(Layer):
         """Return y; keeps the shape of x."""
         return getattr(run.kernels, self.kernel)(x, self._axes(x.shape), self.keepdims), x.shape
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx."""
-        return getattr(run.kernels, self.kernel + "_gradient")(dy, kept, self._axes(kept)), {}
+        return getattr(run.kernels, self.kernel + "_gradient")(dy, saved, self._axes(saved)), {}
 
     def _axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.axis is None:
@@ -113,6 +113,6 @@ class Repeat(Layer):
         axis = from_front(self, self.axis, x.shape)
         return run.kernels.repeat_along(x, self.times, axis), axis
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return the sum of dy over the copies of each element."""
-        return run.kernels.repeat_along_gradient(dy, self.times, kept), {}
+        return run.kernels.repeat_along_gradient(dy, self.times, saved), {}

@@ -27,7 +27,7 @@ class _Passes(Protocol):
 
 
 class _Gradient(Protocol):
-    def gradient(self, run: "Run", kept: Any) -> Any: ...
+    def gradient(self, run: "Run", saved: Any) -> Any: ...
 
 
 class Run:
@@ -62,6 +62,7 @@ class Run:
         self.changed: dict[State, Any] = {}
         self._given: Mapping[State, Any] = _NONE
         self._own: Mapping[str, State] = _NONE
+        self._constants: dict[tuple[float, ...], Any] = {}
 
     def next_key(self) -> tuple[random.Key, int]:
         """Return the run's key and a number that no other draw of this run gets.
@@ -86,9 +87,14 @@ class Run:
 
     def constant(self, numbers: Any) -> Any:
         """Return numbers that a layer was made with as an array at the run's place."""
-        place = self.place
+        place, key = self.place, _as_key(numbers)
+        if key in self._constants:
+            return self._constants[key]
         array = place.xp.asarray(numbers, dtype=place.dtype, device=place.device)
-        return self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
+        array = self.kernels.constant(array) if isinstance(self.kernels, Recorder) else array
+        if key:  # a copy to a device once a run, not once a batch
+            self._constants[key] = array
+        return array
 
     # States. They belong to the layer whose forward pass `forward` calls.
 
@@ -157,42 +163,42 @@ class Run:
         def forward(run: Run, *arrays: Any) -> tuple[Any, Any]:
             run.begin(boxes, arrays[:count])
             params, *inputs = _parted(names, arrays[count:])
-            y, kept = run.forward(layer, params, *inputs)
-            return (run.arrays(y), tuple(map(run.state, boxes))), kept
+            y, saved = run.forward(layer, params, *inputs)
+            return (run.arrays(y), tuple(map(run.state, boxes))), saved
 
         arguments = (*map(self.state, boxes), *params.values(), *inputs)
-        (y, states), kept = self._opaque(recorder, layer, forward, arguments, keeps=True)
+        (y, states), saved = self._opaque(recorder, layer, forward, arguments, keeps=True)
         if self.training:
             self.changed.update(zip(boxes, states, strict=True))
-        return y, kept
+        return y, saved
 
-    def backward(self, layer: _Passes, params: Arrays, kept: Any, *douts: Any) -> tuple[Any, Arrays]:
+    def backward(self, layer: _Passes, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
         """Return what the layer's backward pass returns."""
         kernels = self.kernels
         if not isinstance(kernels, Recorder) or kernels.records(type(layer)):
-            return layer.backward_pass(self, params, kept, *douts)
+            return layer.backward_pass(self, params, saved, *douts)
         names = list(params)
 
-        def backward(run: Run, kept: Any, *arrays: Any) -> tuple[Any, Any]:
+        def backward(run: Run, saved: Any, *arrays: Any) -> tuple[Any, Any]:
             params, *douts = _parted(names, arrays)
-            dx, grads = layer.backward_pass(run, params, kept, *douts)
+            dx, grads = layer.backward_pass(run, params, saved, *douts)
             found = {name: run.arrays(grads[name]) for name in names if name in grads}
             check_gradients(type(layer).__name__, params, found)
             return run.arrays(dx), tuple(found.values())
 
-        dx, grads = self._opaque(kernels, layer, backward, (kept, *params.values(), *douts), keeps=False)
+        dx, grads = self._opaque(kernels, layer, backward, (saved, *params.values(), *douts), keeps=False)
         return dx, dict(zip(names, grads, strict=True))
 
-    def gradient(self, loss: _Gradient, kept: Any) -> Any:
+    def gradient(self, loss: _Gradient, saved: Any) -> Any:
         """Return what the loss's gradient is."""
         kernels = self.kernels
         if not isinstance(kernels, Recorder) or kernels.records(type(loss)):
-            return loss.gradient(self, kept)
+            return loss.gradient(self, saved)
 
-        def gradient(run: Run, kept: Any) -> Any:
-            return run.arrays(loss.gradient(run, kept))
+        def gradient(run: Run, saved: Any) -> Any:
+            return run.arrays(loss.gradient(run, saved))
 
-        return self._opaque(kernels, loss, gradient, (kept,), keeps=False)
+        return self._opaque(kernels, loss, gradient, (saved,), keeps=False)
 
     def arrays(self, tree: Any) -> Any:
         """Return an array, or a tuple of them, with arrays in the place of numbers."""
@@ -233,6 +239,12 @@ class _States(dict[str, Any]):
             f"there is no state {name!r} here; there are {', '.join(self) or 'none'}. States are known in the forward "
             "pass, called by run.forward(layer, params, x): it keeps what the backward pass needs of them"
         )
+
+
+def _as_key(numbers: Any) -> tuple[float, ...]:
+    """Return a list of floats as what can be looked up; nothing for anything else."""
+    listed = cast("list[Any]", numbers) if isinstance(numbers, list) else []
+    return tuple(listed) if all(type(number) is float for number in listed) else ()
 
 
 def check_gradients(owner: str, params: Arrays, grads: Arrays) -> None:

@@ -65,7 +65,7 @@ class Branch(Layer):
         """Return x, n times."""
         return (x,) * self.n, None
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, *douts: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
         """Return the sum of the derivatives."""
         return reduce(run.kernels.add, douts), {}
 
@@ -100,9 +100,9 @@ class Reshape(Layer):
         """Return y; keeps the shape of x."""
         return run.kernels.reshape(x, self.output_shape(x.shape)), x.shape
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy in the shape of x."""
-        return run.kernels.reshape(dy, kept), {}
+        return run.kernels.reshape(dy, saved), {}
 
 
 class Transpose(Layer):
@@ -136,9 +136,9 @@ class Transpose(Layer):
         order = self._order(x.shape)
         return run.kernels.permute(x, order), order
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dy with its axes in the order of x."""
-        return run.kernels.permute_gradient(dy, kept), {}
+        return run.kernels.permute_gradient(dy, saved), {}
 
     def _order(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         n = len(shape)
@@ -181,9 +181,9 @@ class Concat(Layer):
         axis = from_front(self, self.axis, inputs[0].shape)
         return run.kernels.concatenate(inputs, axis), (axis, [x.shape[axis] for x in inputs])
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return each input's part of dy."""
-        axis, sizes = kept
+        axis, sizes = saved
         return run.kernels.split(dy, sizes, axis), {}
 
 
@@ -226,9 +226,9 @@ class Split(Layer):
         axis, sizes = self._cut(x.shape)
         return run.kernels.split(x, sizes, axis), axis
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, *douts: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
         """Return the derivatives, joined."""
-        return run.kernels.concatenate(douts, kept), {}
+        return run.kernels.concatenate(douts, saved), {}
 
     def _cut(self, shape: tuple[int, ...]) -> tuple[int, list[int]]:
         axis = from_front(self, self.axis, shape)

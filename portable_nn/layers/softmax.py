@@ -21,6 +21,6 @@ class Softmax(Layer):
         y = run.kernels.softmax(x)
         return y, y
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dy: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx = (diag(y) - y y^T) dy."""
-        return run.kernels.softmax_gradient(dy, kept), {}
+        return run.kernels.softmax_gradient(dy, saved), {}

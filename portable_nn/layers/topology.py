@@ -38,7 +38,7 @@ class Step:
 
 
 Tape = list[tuple[Step, Arrays, Any]]
-"""Each step of a forward walk with the parameters that it took, and what its layer kept."""
+"""Each step of a forward walk with the parameters that it took, and what its layer saved."""
 
 
 class Topology:

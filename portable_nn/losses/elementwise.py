@@ -23,27 +23,23 @@ class _ElementwiseLoss(Loss):
 
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps y, t and the scale."""
-        kept = (y, t, self._scale(run, y, weight), *self._extra())
-        return getattr(run.kernels, self.kernel)(*kept), kept
+        saved = (y, t, self._scale(run, y, weight), *self._extra())
+        return getattr(run.kernels, self.kernel)(*saved), saved
 
-    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
         """Return dy."""
-        return getattr(run.kernels, self.kernel + "_gradient")(dout, *kept)
+        return getattr(run.kernels, self.kernel + "_gradient")(dout, *saved)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dout: Any) -> tuple[Any, Arrays]:
         """Return dy and dt: dt = -dy for a function of y - t."""
-        dy = self.gradient(run, kept, dout)
+        dy = self.gradient(run, saved, dout)
         return (dy, run.kernels.negative(dy)), {}
 
     def _scale(self, run: Run, y: Any, weight: Any) -> Any:
         outputs = math.prod(y.shape[1:])
         if weight is None:
             return 1.0 if self.reduction == "sum" else 1.0 / max(y.shape[0] * outputs, 1)
-        return (
-            weight
-            if self.reduction == "sum"
-            else run.kernels.mean_scale(weight, run.kernels.multiply(weight, float(outputs)))
-        )
+        return weight if self.reduction == "sum" else run.kernels.mean_scale(weight, weight, 1.0 / max(outputs, 1))
 
     def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
         """Return t in the shape of y, and the sample weights (N,) or None."""
@@ -69,9 +65,9 @@ class SigmoidWithLoss(_ElementwiseLoss):
     kernel = "sigmoid_loss"
     counts_correct = "count_correct_signs"
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dout: Any) -> tuple[Any, Arrays]:
         """Return dy and dt."""
-        return (self.gradient(run, kept, dout), run.kernels.sigmoid_loss_target_gradient(dout, *kept)), {}
+        return (self.gradient(run, saved, dout), run.kernels.sigmoid_loss_target_gradient(dout, *saved)), {}
 
     def _check(self, t: Any) -> None:
         check_values(t, "t from 0 to 1", between(0, 1, inclusive=True))
@@ -130,9 +126,9 @@ class PoissonLoss(_ElementwiseLoss):
     kernel = "poisson_error"
     constants = (1, 2)
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dout: Any) -> tuple[Any, Arrays]:
         """Return dy; t is a constant."""
-        return self.gradient(run, kept, dout), {}
+        return self.gradient(run, saved, dout), {}
 
     def _check(self, t: Any) -> None:
         check_values(t, "finite t of at least 0", between(0, math.inf))

@@ -48,13 +48,13 @@ class Loss(Layer):
         """Return the loss, a 0-d array, and what the backward pass needs; t and weight as `targets` returns them."""
         raise NotImplementedError
 
-    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
         """Return dy for dout, the derivative by the loss."""
         raise NotImplementedError
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Any, dout: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Any, dout: Any) -> tuple[Any, Arrays]:
         """Return dy; t and the weights are constants."""
-        return self.gradient(run, kept, dout), {}
+        return self.gradient(run, saved, dout), {}
 
     def output_shape(
         self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None
@@ -123,8 +123,8 @@ class Loss(Layer):
         place = place_of(y)
         y = move(y, place, name="y")
         run = Run(place, training=True)
-        loss, kept = self.forward_pass(run, {}, y, *self.targets(y.shape, t, place, sample_weight))
-        self._kept = (run, kept)
+        loss, saved = self.forward_pass(run, {}, y, *self.targets(y.shape, t, place, sample_weight))
+        self._saved = (run, saved)
         return loss
 
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  (of a number, which may be left out)
@@ -139,11 +139,11 @@ class Loss(Layer):
         ShapeError
             If dout is no single number.
         """
-        if self._kept is None:
+        if self._saved is None:
             raise RuntimeError(f"{type(self).__name__} needs a forward pass before backward")
-        run, kept = self._kept
+        run, saved = self._saved
         # An array even for 1, for which a kernel may return what it kept: that is not the caller's to change.
         one: Any = run.place.asarray(dout) if isinstance(dout, float | int) else move(dout, run.place, name="dout")
         if one.shape != ():
             raise ShapeError(f"{type(self).__name__} needs dout of shape (), as the loss has, got {one.shape}")
-        return self.gradient(run, kept, one)
+        return self.gradient(run, saved, one)

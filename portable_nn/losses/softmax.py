@@ -55,9 +55,9 @@ class SoftmaxWithLoss(Loss):
         scale = self._scale(run, y, t, weight, class_weight)
         return run.kernels.softmax_loss(y, t, scale, class_weight, self.label_smoothing)
 
-    def gradient(self, run: Run, kept: Any, dout: Any = 1.0) -> Any:
+    def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
         """Return dy = dout scale (softmax(y) - t), weighted."""
-        return run.kernels.softmax_loss_gradient(dout, kept)
+        return run.kernels.softmax_loss_gradient(dout, saved)
 
     def output_shape(
         self, y: tuple[int, ...], t: tuple[int, ...], weight: tuple[int, ...] | None = None
@@ -85,8 +85,7 @@ class SoftmaxWithLoss(Loss):
         if self.class_weight is None:
             return t.shape[0] if weight is None else run.kernels.total(weight)
         classes = self._classes if t.ndim == 1 else t.shape[1]
-        share = run.kernels.class_share(t, run.constant(of_classes(self.class_weight, classes)))
-        return run.kernels.total(share if weight is None else run.kernels.multiply(share, weight))
+        return run.kernels.class_total(t, run.constant(of_classes(self.class_weight, classes)), weight)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor arguments; labels as strings, as in files."""
@@ -102,11 +101,8 @@ class SoftmaxWithLoss(Loss):
             return 1.0
         if self.reduction == "sum":
             return weight
-        share = weight
-        if class_weight is not None:
-            share = run.kernels.class_share(t, class_weight)
-            share = share if weight is None else run.kernels.multiply(weight, share)
-        return run.kernels.mean_scale(run.kernels.ones(share) if weight is None else weight, share)
+        share = weight if class_weight is None else run.kernels.class_share(t, class_weight, weight)
+        return run.kernels.mean_scale(weight, share)
 
     def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
         """Return t as integers (N,) or as a distribution (N, C), and the sample weights (N,) or None."""

@@ -25,7 +25,7 @@ class Composite(Layer):
         # Not that of Layer: what a layer has of its own, this has in its layers.
         self.order = Topology()
         self.grads: Arrays = {}
-        self._kept: Any = None
+        self._saved: Any = None
         self._last_uses: Mapping[str, Sequence[str]] = {}
 
     def complete(self) -> None:
@@ -85,14 +85,14 @@ class Composite(Layer):
         return tuple(outputs) if len(outputs) > 1 else outputs[0]
 
     def forward_pass(self, run: Run, params: Arrays, *inputs: Any) -> tuple[Any, Tape]:
-        """Return the output, a tuple for several, and what each layer kept."""
+        """Return the output, a tuple for several, and what each layer saved."""
         values = dict(zip(self.order.inputs, inputs, strict=True))
         tape = self.walk(run, params, values, forget=self._last_uses)
         return self.outputs_of(values), tape
 
-    def backward_pass(self, run: Run, params: Arrays, kept: Tape, *douts: Any) -> tuple[Any, Arrays]:
+    def backward_pass(self, run: Run, params: Arrays, saved: Tape, *douts: Any) -> tuple[Any, Arrays]:
         """Return the derivatives by the inputs and the parameters by path, found from the last layer to the first."""
-        by_value, grads = self.walk_back(run, kept, douts)
+        by_value, grads = self.walk_back(run, saved, douts)
         names = self.order.inputs
         if self.constants:
             names = [name for i, name in enumerate(names) if i not in self.constants]
@@ -107,9 +107,9 @@ class Composite(Layer):
         tape: Tape = []
         for step in self.order.steps:
             layer_params = dict(zip(step.own, map(params.__getitem__, step.paths), strict=True))
-            y, kept = run.forward(step.layer, layer_params, *map(values.__getitem__, step.inputs))
+            y, saved = run.forward(step.layer, layer_params, *map(values.__getitem__, step.inputs))
             if run.training:
-                tape.append((step, layer_params, kept))
+                tape.append((step, layer_params, saved))
             if len(step.outputs) == 1:
                 values[step.outputs[0]] = y
             else:
@@ -125,8 +125,8 @@ class Composite(Layer):
         by_value: dict[str, Any] = dict(zip(self.order.outputs, douts, strict=True))
         grads: Arrays = {}
         add = run.kernels.add
-        for step, layer_params, kept in reversed(tape):
-            dx, layer_grads = run.backward(step.layer, layer_params, kept, *map(by_value.__getitem__, step.outputs))
+        for step, layer_params, saved in reversed(tape):
+            dx, layer_grads = run.backward(step.layer, layer_params, saved, *map(by_value.__getitem__, step.outputs))
             for own, path in zip(step.own, step.paths, strict=True):
                 gradient = layer_grads[own]
                 grads[path] = add(grads[path], gradient) if path in grads else gradient

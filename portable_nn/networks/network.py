@@ -104,8 +104,8 @@ class Network(Placed):
             run.begin(self.sharing.states.values(), params[count:])
             params = params[:count]
         by_path = self.sharing.by_path(run.kernels, params)
-        y, kept = self.forward_pass(run, by_path, x)
-        return y, (by_path, kept)
+        y, saved = self.forward_pass(run, by_path, x)
+        return y, (by_path, saved)
 
     def backward_walk(self, run: Run, params: Sequence[Any], tape: Any, dy: Any) -> list[Any]:
         """Return the gradient of each parameter, in the order of `parameters`: a pure function."""
@@ -230,8 +230,8 @@ class Network(Placed):
         """Return the loss and its gradient by each of `params`: a pure function of what `batch` returned."""
         y, tape = self.forward_walk(run, params, x)
         criterion = self.loss_function or self.criterion
-        loss, kept = run.forward(criterion, {}, y, t, weight)
-        return loss, self.backward_walk(run, params, tape, run.gradient(criterion, kept))
+        loss, saved = run.forward(criterion, {}, y, t, weight)
+        return loss, self.backward_walk(run, params, tape, run.gradient(criterion, saved))
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))

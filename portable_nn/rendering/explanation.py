@@ -31,7 +31,7 @@ class _Explained(Drawable, Protocol):
 def explain(graph: _Explained, tape: Tape | None) -> str:
     """Return a table with one row for each arrow into a layer, from the outputs back: incoming times local is outgoing.
 
-    `tape` is what the layers kept in the forward pass. The gradient of a value that several layers take is the sum of
+    `tape` is what the layers saved in the forward pass. The gradient of a value that several layers take is the sum of
     its outgoing gradients.
 
     Raises
@@ -46,9 +46,9 @@ def explain(graph: _Explained, tape: Tape | None) -> str:
         if derivative is not None:
             outgoing[end].append(shown(derivative))
     rows: list[tuple[str, ...]] = [_HEADINGS]
-    for step, params, kept in reversed(tape):
+    for step, params, saved in reversed(tape):
         incoming = ", ".join(shown(graph.gradients[name]) for name in step.outputs)
-        locals_ = _local_derivatives(graph, step, params, kept)
+        locals_ = _local_derivatives(graph, step, params, saved)
         for i, local, out in zip(step.differentiated, locals_, outgoing[step.name], strict=True):
             rows.append((f"{step.name}: {step.layer!r}", step.inputs[i], incoming, local, out))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -56,7 +56,7 @@ def explain(graph: _Explained, tape: Tape | None) -> str:
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def _local_derivatives(graph: _Explained, step: Step, params: Arrays, kept: Any) -> list[str]:
+def _local_derivatives(graph: _Explained, step: Step, params: Arrays, saved: Any) -> list[str]:
     """Return the derivative by each input: of each output, if those are numbers; else its shape."""
     outputs = [graph.values[name] for name in step.outputs]
     if any(y.shape for y in outputs):
@@ -65,5 +65,5 @@ def _local_derivatives(graph: _Explained, step: Step, params: Arrays, kept: Any)
     by_output: list[tuple[Any, ...]] = []
     for i in range(len(outputs)):
         unit = [graph.place.asarray(float(i == j)) for j in range(len(outputs))]
-        by_output.append(as_tuple(step.layer.backward_pass(graph.run(), params, kept, *unit)[0]))
+        by_output.append(as_tuple(step.layer.backward_pass(graph.run(), params, saved, *unit)[0]))
     return [", ".join(map(shown, by_input)) for by_input in zip(*by_output, strict=True)]

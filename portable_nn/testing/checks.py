@@ -220,8 +220,8 @@ def _layer_subject(layer: Layer, *inputs: Array) -> Subject:
 
     def by_hand(run: Run, arrays: dict[str, Any], dy: list[Any]) -> dict[str, Any]:
         params, x = split(arrays)
-        _, kept = run.forward(layer, params, *x)
-        dx, grads = layer.backward_pass(run, params, kept, *dy)
+        _, saved = run.forward(layer, params, *x)
+        dx, grads = layer.backward_pass(run, params, saved, *dy)
         return dict(zip(names, as_tuple(dx), strict=True)) | grads
 
     arrays = dict(zip(names, inputs, strict=True)) | layer.pass_arrays()

@@ -83,8 +83,8 @@ def _recorded(
     run = Run(place, recorder, training=True, key=key)
     run.begin(_boxes(layer), inputs["states"])
     params = dict(zip(names, inputs["params"], strict=True))
-    y, kept = run.forward(layer, params, *inputs["x"])
-    dx, grads = layer.backward_pass(run, params, kept, *inputs["dy"])
+    y, saved = run.forward(layer, params, *inputs["x"])
+    dx, grads = layer.backward_pass(run, params, saved, *inputs["dy"])
     outputs = [*as_tuple(y), *as_tuple(dx), *(grads[name] for name in names), *map(run.state, _boxes(layer))]
     recorder.values(outputs)
     return recorder, inputs, outputs

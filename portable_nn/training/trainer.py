@@ -218,30 +218,25 @@ class Trainer:
             raise ValueError("fit needs a checkpoint folder to resume from")
         self.optimizer.belong(self.network.identity)
         evaluation = EvaluationWeights(self, watchers)
-        checkpointing = Checkpointing(self, watchers, recovery, evaluation, (batches, validation), checkpoint, every)
-        with checkpointing.locked():
+        files = Checkpointing(self, watchers, recovery, evaluation, (batches, validation), checkpoint, every)
+        with files.locked():
             with unchanged_if_refused(self) as started:
                 if not resume:
-                    checkpointing.check_new()
+                    files.check_new()
                 self.network.criterion.before_training(batches.targets)
                 go_on(self.network, self._aside)
                 self.history, self.validates = History(), validation is not None
                 for watcher in watchers:
                     watcher.on_start(self)
                     started.append(watcher)
-                state = checkpointing.resumed() if resume else RunState(0, 0)
+                state = files.resumed() if resume else RunState(0, 0)
                 if isinstance(batches, BatchStream) and batches.goes_on and (state.epoch or state.step):
                     raise ValueError("an iterator cannot be resumed with: pass a function of the epoch that begins it")
                 step = self.new_step(watchers)
             rows = batches.rows_at_once if isinstance(batches, Batches) else math.inf
             bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
-            with (
-                Interruption(terminates=checkpointing.on) as interruption,
-                bar,
-                overflow_unreported(),
-                self._threads(rows),
-            ):
-                running = batches, validation, watchers, checkpointing, evaluation, recovery, bar, interruption
+            with Interruption(terminates=files.on) as interruption, bar, overflow_unreported(), self._threads(rows):
+                running = batches, validation, watchers, files, evaluation, recovery, bar, interruption
                 try:
                     self._running = True
                     Loop(self, step, *running).run(state, epochs)

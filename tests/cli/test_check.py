@@ -46,8 +46,8 @@ def test_any_backend_can_be_checked(run: Run, backend: str) -> None:
 def test_a_wrong_gradient_is_shown_and_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     right = layers.Affine.backward_pass
 
-    def wrong(self: Any, run: Any, params: Any, kept: Any, dy: Any) -> Any:
-        dx, grads = right(self, run, params, kept, dy)
+    def wrong(self: Any, run: Any, params: Any, saved: Any, dy: Any) -> Any:
+        dx, grads = right(self, run, params, saved, dy)
         return dx, grads | {"b": grads["b"] * 1.01}
 
     monkeypatch.setattr(layers.Affine, "backward_pass", wrong)

@@ -36,10 +36,10 @@ class MyAffine(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x @ params["W"] + params["b"], x
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         xp = run.place.xp
         return dy @ xp.permute_dims(params["W"], (1, 0)), {
-            "W": xp.permute_dims(kept, (1, 0)) @ dy,
+            "W": xp.permute_dims(saved, (1, 0)) @ dy,
             "b": xp.sum(dy, axis=0),
         }
 
@@ -53,8 +53,8 @@ class MyReLU(pnn.Layer):
         mask = run.place.xp.astype(x > 0, x.dtype)
         return x * mask, {"mask": mask}
 
-    def backward_pass(self, run, params, kept, dy):
-        return dy * kept["mask"], {}
+    def backward_pass(self, run, params, saved, dy):
+        return dy * saved["mask"], {}
 
 
 class MySoftmaxWithLoss(pnn.Loss):
@@ -71,8 +71,8 @@ class MySoftmaxWithLoss(pnn.Loss):
         chosen = xp.astype(t[:, None] == classes, y.dtype)
         return -xp.sum(chosen * xp.log(p)) / y.shape[0], (p - chosen) / y.shape[0]
 
-    def gradient(self, run, kept, dout=1.0):
-        return kept * dout
+    def gradient(self, run, saved, dout=1.0):
+        return saved * dout
 
 
 class MySGD(pnn.Optimizer):
@@ -222,8 +222,8 @@ class Scaled(pnn.Layer):
         y = run.kernels.leaky_relu(x * s, slope=0.1) if s < 0.5 else x * s
         return y, (x * s, s)
 
-    def backward_pass(self, run, params, kept, dy):
-        z, s = kept
+    def backward_pass(self, run, params, saved, dy):
+        z, s = saved
         return (run.kernels.leaky_relu_gradient(dy, z, slope=0.1) if s < 0.5 else dy) * s, {}
 
 
@@ -281,7 +281,7 @@ class Memory(pnn.Layer):
         self.seen.append((x, to_numpy(x).copy()))
         return x, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 
@@ -306,7 +306,7 @@ class Temperature(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x / self._temperature, ()
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy / self._temperature, {}
 
 
@@ -327,8 +327,8 @@ class Squared(pnn.Layer):
     def forward_pass(self, run, params, x):
         return run.kernels.power(x, exponent=2), x
 
-    def backward_pass(self, run, params, kept, dy):
-        return run.kernels.power_gradient(dy, kept, 2), {}
+    def backward_pass(self, run, params, saved, dy):
+        return run.kernels.power_gradient(dy, saved, 2), {}
 
 
 def test_a_declared_layer_is_recorded_keywords_and_all(xp):
@@ -350,7 +350,7 @@ class Swapped(pnn.Layer):
         first, second = run.kernels.split(x, (4, 4), Axis.FEATURES)
         return run.kernels.concatenate([second, first], Axis.FEATURES), None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return self.forward_pass(run, params, dy)[0], {}
 
 
@@ -492,7 +492,7 @@ class Same(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 
@@ -517,8 +517,8 @@ class Branching(pnn.Layer):
         k = run.kernels
         return (k.power(x, 2), x) if float(run.place.xp.max(x)) > 5 else (k.power(x, 3), x)
 
-    def backward_pass(self, run, params, kept, dy):
-        return run.kernels.power_gradient(dy, kept, 2), {}
+    def backward_pass(self, run, params, saved, dy):
+        return run.kernels.power_gradient(dy, saved, 2), {}
 
 
 def test_check_layer_finds_what_is_not_recordable():
@@ -539,7 +539,7 @@ class Counts(pnn.Layer):
         self.passes += 1
         return x, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 
@@ -558,8 +558,8 @@ class ByTheLargest(pnn.Layer):
         top = float(run.place.xp.max(run.place.xp.abs(x)))
         return x / top, (x, top)
 
-    def backward_pass(self, run, params, kept, dy):
-        x, top = kept
+    def backward_pass(self, run, params, saved, dy):
+        x, top = saved
         xp = run.place.xp
         at_top = xp.astype(xp.abs(x) == top, x.dtype) * xp.sign(x)
         return dy / top - at_top * (xp.sum(dy * x) / (top * top)), {}
@@ -579,8 +579,8 @@ class Misshapen(MyAffine):
         super().__init__(3, 2)
         self._given = grads
 
-    def backward_pass(self, run, params, kept, dy):
-        dx, grads = super().backward_pass(run, params, kept, dy)
+    def backward_pass(self, run, params, saved, dy):
+        dx, grads = super().backward_pass(run, params, saved, dy)
         return dx, self._given(run.place.xp, grads)
 
 

@@ -33,8 +33,8 @@ class MyDropout(pnn.Layer):
         mask = run.kernels.dropout_mask(x, self.rate, *run.next_key())
         return x * mask, mask
 
-    def backward_pass(self, run, params, kept, dy):
-        return dy * kept, {}
+    def backward_pass(self, run, params, saved, dy):
+        return dy * saved, {}
 
 
 class MyPlateau:

@@ -1,6 +1,7 @@
 """Streams and events of the stand-in: what a GPU might do in another order is an error, what it is bound to is none."""
 
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -185,3 +186,20 @@ def test_streams_are_equal_by_their_address():
     with one:
         assert cupy.cuda.get_current_stream() is one
     assert cupy.cuda.get_current_stream().ptr == 0
+
+
+def test_default_streams_of_threads_are_streams_of_their_own():
+    with cupy.cuda.Stream.ptds as stream:
+        x = cupy.ones(10)
+    found = []
+
+    def read():
+        with cupy.cuda.Stream.ptds, pytest.raises(StreamRaceError):
+            found.append(x + 1)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join()
+    assert not found
+    with stream:
+        assert float((x + 1).sum()) == 20.0

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -71,3 +72,28 @@ def test_the_first_sum_on_a_stream_is_right_already():
         assert float(kernels.squared_error(y, t, 1.0)) == 15_000.0
         assert kernels.affine_gradient_b(y).tolist() == [5000.0] * 3
         stream.synchronize()
+
+
+def test_threads_on_default_streams_of_their_own_share_no_memory():
+    kernels = kernels_for(pnn.Place("cupy").xp)
+    stream = cupy.cuda.Stream.ptds  # one address in all threads
+    results, turns = {}, threading.Barrier(2)
+
+    def work(number):
+        with stream:
+            y, t = cupy.full((5000, 3), number, "float32"), cupy.zeros((5000, 3), "float32")
+            losses = []
+            for _ in range(3):
+                turns.wait()  # the launches of both are in flight together
+                losses.append(kernels.squared_error(y, t, 1.0))
+                turns.wait()
+                losses.append(kernels.affine_gradient_b(y))
+            stream.synchronize()
+            results[number] = [float(loss.sum()) for loss in losses]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {n: 3 * [15_000.0 * n**2, 15_000.0 * n] for n in (1, 2)}

@@ -341,6 +341,45 @@ def test_a_plan_with_chains_does_what_one_without_does(fast, device, seed, dtype
                 np.testing.assert_allclose(one, other, rtol=1e-5, atol=10 * TOLERANCE[dtype] * scale)
 
 
+def layers(kernels, x, W, b, other, key, activation, numbers):
+    """Return what a residual block and its gradient make of arrays."""
+    z = kernels.affine(x, W, b)
+    y = kernels.add(getattr(kernels, activation)(z, *numbers), other)
+    dropped = kernels.multiply(y, kernels.dropout_mask(y, 0.3, key, 2))
+    dy = kernels.add(kernels.matmul(dropped, W), other)
+    dz = getattr(kernels, f"{activation}_gradient")(dy, z if _cuda.ACTIVATIONS[activation].kept == "x" else y, *numbers)
+    dW = kernels.affine_gradient_W(dz, x)
+    last = kernels.add(kernels.affine(dz, kernels.matmul(W, W), b), dz)  # z itself is not asked for
+    sums = kernels.affine_gradient_b(last)
+    return kernels.affine_gradient_b(dz), dW, kernels.tanh(last), sums, kernels.affine_gradient_b(kernels.tanh(dz))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu"])
+def test_a_chain_begins_with_a_bias_and_ends_with_sums(fast, device, activation, dtype):
+    numbers = [CHAIN_NUMBERS[number.split()[-1]] for number in _cuda.ACTIVATIONS[activation].numbers]
+    kernels, apart = Kernels(fast), Kernels(fast)
+    apart.chained = None
+    for shape in ((0, 3), (1, 1), (33, 10), (300, 40)):
+        draw, plans = Drawer(dtype), []
+        wide = (shape[1], shape[1])
+        calls = [(draw(*shape), draw(*wide), draw(shape[1]), draw(*shape), (seed, 2)) for seed in range(3)]
+        for table in (kernels, apart):
+            recorder = Recorder(table)
+            inputs = {name: recorder.input(each) for name, each in zip("xWbok", calls[0], strict=True)}
+            outputs = layers(recorder, *inputs.values(), activation, numbers)
+            plans.append(Plan(recorder, inputs, outputs, reuses=True))
+        device.launched.clear()
+        first = [[array.copy() for array in plans[0](*arguments)] for arguments in calls]
+        launched = len(plans[0].source.splitlines())
+        assert {"chain", "chain_and_sums"} <= device.launched
+        assert not device.launched & {"affine", "column_sums", activation}
+        assert launched < len(plans[1].source.splitlines())
+        for arguments, found in zip(calls, first, strict=True):
+            for one, other in zip(found, plans[1](*arguments), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-5, atol=10 * TOLERANCE[dtype])
+
+
 def test_what_is_of_another_shape_or_seen_by_somebody_stays_apart(fast):
     def function(kernels, x, y):
         row = kernels.add(x, y)  # y is broadcast
@@ -407,8 +446,10 @@ def sparse(shape, dtype="float32"):
         pytest.skip(f"no address space for {shape} elements: {error}")
 
 
-# The masks have a test of their own; of the other two, each thread would go over all of the numbers.
-@pytest.mark.parametrize("name", sorted(_cuda.KERNELS.keys() - {"class_share", "dropout_mask", "mean_scale"}))
+# The masks have a test of their own; of the others, each thread would go over all of the numbers.
+@pytest.mark.parametrize(
+    "name", sorted(_cuda.KERNELS.keys() - {"class_share", "class_total", "dropout_mask", "mean_scale"})
+)
 def test_more_than_32_bits_of_elements(device, monkeypatch, name):
     rng, text = np.random.default_rng(0), _cuda.KERNELS[name]
     parameters, ends = harness.parameters(text), []

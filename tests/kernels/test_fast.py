@@ -51,7 +51,14 @@ ARGUMENTS = {
     "affine_gradient_b": [lambda draw, shape: [draw((shape[0], 5), "dy")]],
     "affine_gradient_x": [lambda draw, shape: [draw((shape[0], 5), "dy"), draw((math.prod(shape[1:]), 5), "W"), shape]],
     "all_finite": [alike("x"), alike("special")],
-    "class_share": [lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share")]],
+    "class_share": [
+        lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share")],
+        lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share"), draw(shape[:1], "share")],
+    ],
+    "class_total": [
+        lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share")],
+        lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share"), draw(shape[:1], "share")],
+    ],
     "dropout_mask": [alike("x", rate=0.3, key=(5, 7), layer=2)],
     "elu": [alike("x", alpha=0.7)],
     "elu_gradient": [alike("dy", "x", alpha=0.7)],
@@ -62,7 +69,10 @@ ARGUMENTS = {
     "huber_error_gradient": [scaled(1.0, scale=0.5, more=(0.8,)), scaled(2.5, scale="rows", more=(0.8,))],
     "leaky_relu": [alike("x", slope=0.1)],
     "leaky_relu_gradient": [alike("dy", "x", slope=0.1)],
-    "mean_scale": [lambda draw, shape: [draw(shape[:1], "share"), draw(shape[:1], "share")]],
+    "mean_scale": [
+        lambda draw, shape: [draw(shape[:1], "share"), draw(shape[:1], "share")],
+        lambda draw, shape: [None, draw(shape[:1], "share"), 0.3],
+    ],
     "multiply": [alike("special", "special")],
     "poisson_error": [scaled(scale=0.5), scaled(scale="rows")],
     "poisson_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
@@ -254,15 +264,15 @@ def test_the_softmax_loss_and_its_gradient(backend, module, dtype, targets, scal
         rows = place.asarray(rng.uniform(size=n)) if scale == "rows" else scale
         arguments = (y, t, rows, place.asarray(rng.uniform(size=c)) if weights else None, smoothing)
         expected, portable_kept = PORTABLE.softmax_loss(*arguments)
-        loss, kept = loss_kernel(*arguments)
+        loss, saved = loss_kernel(*arguments)
         for _ in range(2):
             assert_same(to_numpy(loss), to_numpy(expected), TOLERANCE[dtype])
             for dout in (1.0, 2.0):
                 wanted = to_numpy(PORTABLE.softmax_loss_gradient(dout, portable_kept))
-                assert_same(to_numpy(gradient(dout, kept)), wanted, TOLERANCE[dtype])
+                assert_same(to_numpy(gradient(dout, saved)), wanted, TOLERANCE[dtype])
             assert loss.dtype == expected.dtype
             if "out" in inspect.signature(loss_kernel).parameters:
-                loss, kept = loss_kernel(*arguments, out=(None, kept))
+                loss, saved = loss_kernel(*arguments, out=(None, saved))
 
 
 BACKENDS_WITH_TABLES = sorted({backend for backend, name in FAST if name == "affine"})
@@ -324,8 +334,8 @@ def test_every_update_has_its_row():
 
 def softmax_loss_and_gradient(*arguments):
     """Do what the kernel for CuPy does: what its gradient needs is the gradient."""
-    loss, kept = PORTABLE.softmax_loss(*arguments)
-    return loss, (PORTABLE.softmax_loss_gradient(1.0, kept),)
+    loss, saved = PORTABLE.softmax_loss(*arguments)
+    return loss, (PORTABLE.softmax_loss_gradient(1.0, saved),)
 
 
 def softmax_arguments(draw, shape):

@@ -96,10 +96,10 @@ def test_elementwise_loss_and_gradient(xp64, name, scale):
 def test_softmax_loss_and_gradient(xp64, name, scale):
     t, weight, smoothing, formula = SOFTMAX[name]
     y_, t_, weight_, scale_ = (placed(xp64, a) for a in (Y, t, weight, scale))
-    loss, kept = PORTABLE.softmax_loss(y_, t_, scale_, weight_, smoothing)
+    loss, saved = PORTABLE.softmax_loss(y_, t_, scale_, weight_, smoothing)
     assert loss.shape == ()
     np.testing.assert_allclose(float(loss), scaled_sum(formula(Y), scale), rtol=1e-13)
-    dy = PORTABLE.softmax_loss_gradient(2.0, kept)
+    dy = PORTABLE.softmax_loss_gradient(2.0, saved)
     slopes = central_differences(lambda y: 2.0 * scaled_sum(formula(y), scale), Y)
     np.testing.assert_allclose(to_numpy(dy), slopes, rtol=1e-7, atol=1e-8)
 
@@ -124,17 +124,17 @@ def test_value_of_the_notes_to_the_last_digit(xp64):
 def test_as_many_samples_as_classes_stay_labels(xp64):
     # (N,) labels with N = C broadcast against (N, C) without an error, and to a wrong gradient.
     y, t = Y[:C], LABELS[:C]
-    _, kept = PORTABLE.softmax_loss(xp64.asarray(y, copy=True), xp64.asarray(t, copy=True), 1.0, None, 0.0)
-    dy = to_numpy(PORTABLE.softmax_loss_gradient(1.0, kept))
+    _, saved = PORTABLE.softmax_loss(xp64.asarray(y, copy=True), xp64.asarray(t, copy=True), 1.0, None, 0.0)
+    dy = to_numpy(PORTABLE.softmax_loss_gradient(1.0, saved))
     p = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(dy, p - np.eye(C)[t], rtol=1e-12)
 
 
 def test_nothing_overflows_and_nothing_is_capped_at_ten_thousand(xp):
     y = xp.asarray([[1e4, -1e4]], dtype=xp.float32)
-    loss, kept = PORTABLE.softmax_loss(y, xp.asarray([1]), 1.0, None, 0.0)
+    loss, saved = PORTABLE.softmax_loss(y, xp.asarray([1]), 1.0, None, 0.0)
     assert float(loss) == 2e4
-    np.testing.assert_array_equal(to_numpy(PORTABLE.softmax_loss_gradient(1.0, kept)), [[1.0, -1.0]])
+    np.testing.assert_array_equal(to_numpy(PORTABLE.softmax_loss_gradient(1.0, saved)), [[1.0, -1.0]])
     t = xp.asarray([[0.0, 1.0]], dtype=xp.float32)
     assert float(PORTABLE.sigmoid_loss(y, t, 1.0)) == 2e4
     np.testing.assert_array_equal(to_numpy(PORTABLE.sigmoid_loss_gradient(1.0, y, t, 1.0)), [[1.0, -1.0]])
@@ -157,9 +157,9 @@ def test_ties_of_the_absolute_error_have_slope_zero(xp):
 @pytest.mark.parametrize("scale", [1.0, np.zeros(0, dtype=np.float32)], ids=["sum", "per-sample"])
 def test_an_empty_batch_costs_nothing(xp, scale):
     y, scale = xp.zeros((0, C), dtype=xp.float32), placed(xp, scale)
-    loss, kept = PORTABLE.softmax_loss(y, xp.asarray([], dtype=xp.int32), scale, None, 0.0)
+    loss, saved = PORTABLE.softmax_loss(y, xp.asarray([], dtype=xp.int32), scale, None, 0.0)
     assert float(loss) == 0.0
-    assert PORTABLE.softmax_loss_gradient(1.0, kept).shape == (0, C)
+    assert PORTABLE.softmax_loss_gradient(1.0, saved).shape == (0, C)
     for loss_kernel, gradient_kernel, options, _, _ in LOSSES.values():
         assert float(getattr(PORTABLE, loss_kernel)(y, y, scale, *options)) == 0.0
         assert getattr(PORTABLE, gradient_kernel)(1.0, y, y, scale, *options).shape == (0, C)
@@ -170,6 +170,8 @@ def test_scale_of_a_weighted_mean(xp):
     np.testing.assert_array_equal(to_numpy(PORTABLE.mean_scale(weight, weight)), [0.25, 0.0, 0.75])
     nothing = xp.zeros(3, dtype=xp.float32)
     np.testing.assert_array_equal(to_numpy(PORTABLE.mean_scale(nothing, nothing)), 0.0)
+    np.testing.assert_array_equal(to_numpy(PORTABLE.mean_scale(weight, weight, 0.5)), [0.125, 0.0, 0.375])
+    np.testing.assert_array_equal(to_numpy(PORTABLE.mean_scale(None, weight)), 0.25)
 
 
 def test_class_share(xp):
@@ -177,6 +179,10 @@ def test_class_share(xp):
     np.testing.assert_array_equal(to_numpy(PORTABLE.class_share(xp.asarray([1, 0]), weight)), [2.0, 0.5])
     soft = xp.asarray([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], dtype=xp.float32)
     np.testing.assert_array_equal(to_numpy(PORTABLE.class_share(soft, weight)), [1.25, 4.0])
+    counts = xp.asarray([2.0, 0.5], dtype=xp.float32)
+    np.testing.assert_array_equal(to_numpy(PORTABLE.class_share(soft, weight, counts)), [2.5, 2.0])
+    assert float(PORTABLE.class_total(soft, weight)) == 5.25
+    assert float(PORTABLE.class_total(soft, weight, counts)) == 4.5
 
 
 def test_a_number_per_weight(xp):

@@ -127,9 +127,9 @@ class Keeping(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x * 1.0, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         self.seen.append((dy, dy.copy()))
-        assert all(np.array_equal(kept, copy) for kept, copy in self.seen)
+        assert all(np.array_equal(saved, copy) for saved, copy in self.seen)
         return dy * 1.0, {}
 
 
@@ -145,7 +145,7 @@ class Shift(pnn.Layer):
     def forward_pass(self, run, params, x):
         return run.kernels.add(x, params["p"]), None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {"p": dy}
 
 

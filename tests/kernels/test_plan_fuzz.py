@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from portable_nn.kernels import Plan
 from portable_nn.kernels.fast import _mkl
+from portable_nn.kernels.recording import leaves
 from portable_nn.testing.backends import Backend
 
 pytestmark = pytest.mark.slow
@@ -29,7 +31,7 @@ SEED = os.environ.get("PORTABLE_NN_PLAN_SEED")
 PLANS = os.environ.get("PORTABLE_NN_PLANS")
 # Without the variable always the same ones: a test must not fail for what somebody else has changed.
 FIRST = int(time.time()) // 86_400 * 100_000 if PLANS else 0
-EAGER, JAX, COMPILED = (int(count) for count in (PLANS or "1000 60 5").split())
+EAGER, JAX, COMPILED = (int(count) for count in (PLANS or "1000 60 3").split())
 CHUNK = 50
 COUNTS = {"numpy": EAGER, "numba": EAGER, "mkl": EAGER, "torch": EAGER, "cupy": EAGER // 2}
 COUNTS |= {"jax": JAX, "torch.compile": COMPILED}
@@ -79,3 +81,32 @@ def test_steps_do_what_the_plain_walk_does(kind, first, count):
     if reason := missing(kind):
         pytest.skip(reason)
     runs.judge([runs.check(seed, kind) for seed in range(first, first + count)])
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch", "cupy"])
+def test_memory_that_a_plan_gives_away_is_of_the_kind_of_the_result(kind, monkeypatch):
+    if reason := missing(kind):
+        pytest.skip(reason)
+    line, given = Plan._line, []
+
+    def checking(kernel):
+        def call(*arguments, **named):
+            old = leaves(named.get("out"))
+            kinds = [array if array is None else (tuple(array.shape), array.dtype) for array in old]
+            result = kernel(*arguments, **named)
+            if any(kinds):
+                for kind, array in zip(kinds, leaves(result), strict=True):
+                    assert kind is None or kind == (tuple(array.shape), array.dtype), f"{kernel} got {kind}"
+                given.extend(filter(None, kinds))
+            return result
+
+        return call
+
+    def checked_line(plan, call, out):
+        text = line(plan, call, out)
+        plan._globals[call.name] = checking(plan._globals[call.name])
+        return text
+
+    monkeypatch.setattr(Plan, "_line", checked_line)
+    runs.judge([runs.check(seed, kind) for seed in range(25)])
+    assert len(given) > 100

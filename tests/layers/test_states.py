@@ -26,7 +26,7 @@ class Tally(pnn.Layer):
         run.update("passes", run.states["passes"] + 1.0)
         return x + new, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 
@@ -133,12 +133,12 @@ class Wrapper(pnn.Layer):
         self.parameters, self.states = inner.parameters, inner.states
 
     def forward_pass(self, run, params, x):
-        y, kept = run.forward(self.inner, params, x)
+        y, saved = run.forward(self.inner, params, x)
         assert set(run.states) == set(self.states)  # its own again
-        return y, kept
+        return y, saved
 
-    def backward_pass(self, run, params, kept, dy):
-        return self.inner.backward_pass(run, params, kept, dy)
+    def backward_pass(self, run, params, saved, dy):
+        return self.inner.backward_pass(run, params, saved, dy)
 
 
 def test_a_layer_within_a_layer():

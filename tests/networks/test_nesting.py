@@ -205,11 +205,11 @@ class Louder(Block):
         self.size = size
 
     def forward_pass(self, run, params, x):
-        y, kept = super().forward_pass(run, params, x)
-        return 2 * y, kept
+        y, saved = super().forward_pass(run, params, x)
+        return 2 * y, saved
 
-    def backward_pass(self, run, params, kept, dy):
-        return super().backward_pass(run, params, kept, 2 * dy)
+    def backward_pass(self, run, params, saved, dy):
+        return super().backward_pass(run, params, saved, 2 * dy)
 
 
 def test_networks_of_ones_own_are_layers(xp, tmp_path):
@@ -254,12 +254,12 @@ class Both(pnn.Layer):
         return self.body.leaves(path)
 
     def forward_pass(self, run, params, x):
-        y, kept = self.body.forward_pass(run, params, x)
-        return run.kernels.multiply(y, x), (x, y, kept)
+        y, saved = self.body.forward_pass(run, params, x)
+        return run.kernels.multiply(y, x), (x, y, saved)
 
-    def backward_pass(self, run, params, kept, dy):
-        x, y, kept = kept
-        dx, grads = self.body.backward_pass(run, params, kept, run.kernels.multiply(dy, x))
+    def backward_pass(self, run, params, saved, dy):
+        x, y, saved = saved
+        dx, grads = self.body.backward_pass(run, params, saved, run.kernels.multiply(dy, x))
         return run.kernels.add(dx, run.kernels.multiply(dy, y)), grads
 
 

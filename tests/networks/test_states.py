@@ -110,7 +110,7 @@ class Mean(pnn.Layer):
         run.update("rows", rows)
         return x - total / rows, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 

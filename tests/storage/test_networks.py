@@ -185,8 +185,8 @@ class Gain(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x * params["scale"], (x, params["scale"])
 
-    def backward_pass(self, run, params, kept, dy):
-        x, scale = kept
+    def backward_pass(self, run, params, saved, dy):
+        x, scale = saved
         return dy * scale, {"scale": namespace_of(x).sum(x * dy)}
 
 

@@ -66,7 +66,7 @@ class WrongLater(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x * 0.5, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         wrong = np.ones(dy.shape)
         wrong[-1, -1] = 1.0 + 1e-6
         return 0.5 * dy * wrong, {}
@@ -87,7 +87,7 @@ class Flat(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy[:, :1], {}
 
 
@@ -102,7 +102,7 @@ class Not(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy * np.nan, {}
 
 
@@ -133,7 +133,7 @@ def test_a_network_is_checked_parameter_by_parameter_wherever_it_lives(xp):
 
 def test_a_wrong_gradient_in_a_network_is_found(monkeypatch):
     network = net()
-    monkeypatch.setattr(pnn.Sigmoid, "backward_pass", lambda self, run, params, kept, dy: (dy, {}))
+    monkeypatch.setattr(pnn.Sigmoid, "backward_pass", lambda self, run, params, saved, dy: (dy, {}))
     report = check_network(network, X, T, raises=False)
     assert {row.name: row.ok for row in report.rows} == {"0.W": False, "0.b": False, "3.W": True, "3.b": True}
 
@@ -145,8 +145,8 @@ def test_a_check_at_a_kink_says_so():
 
 def test_a_wrong_gradient_elsewhere_is_no_kink():
     class Wrong(pnn.Sigmoid):
-        def backward_pass(self, run, params, kept, dy):
-            return 2 * super().backward_pass(run, params, kept, dy)[0], {}
+        def backward_pass(self, run, params, saved, dy):
+            return 2 * super().backward_pass(run, params, saved, dy)[0], {}
 
     with pytest.raises(AssertionError) as raised:
         check_layer(Wrong(), np.ones((2, 3)))

@@ -64,10 +64,12 @@ def test_it_is_weighted_exactly(xp, loss, weight):
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_losses_of_several_outputs(xp, weight):
-    t = RNG.standard_normal((N, 2)).astype("float32")
+    # XLA compiles every part anew, so there are few; the last batch has 7 rows, in parts of 3, 3 and 1.
+    few, t = slice(295), RNG.standard_normal((295, 2)).astype("float32")
+    weight = None if weight is None else weight[few]
     runs = [
-        trained(network(xp, pnn.Huber(), 2), t=t, sample_weight=weight, epochs=2, **options)
-        for options in ({"batch_size": 90}, {"batch_size": 30, "accumulate": 3}, {"batch_size": 1, "accumulate": 90})
+        trained(network(xp, pnn.Huber(), 2), x=X[few], t=t, sample_weight=weight, epochs=2, **options)
+        for options in ({"batch_size": 12}, {"batch_size": 4, "accumulate": 3}, {"batch_size": 1, "accumulate": 12})
     ]
     assert_same(runs[1], runs[0])
     assert_same(runs[2], runs[0])
@@ -214,7 +216,7 @@ class Noise(pnn.Layer):
         noise = run.place.asarray(((rows * 2654435761 + run.next_key()[0][0]) % 1000 / 1000)[:, None])
         return x + noise, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 

@@ -329,7 +329,7 @@ class Applied(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 

@@ -47,10 +47,10 @@ class MyBatchNorm(pnn.Layer):
         z = (x - mean) * inverse
         return z * params["gamma"] + params["beta"], {"z": z, "inverse": inverse}
 
-    def backward_pass(self, run, params, kept, dy):
-        xp, z = run.place.xp, kept["z"]
+    def backward_pass(self, run, params, saved, dy):
+        xp, z = run.place.xp, saved["z"]
         dz = dy * params["gamma"]
-        dx = (dz - xp.mean(dz, axis=0) - z * xp.mean(dz * z, axis=0)) * kept["inverse"]
+        dx = (dz - xp.mean(dz, axis=0) - z * xp.mean(dz * z, axis=0)) * saved["inverse"]
         return dx, {"gamma": xp.sum(dy * z, axis=0), "beta": xp.sum(dy, axis=0)}
 
 
@@ -69,8 +69,8 @@ class Declared(MyBatchNorm):
         run.update("variance", variance)
         return y, (x, center, inverse)
 
-    def backward_pass(self, run, params, kept, dy):
-        dx, dgamma, dbeta = run.kernels.batch_norm_gradient(dy, *kept, params["gamma"])
+    def backward_pass(self, run, params, saved, dy):
+        dx, dgamma, dbeta = run.kernels.batch_norm_gradient(dy, *saved, params["gamma"])
         return dx, {"gamma": dgamma, "beta": dbeta}
 
 

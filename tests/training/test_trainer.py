@@ -74,7 +74,7 @@ def test_without_shuffling_the_order_is_the_datas():
                 seen.append(x[:, 0].tolist())
             return x, None
 
-        def backward_pass(self, run, params, kept, dy):
+        def backward_pass(self, run, params, saved, dy):
             return dy, {}
 
     seen = []
@@ -232,7 +232,7 @@ class Interrupt(pnn.Layer):
             os.kill(os.getpid(), signal.SIGINT)
         return x * 1.0, None  # done by no kernel, so that each step comes here
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 

@@ -37,7 +37,7 @@ class _SummedOverOutputs:
     def _scale(self, run: Run, y: Any, weight: Any) -> Any:
         if weight is None:
             return self.factor / max(y.shape[0], 1)
-        return run.kernels.multiply(run.kernels.mean_scale(weight, weight), self.factor)
+        return run.kernels.mean_scale(weight, weight, self.factor)
 
 
 class _SigmoidLoss(_SummedOverOutputs, SigmoidWithLoss):
@@ -55,9 +55,9 @@ class _HalfSquaredError(_SummedOverOutputs, MeanSquaredError):
 
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps y, t and the scale."""
-        loss, kept = super().forward_pass(run, params, y, t, weight)
+        loss, saved = super().forward_pass(run, params, y, t, weight)
         outputs = math.prod(y.shape[1:])
-        return (loss if outputs == 1 else run.kernels.multiply(loss, 1.0 / outputs)), kept
+        return (loss if outputs == 1 else run.kernels.multiply(loss, 1.0 / outputs)), saved
 
 
 def criterion(loss: str | Loss, activation: Literal["softmax", "logistic", "exp", "identity"]) -> Loss:

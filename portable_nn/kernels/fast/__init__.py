@@ -13,7 +13,8 @@ What may stand in such a module:
   What was paired may be paired or fused again, as `first_second`.
 - `ROUNDS_APART`: those pairs of which the results differ in rounding from those of the two kernels.
 - `CHAINABLE`, `CHAINED`: kernels, element by element, of which several in a row become one: `CHAINED(inputs, steps,
-  outputs)` makes it, as `_cuda.chains` says.
+  outputs)` makes it, as `_cuda.chains` says. `CHAIN_FIRST` are kernels with which it may begin, `affine` and what was
+  fused to it; `CHAIN_LAST` those with which it may end, `affine_gradient_b` and what was paired with it.
 - `IN_PLACE`: updates of parameters that write over the parameters and slots they are given. The gradients are theirs
   too.
 - `TOGETHER`: a class of contexts whose `kernels` are those of `IN_PLACE`, but wait with what they do until the end of

@@ -113,9 +113,9 @@ class LossKernels:
         """Return the cross-entropy of softmax(y), and its gradient for dout = 1."""
         return self._joined(self._softmax, y, t, scale, class_weight, smoothing, keeps=True, out=out)
 
-    def softmax_loss_gradient(self, dout: Any, kept: tuple[Any, ...]) -> Any:
+    def softmax_loss_gradient(self, dout: Any, saved: tuple[Any, ...]) -> Any:
         """Return dy, the gradient that `softmax_loss` kept, times dout."""
-        (dy,) = kept
+        (dy,) = saved
         return dy if isinstance(dout, float | int) and dout == 1 else dy * dout
 
     def sigmoid_loss(self, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
@@ -158,22 +158,33 @@ class LossKernels:
         """Return dy = dout s_n (exp(y) - t)."""
         return self._error_gradient("poisson_error", dout, y, t, scale, out=out)
 
-    def mean_scale(self, weight: Any, total: Any, out: _Out = None) -> Any:
-        """Return weight (N,) divided by the sum of total (N,), or zeros where that sum is zero."""
-        device, dtype = self._device, weight.dtype
-        scale = device.memory(out, weight.shape, dtype)
+    def mean_scale(self, weight: Any, total: Any, factor: float = 1.0, out: _Out = None) -> Any:
+        """Return factor times weight (N,), or ones, divided by the sum of total (N,), or zeros where all are zero."""
+        device, dtype = self._device, total.dtype
+        scale = device.memory(out, total.shape, dtype)
         arrays = (device.contiguous(weight, dtype), device.contiguous(total, dtype), scale)
-        device.launch("mean_scale", _cuda.sum_launch(weight.size, most=32), dtype, *arrays, weight.size)
+        device.launch("mean_scale", _cuda.sum_launch(total.size, most=32), dtype, *arrays, total.size, float(factor))
         return scale
 
-    def class_share(self, t: Any, class_weight: Any, out: _Out = None) -> Any:
-        """Return the class weight of each sample (N,): t (N,) or (N, C), class_weight (C,)."""
-        device, dtype, rows = self._device, class_weight.dtype, t.shape[0]
-        share = device.memory(out, (rows,), dtype)
-        labels, targets = (device.contiguous(t, "int64"), None) if t.ndim == 1 else (None, device.contiguous(t, dtype))
-        arrays = (labels, targets, device.contiguous(class_weight, dtype), share)
-        device.launch("class_share", _cuda.flat_launch(rows), dtype, *arrays, rows, class_weight.size)
+    def class_share(self, t: Any, class_weight: Any, weight: Any = None, out: _Out = None) -> Any:
+        """Return what each sample (N,) counts by its class: t (N,) or (N, C), class_weight (C,), weight (N,)."""
+        rows, arrays = t.shape[0], self._of_classes(t, class_weight, weight)
+        share = self._device.memory(out, (rows,), class_weight.dtype)
+        launch = _cuda.flat_launch(rows)
+        self._device.launch("class_share", launch, share.dtype, *arrays, share, rows, class_weight.size)
         return share
+
+    def class_total(self, t: Any, class_weight: Any, weight: Any = None, out: _Out = None) -> Any:
+        """Return the sum of what `class_share` returns, 0-d."""
+        arrays, rows = self._of_classes(t, class_weight, weight), t.shape[0]
+        launch, dtype = _cuda.sum_launch(rows), class_weight.dtype
+        return self._device.total("class_total", launch, arrays, out, rows, class_weight.size, dtype=dtype)
+
+    def _of_classes(self, t: Any, class_weight: Any, weight: Any) -> tuple[Any, ...]:
+        """Return labels or else targets, and both kinds of weights, as kernels take them."""
+        device, dtype = self._device, class_weight.dtype
+        labels, targets = (device.contiguous(t, "int64"), None) if t.ndim == 1 else (None, device.contiguous(t, dtype))
+        return labels, targets, device.contiguous(class_weight, dtype), device.contiguous(weight, dtype)
 
     def total(self, weight: Any, out: _Out = None) -> Any:
         """Return the sum of weights (N,), 0-d."""

@@ -25,6 +25,7 @@ __all__ = [
     "affine_gradient_b",
     "affine_gradient_x",
     "class_share",
+    "class_total",
     "dropout_mask",
     "elu",
     "elu_gradient",
@@ -198,22 +199,22 @@ def affine_gradient_b(dy: Any, out: _Out = None) -> Any:
 
 
 def _gradient_and_sums(
-    activation: str, dy: Any, kept: Any, *numbers: float, factors: Any = None, out: _Out = None
+    activation: str, dy: Any, saved: Any, *numbers: float, factors: Any = None, out: _Out = None
 ) -> tuple[Any, Any]:
     """Return dx, the gradient of an activation, and its sum over the batch; dy is multiplied by factors first."""
     dx, sums = out or (None, None)
     dx, dtype = _device.memory(dx, dy.shape, dy.dtype), dy.dtype
-    arrays = (_device.contiguous(dy, dtype), _device.contiguous(factors, dtype), _device.contiguous(kept, dtype), dx)
+    arrays = (_device.contiguous(dy, dtype), _device.contiguous(factors, dtype), _device.contiguous(saved, dtype), dx)
     return dx, _device.column_sums(f"{activation}_gradient_and_sums", arrays, sums, *numbers)
 
 
 def _product_gradient_and_sums(
-    activation: str, dy: Any, factors: Any, kept: Any, *numbers: float, out: _Out = None
+    activation: str, dy: Any, factors: Any, saved: Any, *numbers: float, out: _Out = None
 ) -> tuple[Any, Any]:
     """Return the same for dy times factors, such as a dropout mask."""
-    if dy.shape != kept.shape or getattr(factors, "shape", None) != kept.shape:
-        return _gradient_and_sums(activation, dy * factors, kept, *numbers, out=out)
-    return _gradient_and_sums(activation, dy, kept, *numbers, factors=factors, out=out)
+    if dy.shape != saved.shape or getattr(factors, "shape", None) != saved.shape:
+        return _gradient_and_sums(activation, dy * factors, saved, *numbers, out=out)
+    return _gradient_and_sums(activation, dy, saved, *numbers, factors=factors, out=out)
 
 
 _losses = LossKernels(_device)
@@ -222,7 +223,8 @@ huber_error, huber_error_gradient = _losses.huber_error, _losses.huber_error_gra
 poisson_error, poisson_error_gradient = _losses.poisson_error, _losses.poisson_error_gradient
 sigmoid_loss, sigmoid_loss_gradient = _losses.sigmoid_loss, _losses.sigmoid_loss_gradient
 softmax_loss, softmax_loss_gradient = _losses.softmax_loss, _losses.softmax_loss_gradient
-class_share, mean_scale, total = _losses.class_share, _losses.mean_scale, _losses.total
+class_share, class_total = _losses.class_share, _losses.class_total
+mean_scale, total = _losses.mean_scale, _losses.total
 squared_error, squared_error_gradient = _losses.squared_error, _losses.squared_error_gradient
 
 FUSED = (
@@ -240,7 +242,7 @@ PAIRED = _losses.paired | {
 
 ROUNDS_APART = frozenset(pair for pair in _losses.paired if pair[1] == "affine_gradient_b")  # sums in another order
 
-CHAINABLE = _cuda.CHAINABLE
+CHAINABLE, CHAIN_FIRST, CHAIN_LAST = _cuda.CHAINABLE, _cuda.CHAIN_FIRST, _cuda.CHAIN_LAST
 
 CHAINED = partial(_cuda.chained, _device)
 

@@ -166,8 +166,8 @@ def softmax_loss(
     Plain labels are used as indices, and all is done on y^T (C, N), so that maxima and sums run along the long axis.
     """
     if t.ndim == 2 or class_weight is not None or smoothing:
-        loss, kept = portable.softmax_loss(y, t, scale, class_weight, smoothing)
-        return loss, portable.softmax_loss_gradient(1.0, kept)
+        loss, saved = portable.softmax_loss(y, t, scale, class_weight, smoothing)
+        return loss, portable.softmax_loss_gradient(1.0, saved)
     samples, classes = y.shape
     z = y.T.copy()
     z -= np.maximum.reduce(z, axis=0)
@@ -189,9 +189,9 @@ def _range(size: int) -> _Array:
     return np.arange(size)
 
 
-def softmax_loss_gradient(dout: Any, kept: _Array) -> _Array:
+def softmax_loss_gradient(dout: Any, saved: _Array) -> _Array:
     """Return dout dy, which is what was kept for a dout of 1."""
-    return kept if isinstance(dout, float) and dout == 1.0 else kept * dout
+    return saved if isinstance(dout, float) and dout == 1.0 else saved * dout
 
 
 def squared_error(y: _Array, t: _Array, scale: Any) -> Any:

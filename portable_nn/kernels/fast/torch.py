@@ -189,12 +189,12 @@ def softmax_loss(
     return loss, (log_p, t, scale, smoothing)
 
 
-def softmax_loss_gradient(dout: float | Tensor, kept: tuple[Any, ...], out: Tensor | None = None) -> Tensor:
+def softmax_loss_gradient(dout: float | Tensor, saved: tuple[Any, ...], out: Tensor | None = None) -> Tensor:
     """Return dy = dout s_n (p_nc - q_nc), p the softmax, q the smoothed targets: (N, C)."""
-    log_p, t, scale = kept[:3]
+    log_p, t, scale = saved[:3]
     if t.ndim != 1:
-        return portable.softmax_loss_gradient(dout, kept)
-    smoothing, weight = kept[3], dout * scale
+        return portable.softmax_loss_gradient(dout, saved)
+    smoothing, weight = saved[3], dout * scale
     dy = torch.exp(log_p, out=out)
     if smoothing:
         dy.sub_(smoothing / dy.shape[1])

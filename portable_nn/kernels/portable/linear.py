@@ -6,7 +6,7 @@ Source of the gradients: Goodfellow, Bengio, Courville, Deep Learning (2016), se
 
 import math
 
-from portable_nn.arrays import Array, device_of, namespace_of
+from portable_nn.arrays import Array, namespace_of
 from portable_nn.kernels.portable.arithmetic import unbroadcast
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "matmul_gradient_a",
     "matmul_gradient_b",
     "matmul_gradient_x",
-    "ones",
     "reshape",
     "transpose",
 ]
@@ -80,8 +79,3 @@ def reshape(x: Array, shape: tuple[int, ...]) -> Array:
 def transpose(W: Array) -> Array:
     """Return W^T: W (I, O), W^T (O, I)."""
     return namespace_of(W).permute_dims(W, (1, 0))
-
-
-def ones(y: Array) -> Array:
-    """Return ones (N,) for y (N, ...), in its dtype."""
-    return namespace_of(y).ones((y.shape[0],), dtype=y.dtype, device=device_of(y))

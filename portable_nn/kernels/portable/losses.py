@@ -17,6 +17,7 @@ __all__ = [
     "absolute_error",
     "absolute_error_gradient",
     "class_share",
+    "class_total",
     "half_squares",
     "huber_error",
     "huber_error_gradient",
@@ -57,12 +58,12 @@ def softmax_loss(
     return _scaled_sum(xp.where(q > 0, -q * log_p, 0.0), scale), (log_p, q, scale)
 
 
-def softmax_loss_gradient(dout: Scale, kept: tuple[Any, ...]) -> Array:
+def softmax_loss_gradient(dout: Scale, saved: tuple[Any, ...]) -> Array:
     """Return dy = dout s_n (p_nc sum_k q_nk - q_nc), p the softmax: (N, C). Source: Bishop, eq. 4.109.
 
-    `kept` is what `softmax_loss` of the same backend returned.
+    `saved` is what `softmax_loss` of the same backend returned.
     """
-    log_p, q, scale = kept
+    log_p, q, scale = saved
     xp = namespace_of(log_p)
     return (dout * _spread(scale, q)) * (xp.exp(log_p) * xp.sum(q, axis=-1, keepdims=True) - q)
 
@@ -76,9 +77,18 @@ def one_hot(t: Array, y: Array) -> Array:
     return xp.astype(t, y.dtype)
 
 
-def class_share(t: Array, class_weight: Array) -> Array:
-    """Return sum_c w_c t_nc, the class weight of each sample (N,): t (N,) or (N, C), class_weight w (C,)."""
-    return namespace_of(t).sum(one_hot(t, class_weight) * class_weight, axis=-1)
+def class_share(t: Array, class_weight: Array, weight: Array | None = None) -> Array:
+    """Return v_n sum_c w_c t_nc, what each sample (N,) counts by its class.
+
+    t (N,) or (N, C), class_weight w (C,), weight v (N,) or None for ones.
+    """
+    share = namespace_of(t).sum(one_hot(t, class_weight) * class_weight, axis=-1)
+    return share if weight is None else weight * share
+
+
+def class_total(t: Array, class_weight: Array, weight: Array | None = None) -> Array:
+    """Return the sum of what `class_share` returns, 0-d."""
+    return total(class_share(t, class_weight, weight))
 
 
 def total(weight: Array) -> Array:
@@ -86,11 +96,15 @@ def total(weight: Array) -> Array:
     return namespace_of(weight).sum(weight)
 
 
-def mean_scale(weight: Array, total: Array) -> Array:
-    """Return weight (N,) divided by the sum of total (N,), or zeros where that sum is zero."""
-    xp = namespace_of(weight)
+def mean_scale(weight: Array | None, total: Array, factor: float = 1.0) -> Array:
+    """Return factor times weight (N,) divided by the sum of total (N,), or zeros where all of them are zero.
+
+    Weights that are None are ones.
+    """
+    xp = namespace_of(total)
     whole = xp.sum(total)
-    return weight / xp.where(whole == 0, 1.0, whole)
+    scale = (xp.ones_like(total) if weight is None else weight) / xp.where(whole == 0, 1.0, whole)
+    return scale if factor == 1.0 else factor * scale
 
 
 def per_weight(number: float, weight: Array) -> Array:

@@ -79,8 +79,8 @@ def loss_and_gradients(kernels):
 
     def function(*arguments, out=None):
         donated = {} if out is None else {"out": (out[0], (out[1],))}
-        loss, kept = kernels.softmax_loss(*arguments, **donated)
-        return loss, *(kernels.softmax_loss_gradient(dout, kept) for dout in (1.0, 0.5, np.asarray(2.0, loss.dtype)))
+        loss, saved = kernels.softmax_loss(*arguments, **donated)
+        return loss, *(kernels.softmax_loss_gradient(dout, saved) for dout in (1.0, 0.5, np.asarray(2.0, loss.dtype)))
 
     return function
 
@@ -230,7 +230,15 @@ SUMMED |= {
     "mean_scale": case("mean_scale", lambda draw, n, m: (draw.scales(n), draw.scales(n))),
     "mean_scale of nothing": case("mean_scale", lambda draw, n, m: (draw.scales(n), 0 * draw.scales(n))),
     "class_share of labels": case("class_share", lambda draw, n, m: (draw.labels(n, m), draw.scales(m))),
+    "mean_scale of ones": case("mean_scale", lambda draw, n, m: (None, draw.scales(n), 1 / m)),
     "class_share": case("class_share", lambda draw, n, m: (draw.shares(n, m), draw.scales(m))),
+    "class_share of weighted labels": case(
+        "class_share", lambda draw, n, m: (draw.labels(n, m), draw.scales(m), draw.scales(n))
+    ),
+    "class_total of labels": case("class_total", lambda draw, n, m: (draw.labels(n, m), draw.scales(m))),
+    "class_total, weighted": case(
+        "class_total", lambda draw, n, m: (draw.shares(n, m), draw.scales(m), draw.scales(n))
+    ),
     "total": case("total", lambda draw, n, m: (draw.scales(n * m),)),
 }
 _gathered = partial(Case, gathered, gathered(PORTABLE))

@@ -16,8 +16,8 @@ def watching(kind):
 
     def keep(layer, *arrays):
         seen = layer.__dict__.setdefault("_seen", [])
-        for kept, copy in seen:
-            assert np.array_equal(to_numpy(kept), copy, equal_nan=True), "what an opaque layer keeps was written over"
+        for saved, copy in seen:
+            assert np.array_equal(to_numpy(saved), copy, equal_nan=True), "what an opaque layer keeps was written over"
         seen.extend((array, to_numpy(array).copy()) for array in arrays)
 
     def watched(function, first):
@@ -39,7 +39,7 @@ class Halved(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x * 0.5, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy * 0.5, {}
 
 
@@ -50,7 +50,7 @@ class Through(pnn.Layer):
     def forward_pass(self, run, params, x):
         return x, x
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {}
 
 
@@ -72,8 +72,8 @@ class Twin(pnn.Layer):
         self._passes += run.training
         return (y, y if factor == 1.0 else y * factor), factor
 
-    def backward_pass(self, run, params, kept, one, other):
-        return (one + other * kept) * 0.7, {}
+    def backward_pass(self, run, params, saved, one, other):
+        return (one + other * saved) * 0.7, {}
 
 
 @watching
@@ -88,7 +88,7 @@ class Both(pnn.Layer):
     def forward_pass(self, run, params, a, b):
         return a - b * -1.0, None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return (dy, dy), {}
 
 
@@ -105,8 +105,8 @@ class Counting(pnn.Layer):
         self._passes += run.training
         return x if factor == 1.0 else x * factor, factor
 
-    def backward_pass(self, run, params, kept, dy):
-        return dy if kept == 1.0 else dy * kept, {}
+    def backward_pass(self, run, params, saved, dy):
+        return dy if saved == 1.0 else dy * saved, {}
 
 
 @watching
@@ -117,8 +117,8 @@ class Masked(pnn.Layer):
         mask = run.kernels.dropout_mask(x, 0.25, *run.next_key()) if run.training else None
         return x if mask is None else x * mask, mask
 
-    def backward_pass(self, run, params, kept, dy):
-        return dy * kept, {}
+    def backward_pass(self, run, params, saved, dy):
+        return dy * saved, {}
 
 
 @watching
@@ -128,8 +128,8 @@ class Lazy(pnn.Layer):
     def forward_pass(self, run, params, x):
         return run.kernels.tanh(x), lambda dy: run.kernels.multiply(dy, 1.0 - run.kernels.tanh(x) ** 2)
 
-    def backward_pass(self, run, params, kept, dy):
-        return kept(dy), {}
+    def backward_pass(self, run, params, saved, dy):
+        return saved(dy), {}
 
 
 @watching
@@ -222,7 +222,7 @@ class Offset(pnn.Layer):
     def forward_pass(self, run, params, x):
         return run.kernels.add(x, params["p"]), None
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         return dy, {"p": dy}
 
 
@@ -248,10 +248,10 @@ class Gain(pnn.Layer):
     def forward_pass(self, run, params, x):
         return run.kernels.multiply(x, params["p"]), x
 
-    def backward_pass(self, run, params, kept, dy):
+    def backward_pass(self, run, params, saved, dy):
         p = params["p"]
-        dx = run.kernels.multiply_gradient(dy, p, kept.shape)
-        return dx, {"p": run.kernels.multiply_gradient(dy, kept, p.shape)}
+        dx = run.kernels.multiply_gradient(dy, p, saved.shape)
+        return dx, {"p": run.kernels.multiply_gradient(dy, saved, p.shape)}
 
 
 @watching
@@ -286,8 +286,8 @@ class Fourth(pnn.MeanSquaredError):
             size *= n
         return namespace_of(d).sum(d**4) / size, (d, weight, size)
 
-    def gradient(self, run, kept, dout=1.0):
-        d, weight, size = kept
+    def gradient(self, run, saved, dout=1.0):
+        d, weight, size = saved
         dy = d**3 * (4.0 * dout / size)
         return dy if weight is None else dy * weight.reshape((-1,) + (1,) * (d.ndim - 1))
 

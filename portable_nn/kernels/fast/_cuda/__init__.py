@@ -1,6 +1,6 @@
 """CUDA C++ for the CuPy backend: the text of every kernel, and how many threads run it. Nothing here imports CuPy."""
 
-from portable_nn.kernels.fast._cuda.chains import CHAINABLE, chained
+from portable_nn.kernels.fast._cuda.chains import CHAIN_FIRST, CHAIN_LAST, CHAINABLE, chained
 from portable_nn.kernels.fast._cuda.elementwise import ACTIVATIONS
 from portable_nn.kernels.fast._cuda.launcher import Launcher
 from portable_nn.kernels.fast._cuda.launches import (
@@ -20,6 +20,8 @@ __all__ = [
     "ACTIVATIONS",
     "BLOCKS",
     "CHAINABLE",
+    "CHAIN_FIRST",
+    "CHAIN_LAST",
     "ERRORS",
     "KERNELS",
     "NORM",

@@ -1,5 +1,6 @@
 """Activations and what runs beside them: a bias before, column sums behind; dropout; and batches."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 __all__ = ["ACTIVATIONS", "ELEMENTWISE", "MIXED"]
@@ -144,6 +145,12 @@ def _filled(template: str, **words: str) -> str:
     for word, text in words.items():
         template = template.replace(word.upper(), text)
     return template
+
+
+def summed_by_column(name: str, arrays: str, term: str, numbers: Sequence[str]) -> str:
+    """Return the text of a kernel that sums up columns: what `term` adds to `sum` at the place i, in a row of these."""
+    numbers = "".join(f", {number}" for number in numbers)
+    return _filled(_COLUMN_SUMS, name=name, arrays=arrays, term=term, numbers=numbers)
 
 
 def _activation_kernels(name: str, activation: Activation) -> dict[str, str]:

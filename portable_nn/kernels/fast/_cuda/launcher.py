@@ -2,6 +2,9 @@
 
 import math
 import re
+import sys
+import threading
+from collections import deque
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -11,8 +14,25 @@ from portable_nn.kernels.fast._cuda.texts import KERNELS, source
 
 __all__ = ["Launcher"]
 
-_NUMBERS = 64
-"""How many numbers are made in one piece of memory, which CuPy hands out in pieces of 512 bytes."""
+_NUMBERS = 256
+"""How many numbers are made at a time: more than the losses and weights that training keeps before it reads them."""
+
+
+class _Kept(threading.local):
+    """What one thread keeps, by device and stream: what is launched there one after the other may share memory.
+
+    Streams of several threads may have one address: that of CUDA's default stream of each thread. And what lasts for
+    several launches must not be written between them, on a stream that threads share.
+    """
+
+    def __init__(self) -> None:
+        self.scratches: dict[Any, Any] = {}
+        self.tickets: dict[Any, Any] = {}
+        self.numbers: dict[Any, deque[Any]] = {}
+
+
+_UNSEEN = 2
+"""References to what stands in a deque, while they are counted, if nobody else has any."""
 
 
 class Launcher:
@@ -28,9 +48,7 @@ class Launcher:
         self._cupy = cupy
         self._module = cache(self._new_module)
         self._kernel = cache(self._new_kernel)
-        self._tickets_of = cache(self._new_tickets)
-        self._scratches: dict[Any, Any] = {}
-        self._numbers: dict[Any, list[Any]] = {}
+        self._kept = _Kept()
 
     def memory(self, out: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return contiguous memory of this shape and dtype: `out`, where it is that."""
@@ -40,10 +58,10 @@ class Launcher:
 
     def scratch(self, size: int, dtype: Any, use: str = "partials") -> Any:
         """Return memory of at least this size that lasts for a launch, or until `use` is asked for again."""
-        key = (*self._here(), dtype, use)
-        memory = self._scratches.get(key)
+        scratches, key = self._kept.scratches, (*self._here(), dtype, use)
+        memory = scratches.get(key)
         if memory is None or memory.size < size:
-            memory = self._scratches[key] = self._cupy.empty(max(size, BLOCKS), dtype=dtype)
+            memory = scratches[key] = self._cupy.empty(max(size, BLOCKS), dtype=dtype)
         return memory
 
     def contiguous(self, array: Any, dtype: Any) -> Any:
@@ -80,18 +98,29 @@ class Launcher:
 
     def column_sums(self, name: str, arrays: Sequence[Any], out: Any, *numbers: float) -> Any:
         """Return column sums (O,) of what a kernel makes of contiguous arrays (N, O)."""
-        dtype, (rows, columns) = arrays[0].dtype, arrays[0].shape
+        return self.sums(name, arrays[0].shape, arrays, out, *map(float, numbers))
+
+    def sums(self, kernel: str, shape: tuple[int, int], arrays: Sequence[Any], out: Any, *numbers: Any) -> Any:
+        """Return the same for arrays of which not all are of this shape (N, O), and numbers as they are."""
+        dtype, (rows, columns) = arrays[0].dtype, shape
         launch = matrix_launch(rows, columns, summed=True)
         sums = self.memory(out, (columns,), dtype)
         arrays = (*arrays, sums, self.scratch(launch[0][1] * columns, dtype), self.tickets())
-        self.launch(name, launch, dtype, *arrays, rows, columns, *map(float, numbers))
+        self.launch(kernel, launch, dtype, *arrays, rows, columns, *numbers)
         return sums
 
     def total(
-        self, name: str, launch: Launch, arrays: Sequence[Any], out: Any, *arguments: Any, columns: int = 0
+        self,
+        name: str,
+        launch: Launch,
+        arrays: Sequence[Any],
+        out: Any,
+        *arguments: Any,
+        columns: int = 0,
+        dtype: Any = None,
     ) -> Any:
         """Return the number (0-d) that a kernel adds up from contiguous arrays, beside the sums of its columns."""
-        dtype = arrays[0].dtype
+        dtype = arrays[0].dtype if dtype is None else dtype
         total, partials = self.memory(out, (), dtype), self.scratch(launch[0][0] * (1 + columns), dtype)
         self.launch(name, launch, dtype, *arrays, total, partials, self.tickets(), *arguments)
         return total
@@ -107,7 +136,10 @@ class Launcher:
 
     def tickets(self) -> Any:
         """Return the tickets of the current stream: zeros, and zeros again when a launch has ended."""
-        return self._tickets_of(*self._here())
+        kept, here = self._kept.tickets, self._here()
+        if here not in kept:
+            kept[here] = self._cupy.zeros(BLOCKS, dtype="uint32")
+        return kept[here]
 
     def _new_module(self, kernels: str | None, character: str) -> Any:
         return self._cupy.RawModule(code=source(character) if kernels is None else source(character, kernels))
@@ -118,21 +150,18 @@ class Launcher:
         (name,) = re.findall(r"void (kernel_\w+)", kernel)
         return self._module(kernel, character).get_function(name)
 
-    def _new_tickets(self, device: int, stream: int) -> Any:
-        return self._cupy.zeros(BLOCKS, dtype="uint32")
-
     def _number(self, dtype: Any) -> Any:
-        """Return memory for a number (0-d), which nobody else gets."""
-        free = self._numbers.setdefault((*self._here(), dtype), [])
-        try:
-            return free.pop()
-        except IndexError:
-            memory = self._cupy.empty(_NUMBERS, dtype=dtype)
-            numbers = [memory[k : k + 1].reshape(()) for k in range(_NUMBERS)]
-            free.extend(numbers[1:])
-            return numbers[0]
+        """Return memory for a number (0-d): that of one which nobody has any more, or new."""
+        ring = self._kept.numbers.setdefault((*self._here(), dtype), deque())
+        while ring and sys.getrefcount(ring[0]) > _UNSEEN:
+            ring.popleft()  # somebody's own from now on
+        if not ring:
+            # Each has memory of its own: then views of it refer to it, and not to the memory of them all.
+            ring.extend(self._cupy.empty((), dtype=dtype) for _ in range(_NUMBERS))
+        ring.rotate(-1)
+        return ring[-1]
 
     def _here(self) -> tuple[int, int]:
-        """Return the current device and stream: what is launched there one after the other may share memory."""
+        """Return the current device and stream."""
         cuda = self._cupy.cuda
         return cuda.runtime.getDevice(), cuda.get_current_stream().ptr

@@ -124,29 +124,48 @@ __device__ real target(
 
 # What a mean divides by is summed up in every block anew, of which there are few.
 _MEAN_SCALE = """
-extern "C" __global__ void kernel_mean_scale(const real* weights, const real* totals, real* scales, integer size)
+extern "C" __global__ void kernel_mean_scale(
+    const real* weights, const real* totals, real* scales, integer size, double factor)
 {
     real sum = 0;
     for (integer i = thread_number(); i < size; i += THREADS)
         sum += totals[i];
     sum = sum_in_block(sum);
-    EACH(i, x, size) scales[i] = weights[i] / (sum == 0 ? real(1) : sum);
+    EACH(i, x, size) scales[i] = real(factor) * ((weights ? weights[i] : real(1)) / (sum == 0 ? real(1) : sum));
+}
+"""
+
+_SHARE = """
+__device__ real share_of(
+    integer row, const integer* labels, const real* targets, const real* weights, const real* scales, integer columns)
+{
+    real share = 0;
+    if (!labels)
+        for (integer c = 0; c < columns; c++)
+            share += targets[row * columns + c] * weights[c];
+    else if (labels[row] >= 0 && labels[row] < columns)
+        share = weights[labels[row]];
+    return scales ? scales[row] * share : share;
 }
 """
 
 _CLASS_SHARE = """
 extern "C" __global__ void kernel_class_share(
-    const integer* labels, const real* targets, const real* weights, real* shares, integer rows, integer columns)
+    const integer* labels, const real* targets, const real* weights, const real* scales, real* shares,
+    integer rows, integer columns)
 {
-    EACH(row, x, rows) {
-        real share = 0;
-        if (!labels)
-            for (integer c = 0; c < columns; c++)
-                share += targets[row * columns + c] * weights[c];
-        else if (labels[row] >= 0 && labels[row] < columns)
-            share = weights[labels[row]];
-        shares[row] = share;
-    }
+    EACH(row, x, rows) shares[row] = share_of(row, labels, targets, weights, scales, columns);
+}
+"""
+
+_CLASS_TOTAL = """
+extern "C" __global__ void kernel_class_total(
+    const integer* labels, const real* targets, const real* weights, const real* scales,
+    real* total, real* partials, unsigned* ticket, integer rows, integer columns)
+{
+    real sum = 0;
+    EACH(row, x, rows) sum += share_of(row, labels, targets, weights, scales, columns);
+    add_up(sum, 1.0, total, nullptr, 0, 0, nullptr, partials, ticket);
 }
 """
 
@@ -173,7 +192,8 @@ def _error_kernels(name: str, error: Error) -> dict[str, str]:
 
 
 LOSSES = {
-    "class_share": _CLASS_SHARE,
+    "class_share": _SHARE + _CLASS_SHARE,
+    "class_total": _CLASS_TOTAL,
     "mean_scale": _MEAN_SCALE,
     "softmax_loss": _TARGET + _BIASED + _SOFTMAX_LOSS,
     "total": _TOTAL,

@@ -11,9 +11,13 @@ from cupy.cuda import device as _device
 _addresses = count(0x1000, 0x10)
 
 
+_PER_THREAD = 2  # cudaStreamPerThread
+
+
 class _Current(threading.local):
     def __init__(self):
         self.streams = {}  # by device
+        self.lines = {}  # of the default stream of this thread, by device
 
 
 _current = _Current()
@@ -86,14 +90,21 @@ class Stream(_BaseStream):
     def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
         self._entered = []
         self.null = null or ptds
+        self.ptds = ptds
         if self.null:
-            self.ptr, self.device_id = 0, -1
+            self.ptr, self.device_id = _PER_THREAD if ptds else 0, -1
         else:
             self.ptr, self.device_id = next(_addresses), _device.current.number
             self._own = _order.Line(hex(self.ptr), self.device_id, blocking=not non_blocking)
 
     def _line(self):
-        return _order.null_line(_device.current.number) if self.null else self._own
+        number = _device.current.number
+        if self.ptds:  # one address, and a stream of its own in each thread
+            if number not in _current.lines:
+                name = f"{hex(self.ptr)} of thread {threading.get_ident()}"
+                _current.lines[number] = _order.Line(name, number, blocking=True)
+            return _current.lines[number]
+        return _order.null_line(number) if self.null else self._own
 
 
 Stream.null = Stream(null=True)
