@@ -139,6 +139,18 @@ def packed(kernels: Kernels, place: pnn.Place, size: int) -> Call:
     return call
 
 
+def embedded(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call of a kernel of the embedding: 3,200 uses of `size` rows of 64 numbers."""
+    rng = np.random.default_rng(0)
+    W, dy = place.asarray(rng.standard_normal((size, 64))), place.asarray(rng.standard_normal((32, 100, 64)))
+    x = place.asarray(rng.integers(0, size, (32, 100)), place.index_dtype)
+    return (
+        partial(kernels.embedding, W, x)
+        if kernel == "embedding"
+        else partial(kernels.embedding_gradient, dy, x, size, None)
+    )
+
+
 def _with_number(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
     return elementwise(kernel, 2 if kernel.endswith(("gradient", "scaled")) else 1, kernels, place, size, 0.1)
 
@@ -153,6 +165,10 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
     "feeder": (feeding, "numbers a row", (100, 1_000, 10_000)),
     "gather": (gathering, "rows", (1_000, 10_000, 60_000)),
     "rows": (gathering, "rows", (1_000, 10_000, 60_000)),
+    **{
+        name: (partial(embedded, name), "rows", (10, 100, 1_000, 10_000))
+        for name in ("embedding", "embedding_gradient")
+    },
     "pack": (packed, "inputs", (50, 784, 2048)),
     **{
         name: (

@@ -21,6 +21,7 @@ __all__ = [
     "normal",
     "orthogonal",
     "uniform",
+    "with_zeros",
     "zeros",
 ]
 
@@ -95,6 +96,11 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     return partial(_draw_orthogonal, gain=float(gain))
 
 
+def with_zeros(initializer: Initializer, row: int) -> Initializer:
+    """Return the initializer that draws as another does, and puts zeros into a row."""
+    return partial(_draw_with_zeros, initializer=initializer, row=row)
+
+
 # Partial applications of functions of a module, so that networks can be pickled.
 
 
@@ -125,6 +131,12 @@ def _draw_scaled(
         return std * rng.standard_normal(shape)
     limit = math.sqrt(3.0) * std  # the variance of [-a, a) is a^2 / 3
     return rng.uniform(-limit, limit, shape)
+
+
+def _draw_with_zeros(rng: Any, shape: tuple[int, ...], *, initializer: Initializer, row: int) -> Any:
+    values: Any = _numpy.array(initializer(rng, shape))
+    values[row] = 0.0
+    return values
 
 
 def _draw_orthogonal(rng: Any, shape: tuple[int, ...], *, gain: float) -> Any:

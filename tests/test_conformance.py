@@ -11,7 +11,7 @@ from portable_nn import losses as loss_module
 from portable_nn.arrays import backend_name, device_of, to_numpy
 from portable_nn.kernels import PORTABLE_KERNELS
 from portable_nn.kernels.recording import mapped
-from portable_nn.layers.inputs import as_tuple
+from portable_nn.layers.inputs import as_tuple, checked_input
 from portable_nn.losses import Loss
 from portable_nn.testing import check_layer, float64_enabled
 from portable_nn.testing.cases import CASES
@@ -20,6 +20,18 @@ ORACLES = {"torch autograd": "torch", "jax.vjp": "jax"}
 LAYERS = [name for name, case in CASES.items() if not isinstance(case.layer(), Loss)]
 BATCHED = [name for name in LAYERS if CASES[name].batched]
 LOSSES = [name for name, case in CASES.items() if isinstance(case.layer(), Loss)]
+
+
+def inputs_at(xp, layer, arrays):
+    """Return arrays at a backend, in float32 where the layer does not ask for whole numbers or booleans."""
+    kinds = [layer.kind_of_input(i) for i in range(len(arrays))]
+    dtypes = {"integral": xp.place.index_dtype, "bool": xp.bool}
+    return [xp.asarray(x, dtype=dtypes.get(kind, xp.float32)) for x, kind in zip(arrays, kinds, strict=True)]
+
+
+def derived(layer, inputs):
+    """Return those of the inputs by which a layer has a derivative."""
+    return [inputs[i] for i in layer.differentiated(len(inputs))]
 
 
 def graph_of(layer, inputs):
@@ -68,7 +80,7 @@ def test_one_percent_in_any_backward_kernel_is_found(kernel, monkeypatch):
 def test_dtype_device_and_inputs_are_kept(name, xp):
     layer, arrays = CASES[name].make()
     layer = graph_of(layer, arrays).to(xp).layers[0]
-    inputs = [xp.asarray(x, dtype=xp.float32) for x in arrays]
+    inputs = inputs_at(xp, layer, arrays)
     before = [np.array(to_numpy(x)) for x in inputs]
     y = as_tuple(layer.forward(*inputs))
     dy = [xp.asarray(np.ones(part.shape), dtype=xp.float32) for part in y]
@@ -77,7 +89,7 @@ def test_dtype_device_and_inputs_are_kept(name, xp):
         assert array.dtype == xp.float32
         assert backend_name(xp) == backend_name(pnn.namespace_of(array))
         assert device_of(array) == xp.place.device
-    assert [part.shape for part in dx] == [x.shape for x in inputs]
+    assert [part.shape for part in dx] == [x.shape for x in derived(layer, inputs)]
     assert {name: g.shape for name, g in layer.grads.items()} == {name: p.shape for name, p in layer.params.items()}
     for array, values in zip((*inputs, *dy), (*before, *(np.ones(part.shape) for part in y)), strict=True):
         np.testing.assert_array_equal(to_numpy(array), values)
@@ -110,10 +122,10 @@ def test_losses_keep_dtype_device_and_inputs(name, xp):
 def test_an_empty_batch_and_a_batch_of_one_work(name, samples, xp):
     layer, inputs = CASES[name].make()
     layer = graph_of(layer, inputs).to(xp).layers[0]
-    y = as_tuple(layer.forward(*(xp.asarray(x[:samples], dtype=xp.float32) for x in inputs)))
+    y = as_tuple(layer.forward(*inputs_at(xp, layer, [x[:samples] for x in inputs])))
     dx = as_tuple(layer.backward(*(xp.zeros(part.shape, dtype=xp.float32) for part in y)))
     assert all(part.shape[0] == samples for part in y)
-    assert [part.shape for part in dx] == [x[:samples].shape for x in inputs]
+    assert [part.shape for part in dx] == [x[:samples].shape for x in derived(layer, inputs)]
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -175,7 +187,7 @@ def test_passes_run_under_jit(name):
                 loss, saved = layer.forward_pass(run, {}, x, t, weight)
                 return loss, layer.gradient(run, saved)
         else:
-            x = [place.asarray(array) for array in inputs]
+            x = [checked_input(array, place, layer, layer.kind_of_input(i)) for i, array in enumerate(inputs)]
             params = {name: place.asarray(p) for name, p in layer.pass_arrays().items()}
 
             def gradient(x, key):

@@ -14,7 +14,8 @@ from portable_nn.cli.console import Commands, say
 from portable_nn.cli.samples import SETS, load_inputs
 from portable_nn.cli.scaling import fold_remembered
 from portable_nn.datasets.finite import Precision
-from portable_nn.errors import CheckpointError
+from portable_nn.errors import CheckpointError, DataFileError, ShapeError
+from portable_nn.layers.inputs import UNCAST
 from portable_nn.losses import SigmoidWithLoss, SoftmaxWithLoss
 from portable_nn.networks import Network, Sequential, load
 from portable_nn.storage import replace
@@ -22,6 +23,9 @@ from portable_nn.testing import float64_enabled
 from portable_nn.training import Trainer
 
 __all__ = ["add_to"]
+
+_WIDEST = 1_000
+"""Up to so many features it is tried out how many a network takes, where no layer says."""
 
 
 def add_to(commands: Commands) -> None:
@@ -48,6 +52,7 @@ def predict(options: Namespace) -> int:
         network = load(options.network, options.backend)
         _unscale(network, options.network)
         x = load_inputs(options.data, _width(network, options.network), _target(network), _precision(network))
+        x = _uncast(network, x, options.data)
         header, rows = _answers(network, Trainer(network).predict(x), options)
     if options.output is None:
         _write(sys.stdout, [header, *rows] if options.probabilities else rows)
@@ -74,10 +79,33 @@ def _is_same(output: Path, source: str) -> bool:
 
 def _width(network: Network, path: str) -> int:
     """Return the number of features that the network takes."""
-    shape = next((fixed for layer in network.layers if (fixed := layer.input_shape())), None)
+    shape = network.input_shape()
+    if shape is None and network.input_kinds[0] in UNCAST:
+        fitting = [(width,) for width in range(1, _WIDEST + 1) if _fits(network, width)]
+        shape = fitting[0] if len(fitting) == 1 else None
     if shape is None:
         raise CheckpointError(f"{path}: needed a network with a layer that fixes the number of features")
     return math.prod(shape)
+
+
+def _fits(network: Network, width: int) -> bool:
+    try:
+        network.output_shape((1, width))
+    except ShapeError:
+        return False
+    return True
+
+
+def _uncast(network: Network, x: Any, data: str) -> Any:
+    """Return the samples as whole numbers or booleans, where the network asks for them; DataFileError for others."""
+    kind = network.input_kinds[0]
+    if kind not in UNCAST:
+        return x
+    cast = x.astype("int64" if kind == "integral" else "bool")
+    if (cast != x).any():
+        needed = "whole numbers" if kind == "integral" else "zeros and ones"
+        raise DataFileError(f"{data}: needed {needed}, as the network takes, got {x[cast != x][0]}")
+    return cast
 
 
 def _answers(network: Network, y: Any, options: Namespace) -> tuple[list[str], list[list[str]]]:
@@ -109,7 +137,8 @@ def _target(network: Network) -> int | str | None:
 
 
 def _precision(network: Network) -> Precision:
-    return "float64" if network.place.dtype_name == "float64" else "float32"
+    is_wide = network.place.dtype_name == "float64" or network.input_kinds[0] in UNCAST
+    return "float64" if is_wide else "float32"
 
 
 def _class_names(network: Network, outputs: int, path: str) -> list[str]:

@@ -20,6 +20,7 @@ _PORTABLE = (
     "arithmetic",
     "compilation",
     "dropout",
+    "embedding",
     "linear",
     "losses",
     "memory",

@@ -4,6 +4,7 @@ from portable_nn.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU,
 from portable_nn.layers.affine import Affine
 from portable_nn.layers.arithmetic import Add, Div, Exp, Log, Mul, Neg, Power, Rescale, Sub
 from portable_nn.layers.dropout import Dropout
+from portable_nn.layers.embedding import Embedding
 from portable_nn.layers.flatten import Flatten
 from portable_nn.layers.layer import Layer, Run
 from portable_nn.layers.matmul import MatMul
@@ -23,6 +24,7 @@ __all__ = [
     "Concat",
     "Div",
     "Dropout",
+    "Embedding",
     "Exp",
     "Flatten",
     "Identity",

@@ -103,6 +103,8 @@ class GELU(Activation):
 class Identity(Layer):
     """y = x."""
 
+    input_kinds = ("any",)
+
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
         """Return x."""
         return x, None

@@ -7,7 +7,7 @@ from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, as_array, copies, move
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
-from portable_nn.layers.inputs import as_tuple, checked_input, place_of
+from portable_nn.layers.inputs import as_tuple, check_values, checked_input, place_of
 from portable_nn.layers.parameter import BoxArrays, Parameter, State, Transposed
 from portable_nn.layers.run import Arrays, Run
 
@@ -24,6 +24,8 @@ class Alone:
     is_random: bool
     state_boxes: Callable[..., dict[str, State]]
     takes: Callable[[int], bool]
+    kind_of_input: Callable[[int], str]
+    check_values: Callable[..., None]
     output_shape: Callable[..., Any]
     forward_pass: Callable[..., tuple[Any, Any]]
     backward_pass: Callable[..., tuple[Any, Arrays]]
@@ -71,7 +73,7 @@ class Alone:
 
         Raises
         ------
-        ShapeError, DTypeError, NamespaceError, TypeError
+        ShapeError, DTypeError, NamespaceError, TypeError, ValueError
             If the inputs, or their number, do not fit the layer; nothing is changed then.
         """
         if not self.takes(len(inputs)):
@@ -79,8 +81,10 @@ class Alone:
         inputs = tuple(as_array(x, "x") for x in inputs)
         here = None if self.parameters else place_of(inputs[0])
         place = here if here is not None and not self.states else self._placed(here)
-        arrays = [checked_input(x, place, self) for x in inputs]
+        arrays = [checked_input(x, place, self, self.kind_of_input(i)) for i, x in enumerate(inputs)]
         self.output_shape(*(x.shape for x in arrays))
+        layer: Any = self
+        check_values(layer, arrays)
         key = self._stream.next() if training and self.is_random else None
         run = Run(place, training=training, key=key)
         y, saved = run.forward(self, self.pass_arrays(), *arrays)

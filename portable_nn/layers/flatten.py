@@ -12,6 +12,8 @@ __all__ = ["Flatten"]
 class Flatten(Layer):
     """x (N, ...) as y (N, I), I the product of the further axes."""
 
+    input_kinds = ("any",)
+
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, I) for (N, ...)."""
         if not shape:

@@ -14,6 +14,7 @@ from portable_nn.arrays import Place
 from portable_nn.initializers import Initializer
 from portable_nn.kernels import is_recordable
 from portable_nn.layers.alone import Alone
+from portable_nn.layers.inputs import UNCAST
 from portable_nn.layers.parameter import Parameter, State, Transposed
 from portable_nn.layers.run import Arrays, Run
 
@@ -38,6 +39,10 @@ class Layer(Alone):
     output_count: int = 1
     constants: tuple[int, ...] = ()
     """The positions of inputs without a derivative, such as labels: `backward_pass` leaves them out."""
+    input_kinds: tuple[str, ...] = ("real floating",)
+    """What each input is, the last entry standing for all further ones: "real floating", to which anything is cast;
+    "integral" or "bool", which come uncast and have no derivative; or "any", as the output is, for what only moves
+    elements."""
     is_random: bool = False
     """Whether the training pass draws random numbers."""
     weights_before: ClassVar[Initializer | None] = None
@@ -101,6 +106,20 @@ class Layer(Alone):
     def leaves(self, path: str) -> Iterator[tuple[str, "Layer"]]:
         """Yield the layers that this one at `path` consists of, each with its own path: itself, or those within it."""
         yield path, self
+
+    def kind_of_input(self, position: int) -> str:
+        """Return the kind of the input at a position."""
+        return self.input_kinds[min(position, len(self.input_kinds) - 1)]
+
+    def differentiated(self, count: int) -> tuple[int, ...]:
+        """Return the positions of the inputs, `count` in all, by which `backward_pass` returns derivatives."""
+        return tuple(i for i in range(count) if i not in self.constants and self.kind_of_input(i) not in UNCAST)
+
+    def check_values(self, *inputs: Any) -> None:
+        """Raise ValueError if the layer cannot take the whole numbers or booleans at hand; does nothing by default.
+
+        Each input is a NumPy array that is not empty, or None: on a device, or of another kind, none is looked at.
+        """
 
     def takes(self, count: int) -> bool:
         """Tell whether the layer takes `count` inputs."""

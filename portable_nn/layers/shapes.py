@@ -50,6 +50,7 @@ class Branch(Layer):
     """
 
     options = ("n",)
+    input_kinds = ("any",)
 
     def __init__(self, n: int = 2):
         super().__init__()
@@ -85,6 +86,7 @@ class Reshape(Layer):
     """
 
     options = ("shape",)
+    input_kinds = ("any",)
 
     def __init__(self, shape: Sequence[int]):
         super().__init__()
@@ -120,6 +122,7 @@ class Transpose(Layer):
     """
 
     options = ("axes",)
+    input_kinds = ("any",)
 
     def __init__(self, axes: Sequence[int] | None = None):
         super().__init__()
@@ -163,6 +166,7 @@ class Concat(Layer):
     """
 
     options = ("axis",)
+    input_kinds = ("any",)
 
     def __init__(self, axis: int = -1):
         super().__init__()
@@ -204,6 +208,7 @@ class Split(Layer):
     """
 
     options = ("sections", "axis")
+    input_kinds = ("any",)
 
     def __init__(self, sections: int | Sequence[int], axis: int = -1):
         super().__init__()

@@ -7,6 +7,7 @@ from typing import Any
 
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import is_recordable
+from portable_nn.layers.inputs import UNCAST
 from portable_nn.layers.layer import Arrays, Layer
 
 __all__ = ["Step", "Tape", "Topology", "output_box"]
@@ -73,7 +74,7 @@ class Topology:
         name = self._new(name or self.default_name(layer))
         count = layer.output_count
         outputs = (name,) if count == 1 else tuple(self._new(f"{name}.{i}") for i in range(1, count + 1))
-        differentiated = tuple(i for i in range(len(inputs)) if i not in layer.constants)
+        differentiated = layer.differentiated(len(inputs))
         first = next((step.name for step in self.steps if step.layer is layer), name)
         own = tuple(layer.boxes())
         paths = tuple(f"{first}.{name}" for name in own)
@@ -106,7 +107,8 @@ class Topology:
         constants = self.constants()
         for step in self.steps:
             for i, name in enumerate(step.inputs):
-                if i not in step.differentiated and name not in constants:
+                is_label = i in step.layer.constants and step.layer.kind_of_input(i) not in UNCAST
+                if is_label and name not in constants:
                     raise ValueError(f"the node {step.name} has no derivative by {name}: it needs an input for itself")
         self.outputs = list(outputs)
 
@@ -163,6 +165,14 @@ class Topology:
             if name not in self.outputs:
                 uses[step].append(name)
         return uses
+
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Return the shape of one sample that the first layer which fixes it needs, if those before keep it."""
+        for step in self.steps:
+            shape = step.layer.input_shape()
+            if shape or {*step.layer.input_kinds} & {*UNCAST}:  # which make something of another size
+                return shape
+        return None
 
     def shapes(self, inputs: Sequence[tuple[int, ...]], what: str = "node") -> dict[str, Any]:
         """Return the shapes of all values for inputs of these shapes; ShapeError names the step that refuses them."""

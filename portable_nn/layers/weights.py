@@ -10,7 +10,7 @@ from portable_nn.initializers import Initializer
 from portable_nn.layers.layer import Layer
 from portable_nn.layers.parameter import Parameter, Transposed
 
-__all__ = ["adopt_arrays", "common_place", "declare", "draw", "size"]
+__all__ = ["adopt_arrays", "common_place", "declare", "draw", "index", "size"]
 
 
 def size(owner: str, name: str, value: int) -> int:
@@ -27,6 +27,17 @@ def size(owner: str, name: str, value: int) -> int:
         number = 0
     if number < 1:
         raise ShapeError(f"{owner} needs {name} to be a positive integer, got {value!r}")
+    return number
+
+
+def index(owner: str, name: str, value: int, count: int) -> int:
+    """Return `value`, any kind of integer, as a Python int; ValueError if it is not one from 0 to count - 1."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number < count:
+        raise ValueError(f"{owner} needs {name} to be a whole number from 0 to {count - 1}, got {value!r}")
     return number
 
 

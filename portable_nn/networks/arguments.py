@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portable_nn.arrays import Place, move, namespace_of
+from portable_nn.arrays import Place, as_array, move, namespace_of
 from portable_nn.errors import ShapeError
-from portable_nn.layers.inputs import checked_input
+from portable_nn.layers.inputs import UNCAST, checked_input
 from portable_nn.layers.topology import Topology
 from portable_nn.losses import Loss
 
 __all__ = ["derivatives", "inputs"]
 
 
-def inputs(order: Topology, given: Mapping[str, Any], place: Place, what: str) -> list[Any]:
+def inputs(order: Topology, given: Mapping[str, Any], place: Place, what: str, kinds: Sequence[str]) -> list[Any]:
     """Return the arrays of all inputs in their order, from arrays or numbers by name.
 
-    All have the data type of `place`, but for labels.
+    All have the data type of `place`, but for labels, and inputs of a kind that is not cast.
 
     Raises
     ------
@@ -27,13 +27,14 @@ def inputs(order: Topology, given: Mapping[str, Any], place: Place, what: str) -
     if set(given) != set(order.inputs):
         raise TypeError(f"this graph needs values for {', '.join(order.inputs)}, got {', '.join(given)}")
     constants = order.constants()
-    arrays = {name: _given(name, given[name], place, keep=name in constants) for name in order.inputs}
+    kind_of = dict(zip(order.inputs, kinds, strict=True))
+    arrays = {name: _given(name, given[name], place, kind_of[name], keep=name in constants) for name in order.inputs}
     shapes = order.shapes([array.shape for array in arrays.values()], what)
     for step in order.steps:
         if isinstance(step.layer, Loss) and step.inputs[1] in arrays:
             y, *taken = step.inputs
             made = step.layer.targets(shapes[y], arrays[taken[0]], place, *(arrays[name] for name in taken[1:]))
-            arrays.update(zip(taken, made, strict=False))
+            arrays |= {n: array for n, array in zip(taken, made, strict=False) if kind_of.get(n) not in UNCAST}
     return list(arrays.values())
 
 
@@ -57,10 +58,12 @@ def derivatives(outputs: Mapping[str, Any], douts: Sequence[Any], place: Place) 
     return arrays
 
 
-def _given(name: str, value: Any, place: Place, *, keep: bool) -> Any:
+def _given(name: str, value: Any, place: Place, kind: str, *, keep: bool) -> Any:
     if isinstance(value, int | float):
-        return place.asarray(value)
-    if keep:
+        if kind not in UNCAST:
+            return place.asarray(value)
+        value = as_array([value], name)[0, ...]
+    if keep and kind not in UNCAST:
         namespace_of(value)  # raises for what is no array
         return value
-    return checked_input(value, place, f"the input {name}")
+    return checked_input(value, place, f"the input {name}", kind)

@@ -1,11 +1,15 @@
 """Layers made of layers: the walk through them, forward and back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
+from portable_nn.arrays import Place
+from portable_nn.kernels import PORTABLE
 from portable_nn.layers import Layer, Parameter, Run, State, Transposed
+from portable_nn.layers.inputs import as_tuple, check_values
 from portable_nn.layers.layer import Arrays
 from portable_nn.layers.topology import Tape, Topology
+from portable_nn.networks.input_kinds import input_kinds
 
 __all__ = ["Composite"]
 
@@ -27,12 +31,15 @@ class Composite(Layer):
         self.grads: Arrays = {}
         self._saved: Any = None
         self._last_uses: Mapping[str, Sequence[str]] = {}
+        self._kinds = input_kinds(self.order)
 
     def complete(self) -> None:
         """Take note that `order` is finished."""
         self._last_uses = self.order.last_uses()
         self.is_random = any(step.layer.is_random for step in self.order.steps)
         self.output_count = len(self.order.outputs)
+        self._kinds = input_kinds(self.order)
+        self.input_kinds = self._kinds.inputs
         constants = self.order.constants()
         self.constants = tuple(i for i, name in enumerate(self.order.inputs) if name in constants)
 
@@ -76,13 +83,25 @@ class Composite(Layer):
 
     def input_shape(self) -> tuple[int, ...] | None:
         """Return the shape of one sample that the first layer which fixes it needs, if those before keep it."""
-        return next((shape for step in self.order.steps if (shape := step.layer.input_shape())), None)
+        return self.order.input_shape()
 
     def output_shape(self, *shapes: tuple[int, ...]) -> Any:
         """Return the shape of the output, a tuple for several; raises as `Topology.shapes` does."""
         found = self.order.shapes(shapes, self.what)
         outputs = [found[name] for name in self.order.outputs]
         return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    def check_values(self, *inputs: Any) -> None:
+        """Have each layer look at the values that it takes uncast; raises as they do."""
+        values: dict[str, Any] = dict(zip(self.order.inputs, inputs, strict=True))
+        run = Run(Place(), PORTABLE)
+        for step in self.order.steps:
+            given = [values.get(name) for name in step.inputs]
+            if step.name in self._kinds.carried and not any(x is None for x in given):
+                y, _ = run.forward(step.layer, {}, *given)
+                values |= dict(zip(step.outputs, as_tuple(y), strict=True))
+            elif any(x is not None for x in given):
+                check_values(step.layer, given)
 
     def forward_pass(self, run: Run, params: Arrays, *inputs: Any) -> tuple[Any, Tape]:
         """Return the output, a tuple for several, and what each layer saved."""
@@ -94,8 +113,8 @@ class Composite(Layer):
         """Return the derivatives by the inputs and the parameters by path, found from the last layer to the first."""
         by_value, grads = self.walk_back(run, saved, douts)
         names = self.order.inputs
-        if self.constants:
-            names = [name for i, name in enumerate(names) if i not in self.constants]
+        if self.constants or self._kinds.casts or self._kinds.carried:
+            names = [names[i] for i in self.differentiated(len(names))]
         return tuple(map(by_value.get, names)) if len(names) != 1 else by_value[names[0]], grads
 
     # No comprehensions below: before Python 3.12 each is a call.
@@ -105,10 +124,14 @@ class Composite(Layer):
     ) -> Tape:
         """Add the values of all layers to those of the inputs, and drop those that nothing needs after a step."""
         tape: Tape = []
+        casts, carried = self._kinds.casts, self._kinds.carried
         for step in self.order.steps:
             layer_params = dict(zip(step.own, map(params.__getitem__, step.paths), strict=True))
-            y, saved = run.forward(step.layer, layer_params, *map(values.__getitem__, step.inputs))
-            if run.training:
+            inputs: Iterable[Any] = map(values.__getitem__, step.inputs)
+            if step.name in casts:
+                inputs = _cast(run, casts[step.name], inputs)
+            y, saved = run.forward(step.layer, layer_params, *inputs)
+            if run.training and step.name not in carried:
                 tape.append((step, layer_params, saved))
             if len(step.outputs) == 1:
                 values[step.outputs[0]] = y
@@ -116,6 +139,8 @@ class Composite(Layer):
                 values.update(zip(step.outputs, y, strict=True))
             for name in forget.get(step.name, ()) if forget else ():
                 del values[name]
+        for name in self._kinds.cast_outputs:
+            values[name] = run.kernels.as_floating(values[name], run.place.dtype_name)
         return tape
 
     def walk_back(
@@ -143,3 +168,8 @@ class Composite(Layer):
         """Return the output among all values, a tuple for several."""
         outputs = self.order.outputs
         return tuple(map(values.__getitem__, outputs)) if len(outputs) > 1 else values[outputs[0]]
+
+
+def _cast(run: Run, positions: Sequence[int], inputs: Iterable[Any]) -> list[Any]:
+    """Return inputs, of which those at `positions` are cast."""
+    return [run.kernels.as_floating(x, run.place.dtype_name) if i in positions else x for i, x in enumerate(inputs)]

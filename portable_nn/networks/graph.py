@@ -5,6 +5,7 @@ from typing import Any
 
 from portable_nn.arrays import Namespace
 from portable_nn.layers import Layer
+from portable_nn.layers.inputs import check_values
 from portable_nn.layers.topology import Tape, output_box
 from portable_nn.losses import Loss
 from portable_nn.networks import arguments
@@ -152,7 +153,8 @@ class Graph(Network):
         if not self.order.outputs:
             raise ValueError("the graph has no output yet: call output(node)")
         arrays |= dict(zip(self.order.inputs, inputs, strict=False))
-        x = arguments.inputs(self.order, arrays, self.place, self.what)
+        x = arguments.inputs(self.order, arrays, self.place, self.what, self.input_kinds)
+        check_values(self, x)
         run = self.run(training=True)
         self.values, self.gradients = dict(zip(self.order.inputs, x, strict=True)), {}
         self._tape = self.walk(run, self.pass_arrays(), self.values)

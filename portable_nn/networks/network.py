@@ -6,7 +6,7 @@ from typing import Any
 from portable_nn.arrays import Array, Namespace, Place, as_array
 from portable_nn.errors import ShapeError
 from portable_nn.layers import Run
-from portable_nn.layers.inputs import checked_input
+from portable_nn.layers.inputs import UNCAST, check_values, checked_input
 from portable_nn.layers.layer import Arrays
 from portable_nn.losses import Loss
 from portable_nn.networks.parts import check_instance
@@ -122,11 +122,12 @@ class Network(Placed):
         Parameters
         ----------
         x : array of shape (N, ...)
-            Of the network's namespace and device, or NumPy's, or a nested list of numbers.
+            Of the network's namespace and device, or NumPy's, or a nested list of numbers. Whole numbers where the
+            first layers ask for them, as `Embedding` does, anything else to be cast.
 
         Raises
         ------
-        ShapeError, DTypeError, NamespaceError
+        ShapeError, DTypeError, NamespaceError, ValueError
             If x does not fit.
         """
         return self._predictor(self.inputs(x))
@@ -191,15 +192,21 @@ class Network(Placed):
             self._changes[0] += 1
             value.tell(self._changes)
 
-    def inputs(self, x: Array) -> Any:
-        """Return x at the network's place and of its data type, its shape checked."""
-        if not self._place.is_ready(x):
-            x = checked_input(as_array(x, "x"), self._place, type(self).__name__)
+    def inputs(self, x: Array, *, is_known: bool = False) -> Any:
+        """Return x at the network's place and in its data type there, its shape and whole numbers checked.
+
+        The numbers are not, if it `is_known` that they have been.
+        """
+        kind = self.input_kinds[0]
+        if kind in UNCAST or not self._place.is_ready(x):
+            x = checked_input(as_array(x, "x"), self._place, type(self).__name__, kind)
         if x.shape[1:] not in self._fitting:
             if x.ndim == 0:
                 raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
             self.output_shape(x.shape)
             self._fitting.add(x.shape[1:])
+        if kind in UNCAST and not is_known:
+            check_values(self, [x])
         return x
 
     def batch(self, x: Array, t: Array, sample_weight: Array | None = None) -> tuple[Any, Any, Any]:

@@ -44,8 +44,7 @@ def summary(
 def _input_shapes(order: Topology, input_shape: tuple[int, ...] | None) -> list[Any] | None:
     """Return the shapes of the inputs, for a batch of one; None if they are not known."""
     if input_shape is None:
-        fixed = (step.layer.input_shape() for step in order.steps)
-        input_shape = next((shape for shape in fixed if shape), None)
+        input_shape = order.input_shape()
     return None if input_shape is None or len(order.inputs) != 1 else [(1, *input_shape)]
 
 

@@ -34,7 +34,7 @@ class Case:
     batched: bool = True
 
     def make(self) -> tuple[Layer | Loss, tuple[Any, ...]]:
-        """Return a new layer, drawn from seed 0, and its inputs: float64, labels int64; the same at every call."""
+        """Return a new layer, drawn from seed 0, and its inputs: float64 or int64; the same each time."""
         return self.layer(), self.inputs(random.generator(0, "case"))
 
 
@@ -48,6 +48,10 @@ def _several(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], tuple[
 
 def _positive(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], tuple[Any, ...]]:
     return lambda rng: tuple(np.asarray(rng.uniform(0.5, 2.0, shape)) for shape in shapes)
+
+
+def _whole_numbers(*shape: int) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+    return lambda rng: (rng.integers(0, 6, shape),)
 
 
 def _labels(rng: np.random.Generator) -> tuple[Any, ...]:
@@ -102,6 +106,10 @@ CASES: dict[str, Case] = {
     "SiLU": Case(layers.SiLU, _normal(5, 3)),
     "GELU": Case(layers.GELU, _normal(20, 3)),
     "Softmax": Case(layers.Softmax, _normal(5, 3)),
+    "Embedding": Case(lambda: layers.Embedding(7, 4, seed=0), _whole_numbers(5, 3)),
+    "Embedding of one number a sample, none of it padding": Case(
+        lambda: layers.Embedding(7, 4, padding_index=6, seed=0), _whole_numbers(9)
+    ),
     "Flatten": Case(layers.Flatten, _normal(5, 2, 3)),
     "BatchNorm": Case(lambda: _with_statistics(layers.BatchNorm(3, momentum=0.3)), _normal(5, 3), batched=False),
     "BatchNorm of images": Case(lambda: _with_statistics(layers.BatchNorm(3, epsilon=0.1)), _normal(5, 3, 2, 2)),

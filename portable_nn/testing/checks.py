@@ -13,7 +13,7 @@ from portable_nn import random
 from portable_nn.arrays import Array, Namespace, Place, namespace, to_numpy
 from portable_nn.kernels import PORTABLE, declares
 from portable_nn.layers import Layer, Run
-from portable_nn.layers.inputs import as_tuple
+from portable_nn.layers.inputs import UNCAST, as_tuple, check_values, checked_input, place_of
 from portable_nn.losses import Loss
 from portable_nn.networks import Network
 from portable_nn.testing.backends import float64_enabled
@@ -109,7 +109,8 @@ def check_layer(
     ----------
     layer : Layer or Loss
     *inputs : arrays
-        x for a layer; y, t and perhaps sample weights for a loss.
+        x for a layer; y, t and perhaps sample weights for a loss. Inputs of whole numbers or booleans, where the layer
+        asks for them, are not differentiated.
     xp, device : optional
         The backend whose gradients are checked.
     tolerance : float
@@ -210,21 +211,29 @@ def check_network(
 def _layer_subject(layer: Layer, *inputs: Array) -> Subject:
     layer.output_shape(*(x.shape for x in inputs))
     names = ["x"] if len(inputs) == 1 else [f"input {i}" for i in range(1, len(inputs) + 1)]
+    uncast = {
+        n: to_numpy(x) for i, (n, x) in enumerate(zip(names, inputs, strict=True)) if layer.kind_of_input(i) in UNCAST
+    }
+    for i, (name, x) in enumerate(zip(names, inputs, strict=True)):
+        checked_input(x, place_of(x), layer, layer.kind_of_input(i), name)
+    check_values(layer, inputs)
+    differentiated = [names[i] for i in layer.differentiated(len(names))]
 
-    def split(arrays: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-        return {n: a for n, a in arrays.items() if n not in names}, [arrays[name] for name in names]
+    def split(run: Run, arrays: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+        here = {n: checked_input(x, run.place, layer, layer.kind_of_input(names.index(n))) for n, x in uncast.items()}
+        return {n: a for n, a in arrays.items() if n not in names}, [(arrays | here)[name] for name in names]
 
     def output(run: Run, arrays: dict[str, Any]) -> Any:
-        params, x = split(arrays)
+        params, x = split(run, arrays)
         return run.forward(layer, params, *x)[0]
 
     def by_hand(run: Run, arrays: dict[str, Any], dy: list[Any]) -> dict[str, Any]:
-        params, x = split(arrays)
+        params, x = split(run, arrays)
         _, saved = run.forward(layer, params, *x)
         dx, grads = layer.backward_pass(run, params, saved, *dy)
-        return dict(zip(names, as_tuple(dx), strict=True)) | grads
+        return dict(zip(differentiated, as_tuple(dx), strict=True)) | grads
 
-    arrays = dict(zip(names, inputs, strict=True)) | layer.pass_arrays()
+    arrays = {name: x for name, x in zip(names, inputs, strict=True) if name not in uncast} | layer.pass_arrays()
     return Subject(repr(layer), {name: _double(array) for name, array in arrays.items()}, output, by_hand)
 
 

@@ -46,7 +46,7 @@ def autograd_gradients(subject: Subject, dy: list[np.ndarray]) -> Iterator[tuple
         ("torch", "torch autograd", _torch_gradients),
         ("jax", "jax.vjp", _jax_gradients),
     ):
-        if importlib.util.find_spec(library) is None:
+        if importlib.util.find_spec(library) is None or not subject.arrays:
             continue
         try:
             with warnings.catch_warnings():

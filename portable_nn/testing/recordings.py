@@ -10,7 +10,7 @@ from portable_nn.arrays import Place, to_numpy
 from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
 from portable_nn.kernels.recording import leaves
 from portable_nn.layers import Layer, Run, State
-from portable_nn.layers.inputs import as_tuple
+from portable_nn.layers.inputs import as_tuple, checked_input
 from portable_nn.losses import Loss
 
 __all__ = ["check_recordable"]
@@ -37,7 +37,7 @@ def check_recordable(layer: Layer, arrays: Sequence[Any], place: Place, key: ran
     AssertionError
         If the two differ: the class must not say `recordable = True` then.
     """
-    inputs = [place.asarray(np.asarray(to_numpy(array), dtype="float64")) for array in arrays]
+    inputs = [checked_input(to_numpy(x), place, layer, layer.kind_of_input(i)) for i, x in enumerate(arrays)]
     if isinstance(layer, Loss):
         t, weight = layer.targets(inputs[0].shape, to_numpy(arrays[1]), place, *map(to_numpy, arrays[2:]))
         inputs = [inputs[0], t] if weight is None else [inputs[0], t, weight]

@@ -203,7 +203,7 @@ class TrainingStep(ABC):
         run, criterion = self.network.run(), self.network.criterion
         done, since = Done([], [], []), time.perf_counter()
         for number, (x, t, weight) in enumerate(batches.epoch(epoch, skip), skip + 1):
-            done.losses.append(self(self.network.inputs(x), t, weight))
+            done.losses.append(self(self.network.inputs(x, is_known=True), t, weight))
             if self.after_batch is not None:
                 self.after_batch(number, {"loss": done.losses[-1]})
             done.weights.append(criterion.total_weight(run, t, weight))

@@ -7,6 +7,7 @@ from typing import Any
 from portable_nn.arrays import copies
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
+from portable_nn.layers.inputs import input_dtype
 from portable_nn.layers.run import check_gradients
 from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
@@ -174,11 +175,12 @@ class CompiledStep(TrainingStep):
             numbers.append(self._numbers())
             self.optimizer.steps += 1
         place = self.network.place
+        dtype = input_dtype(self.network.input_kinds[0], place)
         x, *others = data
         params, slots, (losses, weights) = self._steps(
             self.network.arrays(),
             self._slots,
-            [x if x.dtype == place.dtype else place.xp.astype(x, place.dtype), *others],
+            [x if x.dtype == dtype else place.xp.astype(x, dtype), *others],
             orders,
             keys,
             numbers,

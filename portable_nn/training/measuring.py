@@ -34,7 +34,7 @@ def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, floa
     correct: list[Any] = []
     answers: list[Any] = []
     for x, t, weight in batches.epoch(0):
-        y, _ = network.forward_walk(run, params, network.inputs(x))
+        y, _ = network.forward_walk(run, params, network.inputs(x, is_known=True))
         loss, _ = criterion.forward_pass(run, {}, y, t, weight)
         running.add([loss], [criterion.total_weight(run, t, weight)])
         if criterion.counts_correct is not None:

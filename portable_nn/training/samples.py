@@ -9,6 +9,7 @@ from portable_nn import random
 from portable_nn.arrays import as_array, is_array, is_on_cpu, namespace_of, to_numpy
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
+from portable_nn.layers.inputs import check_values
 from portable_nn.losses.targets import is_finite
 from portable_nn.networks import Network
 from portable_nn.training.batches import cuts
@@ -35,7 +36,8 @@ def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
     x, t, weight = as_array(x, "x"), as_array(t, "t"), as_array(weight, "sample_weight")
     namespace_of(x)
     shape = network.output_shape(x.shape)
-    network.inputs(x[: min(1, x.shape[0]), ...] if x.ndim else x)
+    network.inputs(x[: min(1, x.shape[0]), ...] if x.ndim else x, is_known=True)
+    check_values(network, [x])
     if x.shape[0] == 0:
         raise ShapeError("training and evaluation need at least one sample, got none")
     t, kept = network.criterion.targets(shape, t, network.place, weight)

@@ -115,3 +115,22 @@ def test_a_grid_search_over_both():
     assert search.best_score_ > 0.8
     assert search.best_estimator_.network_.arrays()[0].shape[1] == search.best_params_["network__hidden"]
     assert mine.lr == 1e-3
+
+
+@pytest.mark.parametrize("factory", [False, True])
+def test_whole_numbers_reach_an_embedding_as_they_are(factory):
+    def network(inputs, outputs):
+        return pnn.Sequential(pnn.Embedding(2**24 + 2, 1), pnn.Flatten(), pnn.Affine(inputs, outputs))
+
+    x = np.array([[2**24, 0], [2**24 + 1, 1]] * 20)
+    y = np.array([0, 1] * 20)
+    estimator = NetworkClassifier(
+        network if factory else network(2, 2), optimizer=pnn.SGD(1.0), epochs=40, random_state=0, dtype="float32"
+    )
+    assert estimator.fit(x, y).score(x, y) == 1.0
+    assert estimator.network_.place.dtype_name == "float32"
+    with pytest.raises(TypeError, match="whole numbers"):
+        estimator.predict(x * 1.0)
+    assert NetworkClassifier(linear(2), epochs=1).fit(
+        np.arange(40).reshape(10, 4), y[:10]
+    ).network_.place.dtype_name == ("float64")

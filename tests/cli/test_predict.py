@@ -142,3 +142,22 @@ def test_nan_is_no_answer(run: Run, tmp_path: Path) -> None:
     assert "gives NaN for 1 of 1 samples" in failed.err
     assert len(failed.err.strip().splitlines()) == 1
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_whole_numbers_go_to_a_network_that_asks_for_them_as_they_are(run: Run, tmp_path: Path) -> None:
+    layers = pnn.Embedding(2**24 + 2, 1), pnn.Flatten(), pnn.Affine(2, 2)
+    network = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0)
+    network.parameters["0.W"] = (np.arange(2**24 + 2) % 2 * 2.0 - 1.0)[:, None]  # odd ones are 1
+    network.parameters["2.W"] = np.array([[1.0, -1.0], [0.0, 0.0]])
+    network.save(tmp_path / "net.safetensors")
+    (tmp_path / "new.csv").write_text(f"a,b\n{2**24},0\n{2**24 + 1},0\n")
+    np.save(tmp_path / "new.npy", np.array([[2**24, 0], [2**24 + 1, 0]]))
+    for name in "new.csv", "new.npy":
+        result = run(f"predict net.safetensors {name}")
+        assert (result.status, result.out.split()) == (0, ["1", "0"])
+    (tmp_path / "half.csv").write_text("0.5,1\n")
+    result = run("predict net.safetensors half.csv")
+    assert result.status != 0
+    assert "half.csv: needed whole numbers, as the network takes, got 0.5" in result.err
+    (tmp_path / "negative.csv").write_text("1,-1\n")
+    assert "needs x of whole numbers from 0 to" in run("predict net.safetensors negative.csv").err

@@ -123,7 +123,8 @@ class NetworkEstimator(NestedParams, BaseEstimator):
         if network.loss_function is None:
             network.loss_function = loss
         xp = namespace_of(X)
-        dtype = self.dtype or str(X.dtype).rpartition(".")[2]
+        floats = X if xp.isdtype(X.dtype, "real floating") else xp.astype(X[:0, ...], supported_float_dtypes(xp)[0])
+        dtype = self.dtype or str(floats.dtype).rpartition(".")[2]
         network = network.to(xp, device=device_of(X) if self.device is None else self.device, dtype=dtype)
         network.initialize(seed)
         self._check_outputs(network, X.shape, outputs)
@@ -168,7 +169,7 @@ class NetworkEstimator(NestedParams, BaseEstimator):
     def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool, **options: Any) -> Any:
         """Return X, and y on the host, checked by scikit-learn's rules."""
         xp, is_array_api = get_namespace(X)
-        options["dtype"] = supported_float_dtypes(xp) if is_array_api else (np.float64, np.float32)
+        options["dtype"] = _dtypes(supported_float_dtypes(xp) if is_array_api else (np.float64, np.float32), xp)
         if isinstance(y, str):
             return validate_data(self, X, reset=reset, **options)
         if not is_array_api or backend_name(xp) == "numpy":
@@ -199,6 +200,12 @@ class NetworkEstimator(NestedParams, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         return tags
+
+
+def _dtypes(floats: Sequence[Any], xp: Any) -> list[Any]:
+    """Return the data types that X may have, the first for all others: a network casts whole numbers, or needs them."""
+    names = "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64", "bool"
+    return [*floats, *(getattr(xp, name) for name in names if hasattr(xp, name))]
 
 
 class _Scores(Callback):

@@ -155,6 +155,23 @@ def _softmax_loss(y: Any, t: Any, scale: Any, dy: Any) -> Any:
     return scale * loss
 
 
+@_loop
+def _add_to_rows(dW: Any, x: Any, dy: Any) -> None:
+    for i in range(x.size):
+        for c in range(dy.shape[1]):
+            dW[x[i], c] += dy[i, c]
+
+
+def embedding_gradient(dy: _Array, x: _Array, count: int, padding: int | None, out: _Out = None) -> _Array:
+    """Return for each row the sum of dy over its uses in x."""
+    dW = np.empty((count, dy.shape[-1]), dy.dtype) if out is None else out
+    dW[...] = 0
+    _add_to_rows(dW, np.ascontiguousarray(x).reshape(-1), np.ascontiguousarray(dy).reshape(x.size, dy.shape[-1]))
+    if padding is not None:
+        dW[padding] = 0
+    return dW
+
+
 def affine_relu(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:
     """Return max(x W + b, 0)."""
     y = numpy.affine(x, W, None, out)
@@ -194,7 +211,7 @@ def _gradient_x_then(activation_gradient: str, loop: Any) -> Callable[..., _Arra
     return fused
 
 
-KERNELS = {"softmax_loss": softmax_loss}
+KERNELS = {"embedding_gradient": embedding_gradient, "softmax_loss": softmax_loss}
 
 FUSED = numpy.FUSED | {
     ("affine", "relu"): affine_relu,

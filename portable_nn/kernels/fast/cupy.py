@@ -14,6 +14,7 @@ import cupy
 from portable_nn.kernels.fast import _cuda, _cupy_memory, _cupy_updates
 from portable_nn.kernels.fast._cupy_feeding import CupyCopier
 from portable_nn.kernels.fast._cupy_losses import LossKernels
+from portable_nn.kernels.fast._cupy_rows import RowKernels
 from portable_nn.kernels.fast._feeding import Feeder
 from portable_nn.random import Key, first_element
 
@@ -29,6 +30,8 @@ __all__ = [
     "dropout_mask",
     "elu",
     "elu_gradient",
+    "embedding",
+    "embedding_gradient",
     "feeder",
     "gather",
     "gelu",
@@ -78,6 +81,9 @@ def feeder(device: Any) -> Callable[[Any, Any], Any]:
 
 
 gather = partial(_cupy_memory.gather, _device)
+
+_rows = RowKernels(cupy, _device)
+embedding, embedding_gradient = _rows.embedding, _rows.embedding_gradient
 
 
 def relu(x: Any, out: _Out = None) -> Any:

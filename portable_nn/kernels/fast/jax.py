@@ -6,7 +6,9 @@ from typing import Any
 import jax as _jax
 import numpy as np
 
-__all__ = ["compile_pass", "compile_step", "compile_steps"]
+from portable_nn.kernels.portable import embedding as portable
+
+__all__ = ["compile_pass", "compile_step", "compile_steps", "embedding_gradient"]
 
 jax: Any = _jax  # its types are in part unknown
 
@@ -42,3 +44,16 @@ def compile_steps(step: Callable[..., Any]) -> Callable[..., Any]:
         return compiled(params, slots, data, orders, np.asarray(keys, np.int32), columns)
 
     return steps
+
+
+def embedding_gradient(dy: Any, x: Any, count: int, padding: int | None) -> Any:
+    """Return for each row the sum of dy over its uses in x: a scatter on the CPU, where it has one order."""
+
+    def scattered(dy: Any, x: Any) -> Any:
+        sums = jax.numpy.zeros((count, dy.shape[-1]), dy.dtype).at[x].add(dy, mode="drop")
+        return sums if padding is None else sums.at[padding].set(0)
+
+    def sorted_first(dy: Any, x: Any) -> Any:
+        return portable.embedding_gradient(dy, x, count, padding)
+
+    return jax.lax.platform_dependent(dy, x, cpu=scattered, default=sorted_first)

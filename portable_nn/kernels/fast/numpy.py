@@ -18,6 +18,7 @@ from portable_nn.kernels.fast._numpy_products import (
     affine_gradient_x,
     ones,
 )
+from portable_nn.kernels.fast._numpy_rows import embedding, embedding_gradient
 from portable_nn.kernels.fast._numpy_threads import limited_threads
 from portable_nn.kernels.portable import losses as portable
 
@@ -29,6 +30,8 @@ __all__ = [
     "affine_gradient_b",
     "affine_gradient_x",
     "all_finite",
+    "embedding",
+    "embedding_gradient",
     "gather",
     "half_squares",
     "multiply",

@@ -12,6 +12,7 @@ import torch as _torch
 from portable_nn.kernels.fast import _torch_updates
 from portable_nn.kernels.fast._torch_compilation import compile_step
 from portable_nn.kernels.fast._torch_feeding import feeder
+from portable_nn.kernels.fast._torch_rows import embedding, embedding_gradient
 from portable_nn.kernels.portable import losses as portable
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "compile_step",
     "elu",
     "elu_gradient",
+    "embedding",
+    "embedding_gradient",
     "feeder",
     "gelu",
     "gelu_gradient",
@@ -49,7 +52,7 @@ IN_PLACE = _torch_updates.IN_PLACE
 OVERWRITES = frozenset(__all__) - {
     *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x"),
     *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
-    *("compile_step", "feeder", "squared_error", "squared_error_gradient"),
+    *("compile_step", "embedding", "embedding_gradient", "feeder", "squared_error", "squared_error_gradient"),
 }
 
 torch: Any = _torch  # its types are in part unknown

@@ -170,6 +170,16 @@ SUMMED |= {
     "affine_gradient_x": case("affine_gradient_x", lambda draw, n, m: (draw(n, m), draw(6, m), (n, 2, 3))),
     "affine_gradient_W": case("affine_gradient_W", lambda draw, n, m: (draw(n, m), draw(n, 2, 3))),
     "affine_gradient_b": case("affine_gradient_b", lambda draw, n, m: (draw(n, m),)),
+    "embedding": case("embedding", lambda draw, n, m: (draw(max(n, 1), m), draw.labels(2 * n, max(n, 1)))),
+    "embedding of sequences": case(
+        "embedding", lambda draw, n, m: (draw(max(n, 1), m), draw.labels(3 * n, max(n, 1)).reshape(n, 3))
+    ),
+    "embedding_gradient": case(
+        "embedding_gradient", lambda draw, n, m: (draw(n, m), draw.labels(n, max(n // 3, 1)), max(n // 2, 1), None)
+    ),
+    "embedding_gradient of sequences": case(
+        "embedding_gradient", lambda draw, n, m: (draw(n, 3, m), draw.labels(3 * n, 4).reshape(n, 3), 5, 2)
+    ),
     "dropout_mask": case("dropout_mask", lambda draw, n, m: (draw(n, m), 0.3, (-5, 2**31 - 1), 3)),
 }
 
@@ -275,11 +285,12 @@ def far_argument(kind, name, shape, launch, zeros):
     """Return a number, or `zeros`, for a parameter of a kernel that works on arrays of this shape."""
     share = launch[1][1] if len(shape) > 1 else 256
     numbers = {"size": math.prod(shape), "rows": shape[0], "columns": shape[-1], "share": share, "double": 0.5}
+    numbers |= {"count": shape[0], "uses": shape[0], "padding": -1}
     numbers |= {"a_width": shape[-1], "b_width": 0, "c_width": 0, "k_width": 0}
     if kind in ("integer", "double"):
         return numbers.get(name, numbers.get(kind, 1))
     name = name.removesuffix("_or_null")
-    if name == "indices":
+    if name in ("indices", "order"):
         return np.arange(shape[0])[::-1].copy()
     if (
         name in ("labels", "bs", "b_rows", "cs", "c_rows", "ks", "k_rows")

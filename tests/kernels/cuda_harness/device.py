@@ -113,6 +113,7 @@ class Device:
         runtime=SimpleNamespace(getDevice=lambda: 0), get_current_stream=lambda: SimpleNamespace(ptr=0)
     )
     zeros = staticmethod(np.zeros)
+    argsort = staticmethod(partial(np.argsort, kind="stable"))
 
     def __init__(self, folder, characters=()):
         self.compiler, self.launched, self.blocks = Compiler(folder), set(), None

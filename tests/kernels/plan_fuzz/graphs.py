@@ -12,6 +12,8 @@ __all__ = ["PLACE", "Inventor"]
 SIZES = (1, 5, 6)
 """Batches for which all shapes must fit; a node's values are those of the last."""
 PLACE = pnn.Place("numpy", None, "float64")
+ROWS = 5
+"""How many rows embeddings have."""
 HIGHEST, MOST = 8.0, 400
 """What no value exceeds at first, and how many numbers a node has at most."""
 
@@ -63,6 +65,7 @@ class Inventor:
         self.rng, self.opaque, self.most = rng, opaque, most
         self.layers = []
         self.values = []
+        self.whole_numbers = rng.random() < 0.2
 
     def pick(self, things):
         return things[self.rng.integers(len(things))]
@@ -78,12 +81,23 @@ class Inventor:
         self.g = pnn.Graph(loss=loss, seed=self.whole(0, 10**6), dtype="float64")
         sample = tuple(self.whole(1, 5) for _ in range(1 if self.chance(0.7) else 2))
         shapes = [(n, *sample) for n in SIZES]
-        self.x = Value(self.g.input("x"), shapes, np.clip(self.rng.normal(size=shapes[-1]), -1.5, 1.5))
+        self.x = Value(self.g.input("x"), shapes, self.numbers(shapes[-1]))
         self.values = [self.x]
+        if self.whole_numbers:
+            self.must(self.an_embedding(), [self.x])
         for _ in range(self.whole(1, self.most)):
             self.grow()
         self.finish(loss)
         return self.g
+
+    def numbers(self, shape):
+        """Return numbers for x: those of rows of embeddings, in some graphs."""
+        if self.whole_numbers:
+            return self.rng.integers(0, ROWS, shape)
+        return np.clip(self.rng.normal(size=shape), -1.5, 1.5)
+
+    def an_embedding(self):
+        return pnn.Embedding(ROWS, self.whole(1, 4), padding_index=self.pick([None, None, 0]))
 
     def grow(self):
         """Add one layer, or a few that belong together."""
@@ -94,16 +108,10 @@ class Inventor:
 
     def ways(self):
         simple = [self.activation] * 4 + [self.shaped] * 4 + [self.affine] * 4 + [self.pair] * 4
-        return [
-            *simple,
-            self.tie,
-            self.again,
-            self.loss_node,
-            self.reduction,
-            self.reduction,
-            *[self.users] * 3,
-            self.norm,
-        ]
+        if self.whole_numbers:
+            simple += [self.embedding] * 2
+        others = [self.tie, self.again, self.loss_node, self.reduction, self.reduction, self.norm]
+        return [*simple, *others, *[self.users] * 3]
 
     def value(self):
         """Return a value: often the last or one that nothing uses yet."""
@@ -116,11 +124,13 @@ class Inventor:
             shapes = [layer.output_shape(*(value.shapes[i] for value in inputs)) for i in range(len(SIZES))]
         except pnn.errors.ShapeError:
             return False
+        if layer.kind_of_input(0) == "integral" and any(value.array.dtype.kind != "i" for value in inputs):
+            return False
         if not again:
             self.draw(layer)
         run = pnn.Run(PLACE, PORTABLE, training=False)
         with np.errstate(all="ignore"):
-            arrays, _ = run.forward(layer, layer.pass_arrays(), *(value.array for value in inputs))
+            arrays, _ = run.forward(layer, layer.pass_arrays(), *given(layer, inputs))
         several = layer.output_count > 1
         arrays, shapes = (arrays, list(zip(*shapes, strict=True))) if several else ([arrays], [shapes])
         if tame and not all(is_tame(array) for array in arrays):
@@ -192,6 +202,10 @@ class Inventor:
         if self.chance(0.5) and self.apply(layer, [value]):  # what plans fuse
             return self.pick([pnn.ReLU, pnn.ReLU, pnn.Sigmoid, pnn.Tanh])(), [self.values[-1]]
         return layer, [value]
+
+    def embedding(self):
+        """Rows whose numbers are those of x, or moved from there."""
+        return self.an_embedding(), [self.pick([v for v in self.values if v.array.dtype.kind == "i" and v.array.ndim])]
 
     def tie(self):
         """A layer that shares a parameter, or its transpose."""
@@ -314,6 +328,15 @@ class Inventor:
         for name in list(self.g.parameters):
             if self.chance(0.15) and len(self.g.trainable()) > 1:
                 self.g.freeze(name)
+
+
+def given(layer, inputs):
+    """Return the values that a layer gets: whole numbers only where it asks for them, or all that it moves are such."""
+    arrays = [value.array for value in inputs]
+    kind = layer.kind_of_input(0)
+    if kind == "integral" or (kind == "any" and all(array.dtype.kind == "i" for array in arrays)):
+        return arrays
+    return [array.astype(float) for array in arrays]
 
 
 def is_tame(array):

@@ -94,7 +94,7 @@ class Case:
 
     def batch(self, n, i):
         """Return x, t and weights; of other layouts at times."""
-        x = np.clip(self.rng.normal(size=(n, *self.inventor.x.shape[1:])), -1.5, 1.5)
+        x = self.inventor.numbers((n, *self.inventor.x.shape[1:]))
         x = np.asfortranarray(x) if self.chance(0.1) else x
         shape = self.network.output_shape(x.shape)
         t = self.rng.uniform(0.0, 1.0, shape)
