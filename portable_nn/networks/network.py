@@ -98,7 +98,14 @@ class Network(Placed):
         self._predictor = Predictor(self)
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
-        """Return the outputs y for x, and what the backward walk needs: a pure function."""
+        """Return the outputs y for x, and what the backward walk needs: a pure function.
+
+        `params` are as `arrays` returns them; `run.changed` is what becomes of the states.
+        """
+        if self.sharing.states:
+            count = len(self.sharing.parameters)
+            run.begin(self.sharing.states.values(), params[count:])
+            params = params[:count]
         by_path = self.sharing.by_path(run.kernels, params)
         y, saved = (
             self.forward_pass(run, by_path, *x) if len(self.order.inputs) > 1 else self.forward_pass(run, by_path, x)
@@ -147,14 +154,18 @@ class Network(Placed):
         y, _ = self.forward_walk(run, self.arrays(), x)
         return self.criterion.record(self.criterion.forward_pass(run, {}, y, t, weight)[0])["loss"]
 
-    def gradient(self, x: Any, t: Any, *, sample_weight: Any = None) -> Arrays:
+    def gradient(self, x: Any, t: Any, *, sample_weight: Any = None, write_states: bool = False) -> Arrays:
         """Return the gradient of the training loss on x and t by each parameter that is not frozen, by name.
 
+        States stay as they are, unless a loop of one's own asks with `write_states` for what a training step does.
         As `batch` takes and raises, and ValueError if the loss has the reduction "none".
         """
         (self.loss_function or self.criterion).check_reduces("gradient")
         x, t, weight = self.batch(x, t, sample_weight)
-        _, grads = self.loss_and_gradients(self.run(training=True), self.arrays(), x, t, weight)
+        run = self.run(training=True)
+        _, grads = self.loss_and_gradients(run, self.arrays(), x, t, weight)
+        if write_states:
+            self.write_states(run.changed)
         trainable = self.trainable()
         return dict(zip(trainable, map(grads.__getitem__, trainable.values()), strict=True))
 
@@ -182,7 +193,7 @@ class Network(Placed):
 
     def summary(self, input_shape: InputShape = None) -> str:
         """Return a table of the layers; `input_shape`, of one sample (of each input), is often known by itself."""
-        return summary(self.order, self.sharing.parameters, input_shape)
+        return summary(self.order, self.sharing.parameters, self.sharing.states, input_shape)
 
     @property
     def criterion(self) -> Loss:
