@@ -8,7 +8,7 @@ from portable_nn.layers import Layer, Parameter
 
 __all__ = ["layer_table", "tie"]
 
-_NOT_CONCRETE = {"Layer", "Run", "Parameter", "State", "Transposed", "Loss"}
+_NOT_CONCRETE = {"Layer", "Run", "Parameter", "State", "Transposed", "Loss", "LossByOutput"}
 layer_table: dict[str, type[Layer]] = {
     name: getattr(module, name)
     for module in (layer_module, loss_module)

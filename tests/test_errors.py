@@ -109,7 +109,7 @@ CALLS = {
     "no distribution": (
         lambda n: n.loss(X, np.ones((4, 2))),
         pnn.LabelError,
-        "rows of at least 0 that sum to 1, got 1.0",
+        "distributions of at least 0 that sum to 1, got 1.0",
     ),
     "NaN one-hot": (lambda n: n.loss(X, np.full((4, 2), np.nan)), pnn.LabelError, "sum to 1, got nan"),
     "sample weights of another length": (
@@ -311,7 +311,7 @@ CALLS = {
         pnn.ShapeError,
         "2 class weights, but y has 4 classes",
     ),
-    "reduction": (lambda n: pnn.Huber("median"), ValueError, '"mean" or "sum", got \'median\''),
+    "reduction": (lambda n: pnn.Huber("median"), ValueError, '"mean", "sum" or "none", got \'median\''),
     "delta": (lambda n: pnn.Huber(delta=0), ValueError, "positive delta, got 0"),
     "a history without epochs": (lambda n: pnn.History()["loss"], KeyError, "no epochs"),
     "a picture without epochs": (lambda n: pnn.History().plot(), ValueError, "at least one epoch"),

@@ -30,6 +30,7 @@ LAST_LINES = {
     "sklearn_pipeline": r"torch: .*hidden_layer_sizes': \(64,\).*predictions are a Tensor on cpu",
     "stateful_layer": r"10,000 rows of mean \[.* -19\.9 .*\], test accuracy (0\.9[5-9]\d*|1\.0+) on {backend}",
     "thaw": r"thawed at a tenth of the rate: 0\.(8[5-9]|9)\d* on {backend}",
+    "two_heads": r"0\.9[5-9]\d* of the digits are right, their ink is off by 0\.0[01]\d* of 0\.3\d*, on {backend}",
     "weight_tying": r"one W, tied in training and after loading, on {backend}",
     "your_own_layer": r"test accuracy (0\.9[6-9]\d*|1\.0+) on {backend}",
 }
@@ -46,6 +47,7 @@ QUICK = (
     "digits",
     "square_of_a_sum",
     "stateful_layer",
+    "two_heads",
     "weight_tying",
     "your_own_layer",
 )

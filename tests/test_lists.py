@@ -7,6 +7,7 @@ import pytest
 
 import portable_nn as pnn
 from portable_nn.arrays import to_numpy
+from portable_nn.testing import check_layer, check_network, numerical_gradient
 
 X = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
 T = np.arange(12) % 2
@@ -80,3 +81,47 @@ def test_tensors_of_no_use_are_named(make, kind, message):
     for call in (network.predict, pnn.Trainer(network).predict, lambda x: pnn.Trainer(network).fit(x, T)):
         with pytest.raises(kind, match=re.escape(message)):
             call(x)
+
+
+def test_every_door_takes_lists():
+    dense = pnn.Affine(3, 2, seed=0)
+    y = dense.forward(X.tolist())
+    np.testing.assert_array_equal(dense.backward(y.tolist()), dense.backward(y))
+    dense.params["b"] = [1.0, 2.0]
+    np.testing.assert_array_equal(dense.params["b"], np.asarray([1.0, 2.0], "float32"))
+    network = net()
+    network.parameters["0.b"] = [1.0, 2.0]
+    np.testing.assert_array_equal(network.parameters["0.b"], [1.0, 2.0])
+    W, b = [[1.0, 2.0], [3.0, 4.0]], [0.5, 0.0]
+    np.testing.assert_array_equal(pnn.Affine.from_arrays(W, b).forward([[1.0, 1.0]]), [[4.5, 6.0]])
+    np.testing.assert_array_equal(pnn.MatMul.from_arrays(W).forward([[1.0, 1.0]]), [[4.0, 6.0]])
+    loss = pnn.MeanSquaredError("none")
+    loss.forward(W, W)
+    np.testing.assert_array_equal(loss.backward(W), np.zeros((2, 2)))
+
+
+def test_graphs_take_lists(xp):
+    graph = pnn.Graph(xp=xp.place.xp, device=xp.place.device)
+    out = pnn.Affine(3, 2)(graph.input("x"))
+    graph.output(out, pnn.SoftmaxWithLoss()(out, graph.input("t"), graph.input("w")))
+    y, loss = (to_numpy(part) for part in graph.forward(x=X.tolist(), t=T.tolist(), w=W.tolist()))
+    graph.backward(y.tolist(), 1.0)
+    gradient = to_numpy(graph.gradients["x"])
+    same_y, same = (to_numpy(part) for part in graph.forward(x=X, t=T, w=W))
+    graph.backward(y, 1.0)
+    assert (same_y == y).all()
+    assert same == loss
+    np.testing.assert_array_equal(to_numpy(graph.gradients["x"]), gradient)
+
+
+def test_optimizers_and_checks_take_lists():
+    one = {"a": np.asarray([1.0, 2.0], "float32")}
+    pnn.SGD(0.5).update(one, {"a": [1.0, 1.0]})
+    np.testing.assert_array_equal(one["a"], np.asarray([0.5, 1.5], "float32"))
+    rows = [[1.0, 2.0], [3.0, 4.0]]
+    pnn.SGD(0.5).update(rows, [[1.0, 1.0], [2.0, 2.0]])
+    np.testing.assert_array_equal(rows, [[0.5, 1.5], [2.0, 3.0]])
+    np.testing.assert_allclose(numerical_gradient(lambda x: float((x * x).sum()), [1.0, 2.0]), [2.0, 4.0], rtol=1e-6)
+    assert check_layer(pnn.Affine(3, 2, seed=0), X.tolist()).ok
+    assert check_layer(pnn.SoftmaxWithLoss(), X.tolist(), T.tolist(), W.tolist()).ok
+    assert check_network(net(), X.tolist(), T.tolist()).ok

@@ -22,6 +22,7 @@ from portable_nn.arrays.namespaces import (
     without_graph,
 )
 from portable_nn.arrays.place import FLOATING_DTYPES, Place, indices_beside, move
+from portable_nn.arrays.several import check_names, each, flat, in_order, is_several, same_length
 
 __all__ = [
     "BACKENDS",
@@ -31,17 +32,23 @@ __all__ = [
     "Place",
     "as_array",
     "backend_name",
+    "check_names",
     "copies",
     "device_of",
+    "each",
+    "flat",
+    "in_order",
     "indices_beside",
     "is_array",
     "is_nested_list",
     "is_on_cpu",
+    "is_several",
     "move",
     "namespace",
     "namespace_of",
     "overflow_unreported",
     "owns_memory",
+    "same_length",
     "shares_memory",
     "to_numpy",
     "without_graph",

@@ -1,6 +1,6 @@
 """Arrays at the door: plain lists of numbers are taken, and what no kernel can read is refused by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from portable_nn.arrays.namespaces import compat, device_of, is_array, numpy
@@ -11,6 +11,8 @@ __all__ = ["as_array", "is_nested_list"]
 
 def as_array(thing: Any, name: str) -> Any:
     """Return an argument as an array: plain nested lists of numbers as NumPy's, all else as it is.
+
+    Of a mapping of names to such things all are returned so, as a dict.
 
     Parameters
     ----------
@@ -39,6 +41,9 @@ def as_array(thing: Any, name: str) -> Any:
             )
     elif compat.is_torch_array(thing):
         _check_tensor(thing, name)
+    elif isinstance(thing, Mapping):
+        by_name = cast("Mapping[Any, Any]", thing)
+        return {key: as_array(part, f"{name}[{key!r}]") for key, part in by_name.items()}
     return thing
 
 

@@ -79,6 +79,10 @@ def _is_same(output: Path, source: str) -> bool:
 
 def _width(network: Network, path: str) -> int:
     """Return the number of features that the network takes."""
+    order = network.order
+    if len(order.inputs) > 1 or order.output_names is not None:
+        names = ", ".join([*order.inputs, *(order.output_names or [])])
+        raise CheckpointError(f"{path}: needed a network of one input, and one output without a name, got {names}")
     shape = network.input_shape()
     if shape is None and network.input_kinds[0] in UNCAST:
         fitting = [(width,) for width in range(1, _WIDEST + 1) if _fits(network, width)]

@@ -79,10 +79,11 @@ class Plan:
 
     def _unpacked(self, inputs: Mapping[str, Tree]) -> Iterator[str]:
         for name, tree in inputs.items():
-            if isinstance(tree, list) and tree:
-                yield f"    {''.join(self._name(value) + ', ' for value in self._recorder.values(tree))}= {name}"
-            elif tree is not None and not isinstance(tree, list):
-                self._names[self._recorder.values(tree).number] = name
+            values = self._recorder.values(tree)
+            if isinstance(values, Value):
+                self._names[values.number] = name
+            elif values:
+                yield f"    {''.join(('_' if v is None else self._name(v)) + ', ' for v in values)}= {name}"
 
     def _line(self, call: Call, out: Tree) -> str:
         arguments = [self._text(argument) for argument in call.arguments]

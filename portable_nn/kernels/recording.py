@@ -82,8 +82,9 @@ class Recorder(Kernels):
 
     def input(self, tree: Tree) -> Tree:
         """Return the arrays of an input, or equal ones, to be used in the run. A tuple of integers is a random key."""
-        if isinstance(tree, list):
-            return [self.input(part) for part in cast("list[Any]", tree)]
+        if isinstance(tree, list) or _is_several(tree):
+            parts: list[Any] = [self.input(part) for part in cast("list[Any]", tree)]
+            return tuple(parts) if isinstance(tree, tuple) else parts
         if tree is None:
             return None
         if id(tree) in self._known:
@@ -159,6 +160,11 @@ class Recorder(Kernels):
         self.arrays[value] = array
         self._known[id(array)] = value
         return value
+
+
+def _is_several(tree: Any) -> bool:
+    """Tell whether this is a tuple of arrays, and no random key."""
+    return isinstance(tree, tuple) and not isinstance(tree[0], int)
 
 
 def _another(array: Any) -> Any:

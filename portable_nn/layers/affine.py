@@ -3,7 +3,7 @@
 import math
 from typing import Any, Self
 
-from portable_nn.arrays import Array, Namespace
+from portable_nn.arrays import Array, Namespace, as_array
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, zeros
 from portable_nn.layers.layer import Arrays, Layer, Run
@@ -66,11 +66,12 @@ class Affine(Layer):
         ShapeError, NamespaceError, DTypeError
             If W is not (I, O) and b not (O,), or they are not floating arrays of one library and device.
         """
-        if W.ndim != 2 or (b is not None and b.shape != (W.shape[1],)):
-            got = f"{W.shape} and {b.shape}" if b is not None else f"{W.shape}"
+        weight, b = as_array(W, "W"), as_array(b, "b")
+        if weight.ndim != 2 or (b is not None and b.shape != (weight.shape[1],)):
+            got = f"{weight.shape} and {b.shape}" if b is not None else f"{weight.shape}"
             raise ShapeError(f"Affine needs W of shape (I, O) and b of shape (O,), got {got}")
-        layer = cls(*W.shape, bias=b is not None)
-        adopt_arrays(layer, {"W": W} if b is None else {"W": W, "b": b})
+        layer = cls(*weight.shape, bias=b is not None)
+        adopt_arrays(layer, {"W": weight} if b is None else {"W": weight, "b": b})
         return layer
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

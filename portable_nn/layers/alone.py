@@ -107,7 +107,7 @@ class Alone:
         if self._saved is None:
             raise RuntimeError(f"{self} needs a forward pass in training before backward")
         place, saved, shapes = self._saved
-        arrays = [move(dy, place, name="dy") for dy in douts]
+        arrays = [move(as_array(dy, "dy"), place, name="dy") for dy in douts]
         if [dy.shape for dy in arrays] != shapes:
             needed, got = (", ".join(map(str, s)) for s in (shapes, [dy.shape for dy in arrays]))
             raise ShapeError(f"{self} needs dy of shape {needed}, as y had, got {got}")

@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from portable_nn.arrays import Array, Namespace
+from portable_nn.arrays import Array, Namespace, as_array
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer
 from portable_nn.layers.arithmetic import broadcast
@@ -64,10 +64,11 @@ class MatMul(Layer):
         ShapeError, NamespaceError, DTypeError
             If W is not a floating array of shape (I, O).
         """
-        if W.ndim != 2:
-            raise ShapeError(f"MatMul needs W of shape (I, O), got {W.shape}")
-        layer = cls(*W.shape)
-        adopt_arrays(layer, {"W": W})
+        weight = as_array(W, "W")
+        if weight.ndim != 2:
+            raise ShapeError(f"MatMul needs W of shape (I, O), got {weight.shape}")
+        layer = cls(*weight.shape)
+        adopt_arrays(layer, {"W": weight})
         return layer
 
     def output_shape(self, a: tuple[int, ...], *b: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, ClassVar, Self
 
-from portable_nn.arrays import Array, Place, move, to_numpy
+from portable_nn.arrays import Array, Place, as_array, move, to_numpy
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer
 from portable_nn.kernels import kernels_for
@@ -41,7 +41,7 @@ class Box:
         ShapeError
             If `value` has another shape than the box.
         """
-        moved = move(value, place, name=name)
+        moved = move(as_array(value, name), place, name=name)
         if moved.shape != self.shape:
             raise ShapeError(f"{self.what} {name} needs shape {self.shape}, got {moved.shape}")
         self.value = laid_out(moved, place)

@@ -27,7 +27,8 @@ class _Passes(Protocol):
 
 
 class _Gradient(Protocol):
-    def gradient(self, run: "Run", saved: Any) -> Any: ...
+    @property
+    def gradient(self) -> Callable[..., Any]: ...
 
 
 class Run:
@@ -189,16 +190,16 @@ class Run:
         dx, grads = self._opaque(kernels, layer, backward, (saved, *params.values(), *douts), keeps=False)
         return dx, dict(zip(names, grads, strict=True))
 
-    def gradient(self, loss: _Gradient, saved: Any) -> Any:
-        """Return what the loss's gradient is."""
+    def gradient(self, loss: _Gradient, saved: Any, *dout: Any) -> Any:
+        """Return what the loss's gradient is, for a derivative `dout` by the loss if it is not 1."""
         kernels = self.kernels
         if not isinstance(kernels, Recorder) or kernels.records(type(loss)):
-            return loss.gradient(self, saved)
+            return loss.gradient(self, saved, *dout)
 
-        def gradient(run: Run, saved: Any) -> Any:
-            return run.arrays(loss.gradient(run, saved))
+        def gradient(run: Run, saved: Any, *dout: Any) -> Any:
+            return run.arrays(loss.gradient(run, saved, *dout))
 
-        return self._opaque(kernels, loss, gradient, (saved,), keeps=False)
+        return self._opaque(kernels, loss, gradient, (saved, *dout), keeps=False)
 
     def arrays(self, tree: Any) -> Any:
         """Return an array, or a tuple of them, with arrays in the place of numbers."""

@@ -49,6 +49,8 @@ class Topology:
     ----------
     inputs, outputs : list of str
         The names of the values that come from outside, and that are asked for. With outputs, nothing more is added.
+    output_names : list of str, optional
+        What the outputs are called outside, if they were given names there.
     steps : list of Step
     """
 
@@ -56,6 +58,7 @@ class Topology:
         self.inputs: list[str] = []
         self.steps: list[Step] = []
         self.outputs: list[str] = []
+        self.output_names: list[str] | None = None
 
     def add_input(self, name: str) -> None:
         """Add an input; ValueError if the name is taken or there are outputs."""
@@ -86,14 +89,15 @@ class Topology:
         kind, taken = type(layer).__name__.lower(), self._taken()
         return next(name for i in itertools.count(1) if (name := f"{kind}{i}") not in taken)
 
-    def finish(self, outputs: Sequence[str]) -> None:
-        """Say what is asked for.
+    def finish(self, outputs: Sequence[str], names: Sequence[str] | None = None) -> None:
+        """Say what is asked for, and perhaps what it is called outside.
 
         Raises
         ------
         ValueError
             If that is nothing, was said before, or leaves a value without use; or if a value that some layer takes as a
-            constant does not come from outside or has other uses, as its derivative would then be missing there.
+            constant does not come from outside or has other uses, as its derivative would then be missing there; or if
+            a name would be taken for another in records of training.
         """
         self._new("")
         if not outputs:
@@ -110,7 +114,7 @@ class Topology:
                 is_label = i in step.layer.constants and step.layer.kind_of_input(i) not in UNCAST
                 if is_label and name not in constants:
                     raise ValueError(f"the node {step.name} has no derivative by {name}: it needs an input for itself")
-        self.outputs = list(outputs)
+        self.outputs, self.output_names = list(outputs), _output_names(names)
 
     def first_names(self) -> dict[int, str]:
         """Return the name of the first step of each layer, by the layer's identity."""
@@ -145,7 +149,7 @@ class Topology:
                 )
                 flat.steps.append(part)
             known |= dict(zip(step.outputs, (inside[name] for name in inner.outputs), strict=True))
-        flat.outputs = [known[name] for name in self.outputs]
+        flat.outputs, flat.output_names = [known[name] for name in self.outputs], self.output_names
         return flat
 
     def constants(self) -> set[str]:
@@ -198,6 +202,15 @@ class Topology:
 
     def _taken(self) -> set[str]:
         return {*self.values(), *(step.name for step in self.steps)}
+
+
+def _output_names(names: Sequence[str] | None) -> list[str] | None:
+    for name in names or ():
+        if not name or "\n" in name or f"{name}_".startswith("val_"):
+            raise ValueError(
+                f'the name of an output needs to be one line that does not begin with "val_", got {name!r}'
+            )
+    return list(names) if names else None
 
 
 def output_box(name: str) -> str:

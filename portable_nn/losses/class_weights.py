@@ -7,29 +7,33 @@ from typing import Any, Literal, TypeAlias, cast
 
 from portable_nn.arrays import is_array, namespace_of, to_numpy
 from portable_nn.errors import ShapeError
+from portable_nn.losses.classes import class_axis
 
-__all__ = ["ClassWeights", "balanced", "checked_class_weight", "of_classes"]
+__all__ = ["Balanced", "ClassWeights", "balanced", "checked_class_weight", "of_classes"]
 
-ClassWeights: TypeAlias = list[float] | dict[int, float] | Literal["balanced"]
+Balanced: TypeAlias = Literal["balanced"]
+ClassWeights: TypeAlias = list[float] | dict[int, float] | Balanced
 
 _WANTED = 'C numbers, {label: number} or "balanced"'
 
 
-def balanced(t: Any) -> dict[int, float]:
+def balanced(t: Any, axis: int | None = None) -> dict[int, float]:
     """Return N / (C n_c) by label, for n_c of the N targets in each of the C classes that occur.
 
     Every class then counts as much as every other (King and Zeng, Political Analysis 9, 2001, section 3.2, with equal
-    shares). t is (N,) or (N, C), distributions, of which n_c is the sum.
+    shares). t is labels, of which negative ones do not count, or distributions with classes at `axis`, by default as
+    `class_axis` says, of which n_c is the sum.
     """
     t = to_numpy(t)
     xp = namespace_of(t)
-    if t.ndim == 1:
-        labels, counts = xp.unique_counts(t)
+    if xp.isdtype(t.dtype, "integral"):
+        labels, counts = xp.unique_counts(t[t >= 0])
     else:
-        sums = xp.sum(t, axis=0, dtype=xp.float64)
+        classes = class_axis(t.shape, axis)
+        sums = xp.sum(t, axis=tuple(i for i in range(t.ndim) if i != classes), dtype=xp.float64)
         (labels,) = xp.nonzero(sums)
         counts = sums[labels]
-    samples, classes = t.shape[0], labels.shape[0]
+    samples, classes = float(xp.sum(counts)), labels.shape[0]
     return {int(label): samples / (classes * float(count)) for label, count in zip(labels, counts, strict=True)}
 
 

@@ -4,14 +4,17 @@ A loss is a layer that takes y, t and perhaps sample weights. As a network's cri
 `gradient`. The maths and its sources stand in `kernels/portable/losses.py`.
 """
 
-from typing import Any, ClassVar, Literal
+import math
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from portable_nn.arrays import Array, Place, as_array, move, namespace_of
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.layers.inputs import place_of
 from portable_nn.layers.layer import Arrays, Layer, Run
 
-__all__ = ["Loss"]
+__all__ = ["Loss", "Reduction"]
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 
 class Loss(Layer):
@@ -21,14 +24,16 @@ class Loss(Layer):
 
     Parameters
     ----------
-    reduction : "mean" or "sum"
-        "mean" divides the sum by the number of samples times outputs (SoftmaxWithLoss: of samples), or, with sample or
-        class weights, by the sum of the weights: a weighted mean. "sum" leaves the weighted sum.
+    reduction : "mean", "sum" or "none"
+        "mean" divides the sum by the number of samples times outputs (SoftmaxWithLoss: of labels), or, with sample or
+        class weights, by the sum of the weights: a weighted mean, 0 where that sum is. "sum" leaves the weighted sum.
+        "none" leaves the losses as they are, weighted, in the shape of the labels or of y: to be looked at, or to go on
+        with in a `Graph`; nothing is trained by it alone.
 
     Raises
     ------
     ValueError
-        If `reduction` is neither.
+        If `reduction` is none of them.
     """
 
     options = ("reduction",)
@@ -36,16 +41,16 @@ class Loss(Layer):
     counts_correct: ClassVar[str | None] = None
     """The kernel that counts right answers; None where there is no right and wrong."""
 
-    def __init__(self, reduction: Literal["mean", "sum"] = "mean"):
-        if reduction not in ("mean", "sum"):
-            raise ValueError(f'{type(self).__name__} needs reduction "mean" or "sum", got {reduction!r}')
+    def __init__(self, reduction: Reduction = "mean"):
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f'{type(self).__name__} needs reduction "mean", "sum" or "none", got {reduction!r}')
         super().__init__()
         self.reduction = reduction
 
     # Pure, for networks.
 
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
-        """Return the loss, a 0-d array, and what the backward pass needs; t and weight as `targets` returns them."""
+        """Return the loss, and what the backward pass needs; t and weight as `targets` returns them."""
         raise NotImplementedError
 
     def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
@@ -67,9 +72,13 @@ class Loss(Layer):
         self._check_weight(y, weight)
         return ()
 
-    def _check_weight(self, y: tuple[int, ...], weight: tuple[int, ...] | None) -> None:
-        if weight not in (None, y[:1]):
-            raise ShapeError(f"sample_weight needs shape {y[:1]}, got {weight}")
+    def _check_weight(
+        self, y: tuple[int, ...], weight: tuple[int, ...] | None, each: tuple[int, ...] | None = None
+    ) -> None:
+        """Raise ShapeError unless the weights are (N,), or of the shape `each`."""
+        if weight not in (None, y[:1], each):
+            needed = f"{y[:1]}" + (f" or {each}" if each not in (None, y[:1]) else "")
+            raise ShapeError(f"sample_weight needs shape {needed}, got {weight}")
 
     def targets(self, shape: tuple[int, ...], t: Any, place: Place, sample_weight: Any = None) -> tuple[Any, Any]:
         """Return t and the sample weights at `place`, checked against outputs y of `shape`.
@@ -93,16 +102,39 @@ class Loss(Layer):
         """Return what a mean over the samples divides by: their number, or the sum of their weights, 0-d."""
         return t.shape[0] if weight is None else run.kernels.total(weight)
 
+    def by_name(self) -> "dict[str, tuple[Loss, float]]":
+        """Return the losses that this one consists of, and what each counts, by how their names in records begin."""
+        return {"": (self, 1.0)}
+
+    def record(self, loss: Any) -> dict[str, Any]:
+        """Return what `forward_pass` has returned by name, the number to be made small as "loss"."""
+        return {"loss": loss}
+
     def answers(self, shape: tuple[int, ...]) -> int:
         """Return how many answers outputs of `shape` give, of which `counts_correct` counts the right ones."""
         return shape[0]
+
+    def counts(self, run: Run, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+        """Return how many answers are right, and how many there are, or the sums of their weights: 0-d or numbers."""
+        correct, answers = getattr(run.kernels, str(self.counts_correct))(y, t, weight), self.answers(y.shape)
+        if weight is None or not answers:
+            return correct, answers
+        return correct, run.kernels.total(weight, answers / math.prod(weight.shape))
+
+    def check_reduces(self, owner: str) -> None:
+        """Raise ValueError, in which `owner` is named, if the loss is no single number."""
+        if self.reduction == "none":
+            raise ValueError(
+                f'{owner} needs a loss with reduction "mean" or "sum", got {self!r}, whose losses are for '
+                "`loss.forward(y, t)`, `network.loss(x, t)` and as a node of a Graph"
+            )
 
     # On its own.
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]  (t goes through `targets`)
         self, y: Array, t: Array, *, sample_weight: Array | None = None
     ) -> Any:
-        """Return the loss, a 0-d array.
+        """Return the loss: a 0-d array, or with reduction "none" one of the shape of the labels or of y.
 
         Parameters
         ----------
@@ -110,7 +142,7 @@ class Loss(Layer):
             Raw outputs, of a floating data type.
         t : array
             Targets: shape and data type as the class says.
-        sample_weight : array of shape (N,), optional
+        sample_weight : array of shape (N,), or of the shape of the labels or of y, optional
 
         Raises
         ------
@@ -124,26 +156,29 @@ class Loss(Layer):
         y = move(y, place, name="y")
         run = Run(place, training=True)
         loss, saved = self.forward_pass(run, {}, y, *self.targets(y.shape, t, place, sample_weight))
-        self._saved = (run, saved)
+        self._saved = (run, saved, loss.shape)
         return loss
 
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  (of a number, which may be left out)
         self, dout: float | Array = 1.0
     ) -> Any:
-        """Return dy, the gradient of dout times the last loss by y.
+        """Return dy, the gradient by y of the last loss times dout, or of its sum with dout, in its shape, as weights.
 
         Raises
         ------
         RuntimeError
             If there was no `forward`.
         ShapeError
-            If dout is no single number.
+            If dout is neither a single number nor in the shape of the loss.
         """
         if self._saved is None:
             raise RuntimeError(f"{type(self).__name__} needs a forward pass before backward")
-        run, saved = self._saved
-        # An array even for 1, for which a kernel may return what it kept: that is not the caller's to change.
-        one: Any = run.place.asarray(dout) if isinstance(dout, float | int) else move(dout, run.place, name="dout")
-        if one.shape != ():
-            raise ShapeError(f"{type(self).__name__} needs dout of shape (), as the loss has, got {one.shape}")
+        run, saved, shape = self._saved
+        place, dout = run.place, as_array(dout, "dout")
+        # An array even for 1, for which a kernel may return what it saved: that is not the caller's to change.
+        one: Any = place.asarray(dout) if isinstance(dout, float | int) else move(dout, place, name="dout")
+        if isinstance(dout, float | int) and shape:
+            one = place.xp.broadcast_to(one, shape)
+        if one.shape != shape:
+            raise ShapeError(f"{type(self).__name__} needs dout of shape {shape}, as the loss has, got {one.shape}")
         return self.gradient(run, saved, one)

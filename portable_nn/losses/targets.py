@@ -4,10 +4,22 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from portable_nn.arrays import Place, is_on_cpu, move, namespace_of, to_numpy
+from portable_nn.arrays import Place, device_of, is_on_cpu, move, namespace_of, to_numpy
 from portable_nn.errors import LabelError, ShapeError
 
-__all__ = ["between", "check_labels", "check_values", "checked_weight", "is_distribution", "is_finite"]
+__all__ = [
+    "IGNORED",
+    "between",
+    "check_labels",
+    "check_values",
+    "checked_weight",
+    "is_distribution",
+    "is_finite",
+    "marked",
+]
+
+IGNORED = -1
+"""The label that counts nothing, behind the door of a loss."""
 
 
 def is_finite(values: Any) -> Any:
@@ -24,10 +36,13 @@ def between(low: float, high: float, *, inclusive: bool = False) -> Callable[[An
     return test
 
 
-def is_distribution(rows: Any) -> Any:
-    """Return whether each value (N, C) is one of a distribution: at least 0, in a row that sums to 1."""
-    total = rows.sum(axis=-1, keepdims=True)
-    return (rows >= 0) & (abs(total - 1) < 1e-3)
+def is_distribution(axis: int) -> Callable[[Any], Any]:
+    """Return the function that tells whether each value is one of a distribution along `axis`, of sum 1, at least 0."""
+
+    def test(values: Any) -> Any:
+        return (values >= 0) & (abs(values.sum(axis=axis, keepdims=True) - 1) < 1e-3)
+
+    return test
 
 
 def check_values(array: Any, needed: str, is_good: Callable[[Any], Any]) -> None:
@@ -40,16 +55,33 @@ def check_values(array: Any, needed: str, is_good: Callable[[Any], Any]) -> None
         raise LabelError(f"the loss needs {needed}, got {values[~good].flat[0]}")
 
 
-def check_labels(t: Any, classes: int) -> None:
-    """Raise LabelError unless all of t are below `classes`, and none is negative; as `check_values` does."""
+def check_labels(t: Any, classes: int, ignored: int | None = None) -> None:
+    """Raise LabelError unless each of t is below `classes` and not negative, or `ignored`; as `check_values` does."""
     if is_on_cpu(t):
         labels = to_numpy(t)
         if labels.size and not (labels.min() >= 0 and labels.max() < classes):
-            check_values(t, f"labels from 0 to {classes - 1}", between(0, classes))
+            is_label, or_else = between(0, classes), "" if ignored is None else f", or {ignored} to be ignored"
+            needed = f"labels from 0 to {classes - 1}{or_else}"
+            check_values(t, needed, lambda values: is_label(values) | (values == ignored if or_else else False))
 
 
-def checked_weight(weight: Any, samples: int, place: Place) -> Any:
-    """Return sample weights (N,) at `place`; None for None.
+def marked(t: Any, ignored: int) -> Any:
+    """Return labels with `IGNORED` in the place of those to ignore."""
+    xp = namespace_of(t)
+    return xp.where(t == ignored, xp.asarray(IGNORED, dtype=t.dtype, device=device_of(t)), t)
+
+
+def checked_weight(weight: Any, shape: tuple[int, ...], place: Place, *, fills: bool = False) -> Any:
+    """Return sample weights of `shape` or (N,), its first axis, at `place`; None for None.
+
+    Parameters
+    ----------
+    weight : array or None
+    shape : tuple of int
+        (N, ...).
+    place : Place
+    fills : bool
+        Whether to return weights (N,) in `shape`, too.
 
     Raises
     ------
@@ -59,8 +91,9 @@ def checked_weight(weight: Any, samples: int, place: Place) -> Any:
     if weight is None:
         return None
     namespace_of(weight)  # raises for what is no array
-    if weight.shape != (samples,):
-        raise ShapeError(f"sample_weight needs shape ({samples},), got {weight.shape}")
+    if weight.shape not in (shape, shape[:1]):
+        needed = f"{shape[:1]}" + (f" or {shape}" if len(shape) > 1 else "")
+        raise ShapeError(f"sample_weight needs shape {needed}, got {weight.shape}")
     check_values(weight, "finite sample weights of at least 0", between(0, math.inf))
     if is_on_cpu(weight):
         most, total = place.xp.finfo(place.dtype).max, to_numpy(weight).sum(dtype="float64")
@@ -69,4 +102,8 @@ def checked_weight(weight: Any, samples: int, place: Place) -> Any:
                 f"the loss needs sample weights whose sum {place.dtype_name} can hold, at most {most:.3g}, "
                 f"got a sum of {total:.3g}: divide them by their mean"
             )
-    return move(weight, place, name="sample_weight")
+    weight = move(weight, place, name="sample_weight")
+    if fills and weight.shape != shape:
+        xp = place.xp
+        weight = xp.broadcast_to(xp.reshape(weight, (*shape[:1], *(1,) * (len(shape) - 1))), shape)
+    return weight

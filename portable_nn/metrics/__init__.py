@@ -1,5 +1,6 @@
 """Metrics: numbers that tell over many batches how good a network is."""
 
+from portable_nn.metrics.running_accuracy import RunningAccuracy
 from portable_nn.metrics.running_loss import RunningLoss
 
-__all__ = ["RunningLoss"]
+__all__ = ["RunningAccuracy", "RunningLoss"]

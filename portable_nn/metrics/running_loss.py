@@ -1,9 +1,10 @@
 """The loss over many batches."""
 
 import math
-from typing import Any
+from operator import mul
+from typing import Any, cast
 
-from portable_nn.arrays import is_array, to_numpy
+from portable_nn.arrays import flat, to_numpy
 from portable_nn.losses import Loss
 
 __all__ = ["RunningLoss"]
@@ -12,7 +13,8 @@ __all__ = ["RunningLoss"]
 class RunningLoss:
     """The loss over all batches so far: their sum, or their mean by weight, as the network's loss reduces.
 
-    Losses stay on their device until `read`.
+    Of losses by output each is reduced by itself, and the loss is their weighted sum. Losses stay on their device until
+    `read`.
 
     Attributes
     ----------
@@ -23,42 +25,62 @@ class RunningLoss:
     """
 
     def __init__(self, criterion: Loss, limit: float = math.inf):
-        self._mean = criterion.reduction == "mean"
+        by_name = criterion.by_name()
+        self._names = list(by_name)
+        self._means = [loss.reduction == "mean" for loss, _ in by_name.values()]
+        self._counts = [count for _, count in by_name.values()]
         self._limit = limit
         self._pending: list[tuple[Any, Any]] = []
-        self._total = self._weight = 0.0
+        self._totals: list[float] = [0.0] * len(by_name)
+        self._weights: list[float] = [0.0] * len(by_name)
         self.batches = self._read = self.first_bad = 0
 
     def add(self, losses: Any, weights: Any) -> None:
-        """Add the losses of batches, and their weights as `Loss.total_weight` returns them: lists, or 1-d arrays."""
+        """Add what batches gave as losses and `Loss.total_weight`: lists, or the same with 1-d arrays for numbers."""
         self._pending.append((losses, weights))
-        self.batches += weights.shape[0] if is_array(weights) else len(weights)
+        self.batches += len(cast("list[Any]", weights)) if isinstance(weights, list) else flat(weights)[0].shape[0]
 
-    def state(self) -> list[float]:
+    def state(self) -> list[Any]:
         """Return what was added so far, for a checkpoint; this waits for the device."""
         self.read()
-        return [self._total, self._weight, self.batches]
+        if len(self._names) == 1:
+            return [self._totals[0], self._weights[0], self.batches]
+        return [[*self._totals], [*self._weights], self.batches]
 
-    def restore(self, state: list[float]) -> None:
+    def restore(self, state: list[Any]) -> None:
         """Take up again what `state` returned, and nothing else."""
-        self._total, self._weight = state[:2]
+        several = len(self._names) > 1
+        self._totals, self._weights = ([*part] if several else [part] for part in state[:2])
         self.batches = self._read = int(state[2])
         self._pending, self.first_bad = [], 0
 
     def read(self) -> float:
         """Return the loss so far; this waits for the device."""
         for losses, weights in self._pending:
-            for value, weight in zip(_numbers(losses), _numbers(weights), strict=True):
+            for values, shares in zip(_rows(losses), _rows(weights), strict=True):
                 self._read += 1
+                value = sum(map(mul, self._counts, values))
                 if not self.first_bad and not (math.isfinite(value) and value <= self._limit):
                     self.first_bad = self._read
-                share = weight if self._mean else 1.0
-                self._total += value * share
-                self._weight += share
+                for i, is_mean in enumerate(self._means):
+                    share = shares[i] if is_mean else 1.0
+                    self._totals[i] += values[i] * share
+                    self._weights[i] += share
         self._pending.clear()
-        return self._total / (self._weight or 1.0) if self._mean else self._total
+        return sum(map(mul, self._counts, self._values()))
+
+    def record(self) -> dict[str, float]:
+        """Return the loss so far as "loss", and those of single outputs by their names; this waits for the device."""
+        whole = self.read()
+        return {"loss": whole} | {f"{n}loss": value for n, value in zip(self._names, self._values(), strict=True) if n}
+
+    def _values(self) -> list[float]:
+        triples = zip(self._totals, self._weights, self._means, strict=True)
+        return [total / (weight or 1.0) if is_mean else total for total, weight, is_mean in triples]
 
 
-def _numbers(values: Any) -> list[float]:
-    """Return a list of numbers or 0-d arrays, or a 1-d array, as a list of numbers."""
-    return to_numpy(values).tolist() if is_array(values) else [float(value) for value in values]
+def _rows(values: Any) -> list[list[float]]:
+    """Return for each batch its numbers, one for each output."""
+    if isinstance(values, list):
+        return [[float(value) for value in flat(row)] for row in cast("list[Any]", values)]
+    return [list(row) for row in zip(*(to_numpy(column).tolist() for column in flat(values)), strict=True)]

@@ -34,6 +34,10 @@ def inputs(order: Topology, given: Mapping[str, Any], place: Place, what: str, k
         if isinstance(step.layer, Loss) and step.inputs[1] in arrays:
             y, *taken = step.inputs
             made = step.layer.targets(shapes[y], arrays[taken[0]], place, *(arrays[name] for name in taken[1:]))
+            if kind_of.get(taken[0]) in UNCAST and getattr(step.layer, "ignore_label", None) is not None:
+                raise ValueError(
+                    f"{step.name} ignores labels of {taken[0]}, which other layers take as it is: give it two inputs"
+                )
             arrays |= {n: array for n, array in zip(taken, made, strict=False) if kind_of.get(n) not in UNCAST}
     return list(arrays.values())
 
@@ -51,7 +55,9 @@ def derivatives(outputs: Mapping[str, Any], douts: Sequence[Any], place: Place) 
         raise ShapeError(f"backward needs a derivative for each of {', '.join(outputs)}, got {len(douts)}")
     arrays: list[Any] = []
     for (name, value), dout in zip(outputs.items(), douts, strict=True):
-        array = place.asarray(dout) if isinstance(dout, int | float) else move(dout, place, name="dout")
+        array = (
+            place.asarray(dout) if isinstance(dout, int | float) else move(as_array(dout, "dout"), place, name="dout")
+        )
         if array.shape != value.shape:
             raise ShapeError(f"backward needs a derivative of shape {value.shape} for {name}, got {array.shape}")
         arrays.append(array)
@@ -63,6 +69,7 @@ def _given(name: str, value: Any, place: Place, kind: str, *, keep: bool) -> Any
         if kind not in UNCAST:
             return place.asarray(value)
         value = as_array([value], name)[0, ...]
+    value = as_array(value, f"the input {name}")
     if keep and kind not in UNCAST:
         namespace_of(value)  # raises for what is no array
         return value

@@ -11,7 +11,7 @@ from portable_nn.losses import Loss
 from portable_nn.networks import arguments
 from portable_nn.networks.network import Network
 from portable_nn.networks.node import Node
-from portable_nn.networks.parts import check_instance, warn_of_two_in_a_row
+from portable_nn.networks.parts import check_instance, for_outputs, warn_of_two_in_a_row
 from portable_nn.rendering import drawing, explanation, notation, pictures
 
 __all__ = ["Graph"]
@@ -25,12 +25,12 @@ class Graph(Network):
 
     Parameters
     ----------
-    loss, seed, xp, device, dtype : optional
+    loss, loss_weights, seed, xp, device, dtype : optional
         As in `Network`.
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
         If the loss is no Loss.
 
     Attributes
@@ -51,18 +51,29 @@ class Graph(Network):
     >>> g.backward()
     >>> {name: f"{g.gradients[name]:.6g}" for name in ("apple", "n", "tax")}
     {'apple': '2.2', 'n': '110', 'tax': '200'}
+
+    Inputs and outputs have names, by which they are trained and predicted with:
+
+    >>> losses = {"kind": pnn.SoftmaxWithLoss(), "age": pnn.MeanSquaredError()}
+    >>> g = pnn.Graph(loss=losses, loss_weights={"age": 0.1}, seed=0)
+    >>> h = pnn.Add()(pnn.Affine(8, 4)(g.input("image")), pnn.Affine(2, 4)(g.input("table")))
+    >>> g.output(kind=pnn.Affine(4, 3)(h), age=pnn.Affine(4, 1)(h))
+    >>> y = g.predict({"image": [[0.0] * 8] * 5, "table": [[0.0] * 2] * 5})
+    >>> y["kind"].shape, y["age"].shape
+    ((5, 3), (5, 1))
     """
 
     def __init__(
         self,
         *,
-        loss: Loss | None = None,
+        loss: Loss | Mapping[str, Loss] | None = None,
+        loss_weights: Mapping[str, float] | None = None,
         seed: int | None = None,
         xp: str | Namespace | None = None,
         device: Any = None,
         dtype: str | None = None,
     ):
-        super().__init__(loss=loss, seed=seed, xp=xp, device=device, dtype=dtype)
+        super().__init__(loss=loss, loss_weights=loss_weights, seed=seed, xp=xp, device=device, dtype=dtype)
         self.values: dict[str, Any] = {}
         self.gradients: dict[str, Any] = {}
         self._edge_gradients: dict[tuple[str, int], Any] = {}
@@ -120,23 +131,37 @@ class Graph(Network):
             node = self.apply(layer, [node], str(i))
         return node
 
-    def output(self, *nodes: Node) -> None:
-        """Say which nodes are the outputs, and draw what has no value yet.
+    def output(self, /, *nodes: Node, **named: Node) -> None:
+        """Say which nodes are the outputs, perhaps by names, and draw what has no value yet.
 
         Raises
         ------
+        TypeError
+            If something is no node.
         ValueError
-            If there is no output, an input or another node leads to none, or the graph has its output already.
+            If there is no output, only some have names, an input or another node leads to none, the graph has its
+            output already, or the loss is not one for these outputs.
         """
-        self.order.finish([node.name for node in nodes])
+        if nodes and named:
+            raise ValueError(f"all outputs need names, or none, got {len(nodes)} without and {', '.join(named)}")
+        owner, names, nodes = type(self).__name__, list(named) or None, (*nodes, *named.values())
+        for node in nodes:
+            check_instance(f"{owner}.output", "each output", node, Node, "layer(node)")
+        outputs = [node.name for node in nodes]
+        loss = for_outputs(owner, self.loss_function, outputs, names)
+        self.order.finish(outputs, names)
+        if loss is not self.loss_function:
+            self.loss_function = loss
         self.complete()
-        last = [step.layer for step in self.order.steps if {*step.outputs} & {*self.order.outputs}]
-        warn_of_two_in_a_row(self.loss_function, last)
+        makers = {output: step.layer for step in self.order.steps for output in step.outputs}
+        warn_of_two_in_a_row(loss, [makers.get(name) for name in outputs])
 
     # Running it, as a formula.
 
     def forward(self, *inputs: Any, **arrays: Any) -> Any:
-        """Return the output, a tuple for several; `values` then has every value by name. States are written.
+        """Return the output, a tuple for several, a mapping if they have names; `values` then has every value by name.
+
+        States are written.
 
         Parameters
         ----------
@@ -159,7 +184,7 @@ class Graph(Network):
         self.values, self.gradients = dict(zip(self.order.inputs, x, strict=True)), {}
         self._tape = self.walk(run, self.pass_arrays(), self.values)
         self.write_states(run.changed)
-        return self.outputs_of(self.values)
+        return self.named(self.outputs_of(self.values))
 
     def backward(self, *douts: Any) -> None:
         """Find the derivative of the output by every value and parameter: `gradients` has them by name.
@@ -243,7 +268,10 @@ class Graph(Network):
             {"name": s.name, "layer": names[id(s.layer)], "inputs": list(s.inputs), "outputs": list(s.outputs)}
             for s in self.order.steps
         ]
-        return {"kind": "Graph", "inputs": self.order.inputs, "steps": steps, "outputs": self.order.outputs}
+        outputs: dict[str, Any] = {"outputs": self.order.outputs}
+        if self.order.output_names is not None:
+            outputs["output_names"] = self.order.output_names
+        return {"kind": "Graph", "inputs": self.order.inputs, "steps": steps} | outputs
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy, here or elsewhere, starts without what the last passes left behind.

@@ -11,7 +11,7 @@ from portable_nn.errors import CheckpointError
 from portable_nn.layer_table import layer_table, tie
 from portable_nn.layers import Layer, Parameter, State
 from portable_nn.layers.inputs import as_tuple
-from portable_nn.losses import Loss
+from portable_nn.losses import Loss, LossByOutput
 from portable_nn.networks.graph import Graph
 from portable_nn.networks.network import Network
 from portable_nn.networks.parameter_sharing import ParameterSharing
@@ -67,9 +67,7 @@ def load(
         for leaf in leaves.values():
             for _, layer in leaf.leaves(""):
                 layer.place = place
-        loss = None if description["loss"] is None else _build(description["loss"], own)
-        if not isinstance(loss, Loss | None):
-            raise CheckpointError(f"{loss!r} is no loss")
+        loss = None if description["loss"] is None else _loss(description["loss"], own)
         options = {"loss": loss, "seed": description["seed"], "xp": place.xp, "device": place.device}
         network = _laid_out(description, leaves, "", options | {"dtype": place.dtype_name})
         if description["frozen"]:
@@ -104,6 +102,15 @@ def _build(part: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
     return table[name](**part["options"])
 
 
+def _loss(part: Mapping[str, Any], own: Mapping[str, Any]) -> Loss:
+    if "losses" in part:
+        return LossByOutput({name: _loss(one, own) for name, one in part["losses"].items()}, part["weights"])
+    loss = _build(part, own)
+    if not isinstance(loss, Loss):
+        raise CheckpointError(f"{loss!r} is no loss")
+    return loss
+
+
 def _fill(boxes: Mapping[str, Parameter | State], arrays: Mapping[str, Any], place: Place) -> None:
     """Give parameters and states their values, before anything of a size that the file merely claims is made."""
     if set(arrays) != set(boxes):
@@ -136,5 +143,9 @@ def _laid_out(
             raise CheckpointError(f"{layer!r} has {layer.output_count} outputs, the file names {len(step['outputs'])}")
         made = as_tuple(graph.apply(layer, [nodes[name] for name in step["inputs"]], step["name"]))
         nodes.update(zip(step["outputs"], made, strict=True))
-    graph.output(*(nodes[name] for name in layout["outputs"]))
+    outputs = [nodes[name] for name in layout["outputs"]]
+    if "output_names" in layout:
+        graph.output(**dict(zip(layout["output_names"], outputs, strict=True)))
+    else:
+        graph.output(*outputs)
     return graph

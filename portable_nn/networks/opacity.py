@@ -26,7 +26,7 @@ def has_known_walk(network: object) -> bool:
 
 def opaque_parts(network: _Network) -> list[str]:
     """Return the names of the classes in a network, its loss and layout among them, that nobody declared recordable."""
-    kinds: list[type] = [type(part) for part in (*_parts(network.layers), network.criterion)]
+    kinds: list[type] = [type(part) for part in _parts([*network.layers, network.criterion])]
     names = [kind.__name__ for kind in kinds if not is_recordable(kind)]
     return list(dict.fromkeys(names if has_known_walk(network) else [*names, type(network).__name__]))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portable_nn.kernels import Kernels
-from portable_nn.layers import Parameter, State, Transposed
+from portable_nn.layers import Parameter, Run, State, Transposed
 from portable_nn.layers.layer import Arrays
 
 __all__ = ["ParameterSharing"]
@@ -76,6 +76,15 @@ class ParameterSharing:
                 gradient = kernels.transpose(grads[path]) if transposed else grads[path]
                 sums[i] = gradient if sums[i] is None else kernels.add(sums[i], gradient)
         return sums
+
+    def begun(self, run: Run, arrays: Sequence[Any]) -> Sequence[Any]:
+        """Let a run have the states among the arrays of all boxes, and return the others.
+
+        What becomes of the states is `run.changed` in the end; where arrays have none, they begin with their own values.
+        """
+        count = len(self.parameters)
+        run.begin(self.states.values(), arrays[count:])
+        return arrays[:count]
 
     def after(self, arrays: Sequence[Any], changed: Mapping[State, Any]) -> list[Any]:
         """Return the arrays of all boxes with what has become of states in their place."""

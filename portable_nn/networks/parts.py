@@ -2,13 +2,14 @@
 
 import difflib
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
+from portable_nn.kernels import is_ours
 from portable_nn.layers import Layer, Sigmoid, Softmax
-from portable_nn.losses import Loss, SigmoidWithLoss, SoftmaxWithLoss
+from portable_nn.losses import Loss, LossByOutput, SigmoidWithLoss, SoftmaxWithLoss
 
-__all__ = ["check_instance", "instances", "warn_of_two_in_a_row"]
+__all__ = ["check_instance", "for_outputs", "instances", "loss_of", "warn_of_two_in_a_row"]
 
 
 def check_instance(owner: str, name: str, part: object, kind: type[Any], example: str) -> None:
@@ -51,15 +52,65 @@ def instances(owner: str, name: str, parts: Iterable[Any], kind: type[Any], exam
     return listed
 
 
-def warn_of_two_in_a_row(loss: Loss | None, last: Iterable[Layer]) -> None:
-    """Warn if a network ends in the activation that its loss applies itself."""
+def loss_of(owner: str, loss: Any, weights: Mapping[str, float] | None) -> Loss | None:
+    """Return the argument `loss` of `owner`, a Loss or a mapping of names to such, as a Loss; None for None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is something else, or the weights do not fit it.
+    """
+    example = "pnn.SoftmaxWithLoss(), say"
+    if isinstance(loss, Mapping):
+        by_name = cast("Mapping[str, Any]", loss)
+        for name, part in by_name.items():
+            check_instance(owner, f"loss[{name!r}]", part, Loss, example)
+        if not by_name:
+            raise ValueError(f"{owner} needs a loss for each output, got an empty mapping")
+        return LossByOutput(by_name, weights)
+    if loss is not None:
+        check_instance(owner, "loss", loss, Loss, example)
+    if weights is not None:
+        raise ValueError(f"{owner} needs loss_weights only with a mapping of losses, got {loss!r} as loss")
+    return loss
+
+
+def for_outputs(owner: str, loss: Loss | None, outputs: Sequence[str], names: Sequence[str] | None) -> Loss | None:
+    """Return the loss for these outputs, losses by output in their order; ValueError if it does not fit them."""
+    if isinstance(loss, LossByOutput):
+        if names is None:
+            wanted = ", ".join(f"{name}=..." for name in loss.losses)
+            raise ValueError(
+                f"{owner} has losses for {', '.join(loss.losses)}, but no outputs of these names: give one loss, or "
+                f"name the outputs of a Graph, with output({wanted})"
+            )
+        return loss.ordered(list(names))
+    if loss is not None and len(outputs) > 1 and is_ours(type(loss)):
+        called = ", ".join(f"{name!r}: ..." for name in names or outputs)
+        named = "" if names else ", and output(name=node, ...)"
+        raise ValueError(
+            f"{owner} has {len(outputs)} outputs, and {loss!r} is a loss for one: write loss={{{called}}}{named}"
+        )
+    return loss
+
+
+def warn_of_two_in_a_row(loss: Loss | None, last: Sequence[Layer | None]) -> None:
+    """Warn if a network ends, in `last` by output, in the activation that its loss applies itself."""
+    if isinstance(loss, LossByOutput):
+        for one, layer in zip(loss.layers, last, strict=True):
+            _warn_of_two_in_a_row(one, [layer])
+    else:
+        _warn_of_two_in_a_row(loss, last)
+
+
+def _warn_of_two_in_a_row(loss: Loss | None, last: Iterable[Layer | None]) -> None:
     for kind, activation in ((SoftmaxWithLoss, Softmax), (SigmoidWithLoss, Sigmoid)):
         if isinstance(loss, kind) and any(isinstance(layer, activation) for layer in last):
             name = activation.__name__
             warnings.warn(
                 f"the network ends in {name}, and {kind.__name__} takes raw outputs and applies {name.lower()} itself: "
                 f"leave out the last layer; kernels.{name.lower()} makes probabilities of what predict returns",
-                stacklevel=5,
+                stacklevel=6,
             )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from portable_nn.arrays import Place, copies, shares_memory
+from portable_nn.arrays import Place, copies, each, flat, shares_memory
 from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
 from portable_nn.layers import Run
-from portable_nn.layers.inputs import as_tuple
+from portable_nn.layers.topology import Topology
 from portable_nn.networks.opacity import has_known_walk
 
 __all__ = ["Predictor"]
@@ -19,6 +19,8 @@ _PLANS = 16
 class _Network(Protocol):
     @property
     def place(self) -> Place: ...
+    @property
+    def order(self) -> Topology: ...
     @property
     def version(self) -> int: ...
     def arrays(self) -> list[Any]: ...
@@ -40,7 +42,8 @@ class Predictor:
     def __call__(self, x: Any) -> Any:
         """Return the raw outputs for x, as `Network.inputs` returns it."""
         network = self._network
-        key = x.shape, network.version
+        shapes = tuple([part.shape for part in x]) if len(network.order.inputs) > 1 else x.shape
+        key = shapes, network.version
         plan = self._plans.get(key)
         if plan is not None:
             return plan(network.arrays(), x)
@@ -64,7 +67,7 @@ class Predictor:
                 continue
             function = plan if recorder.is_opaque else kernels.compile_pass(plan)
             # A view of x, from a network that only reshapes, is one each time; what opaque code returns may be, or not.
-            copied = recorder.is_opaque or any(shares_memory(x, part) for part in as_tuple(y))
+            copied = recorder.is_opaque or any(_is_of(x, part) for part in flat(y))
             self._plans[key] = partial(_apart, function) if copied else function
             return _unshared(x, y)
         self._plans[key] = self._walk
@@ -83,5 +86,8 @@ def _apart(function: Callable[..., Any], params: list[Any], x: Any) -> Any:
 
 def _unshared(x: Any, y: Any) -> Any:
     """Return the outputs, copied if they are memory of x, which is the caller's."""
-    parts = [copies([part])[0] if shares_memory(x, part) else part for part in as_tuple(y)]
-    return tuple(parts) if isinstance(y, tuple) else parts[0]
+    return each(lambda part: copies([part])[0] if _is_of(x, part) else part, y)
+
+
+def _is_of(x: Any, part: Any) -> bool:
+    return any(shares_memory(one, part) for one in flat(x))

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
-from portable_nn.arrays import backend_name, device_of, namespace_of
+from portable_nn.arrays import as_array, backend_name, device_of, namespace_of
 from portable_nn.errors import DTypeError, NamespaceError, ShapeError
 
-__all__ = ["check_pair", "check_state", "in_range", "matching_names", "options_of", "unknown_option"]
+__all__ = ["beside", "check_pair", "check_state", "in_range", "matching_names", "options_of", "unknown_option"]
 
 
 _FOREIGN = {
@@ -74,6 +74,14 @@ def matching_names(params: Any, grads: Any) -> list[Any]:
 
 def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind)
+
+
+def beside(parameter: Any, gradient: Any) -> Any:
+    """Return a gradient as it is, but nested lists as an array where the parameter is, of its data type."""
+    if not isinstance(gradient, list | tuple):
+        return gradient
+    xp, values = namespace_of(parameter), as_array(gradient, "gradients")
+    return xp.asarray(values, dtype=parameter.dtype, device=device_of(parameter))
 
 
 def check_pair(name: Any, parameter: Any, gradient: Any, first: Any) -> None:

@@ -7,9 +7,10 @@ training step, on parameters part by part: without groups, all of them are one p
 from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, ClassVar
 
-from portable_nn.arrays import namespace_of, without_graph
+from portable_nn.arrays import as_array, namespace_of, without_graph
 from portable_nn.kernels import Kernels, is_recordable, kernels_for
 from portable_nn.optimizers.checks import (
+    beside,
     check_pair,
     check_state,
     in_range,
@@ -182,8 +183,8 @@ class Optimizer(InParts):
         names = matching_names(params, grads)
         if not names:
             return
-        old: list[Any] = [without_graph(params[name]) for name in names]
-        new: list[Any] = [without_graph(grads[name]) for name in names]
+        old: list[Any] = [without_graph(as_array(params[name], str(name))) for name in names]
+        new: list[Any] = [without_graph(beside(p, grads[name])) for name, p in zip(names, old, strict=True)]
         for name, p, g in zip(names, old, new, strict=True):
             check_pair(name, p, g, old[0])
         slots, parts = self.slots_of(names, old), self.parts(names, old, _all_names(params))

@@ -67,8 +67,8 @@ def boxes(graph: Drawable) -> Iterator[tuple[str, tuple[str, ...], bool]]:
         yield name, (name,), False
     for step in graph.order.steps:
         yield step.name, (step.name, repr(step.layer)), True
-    for name in graph.order.outputs:
-        yield output_box(name), (name,), False
+    for name, shown_as in zip(graph.order.outputs, graph.order.output_names or graph.order.outputs, strict=True):
+        yield output_box(name), (shown_as,), False
 
 
 def shown(array: Any) -> str:

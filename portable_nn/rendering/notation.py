@@ -9,8 +9,8 @@ Every other word is an input, or the name of a value that came before:
 - `(y @affine1)` applies the layer of affine1 once more;
 - `affine2.W=affine1.W^T` after the outputs ties a parameter to another, here to its transpose.
 
-Several outputs stand one after the other. Steps and inputs get the order of the text. Nothing in a text is executed or
-imported: layers come from a closed table.
+Several outputs stand one after the other; where they have names, each is followed by its own, `(h ReLU()):kind`. Steps
+and inputs get the order of the text. Nothing in a text is executed or imported: layers come from a closed table.
 """
 
 import ast
@@ -38,6 +38,7 @@ _TOKEN = re.compile(
     | (?P<close>\)(?:\.(?P<output>\d+))?(?:=(?P<name>{_WORD}))?)
     | (?P<call>[^\W\d]\w*\((?:{_INSIDE}|\((?:{_INSIDE}|\({_INSIDE}*+\))*+\))*+\))
     | (?P<again>@{_WORD})
+    | (?P<label>:{_WORD})
     | (?P<power>\^[-+.\w]+)
     | (?P<sign>[-+*/])
     | (?P<tie>(?P<own>{_WORD})=(?P<other>{_WORD})(?P<transposed>\^T)?)
@@ -71,7 +72,7 @@ class _Buildable(Protocol):
     def order(self) -> Topology: ...
     def input(self, name: str) -> _Node: ...
     def apply(self, layer: Layer, nodes: Sequence[Any], name: str | None = None) -> Any: ...
-    def output(self, *nodes: Any) -> None: ...
+    def output(self, /, *nodes: Any, **named: Any) -> None: ...
 
 
 _Graph = TypeVar("_Graph", bound=_Buildable)
@@ -105,7 +106,8 @@ def write(graph: _Written, *, prefix: bool) -> str:
         which = f".{step.outputs.index(name) + 1}" if len(step.outputs) > 1 else ""
         return f"({inside}){which}" + (f"={_word(step.name)}" if named else "")
 
-    outputs = [_nested(value, name) for name in order.outputs]
+    labels = [""] * len(order.outputs) if order.output_names is None else [f":{_word(n)}" for n in order.output_names]
+    outputs = [_nested(value, name) + label for name, label in zip(order.outputs, labels, strict=True)]
     ties = [
         f"{_word(name)}={_word(tied['to'])}{'^T' if tied['transposed'] else ''}"
         for name, tied in graph.sharing.ties().items()
@@ -165,6 +167,7 @@ class _Reader:
         self.layers: dict[str, Layer] = {}
         self.stack: list[list[_Node | re.Match[str]]] = [[]]
         """Nodes of the graph, and tokens that are layers."""
+        self.labels: list[str] = []
         self.blamed: re.Match[str] | None = None
         """The layer to which an error belongs, if not to the token that was taken last."""
 
@@ -178,6 +181,10 @@ class _Reader:
                 self._close(token)
             case "word":
                 self.stack[-1].append(self._value(_name(token["word"])))
+            case "label":
+                if len(self.stack) > 1 or len(self.stack[0]) != len(self.labels) + 1:
+                    raise ValueError("the name of an output follows it, and all outputs need one, or none")
+                self.labels.append(_name(token["label"][1:]))
             case "tie":
                 tie(self.layers, _name(token["own"]), _name(token["other"]), transposed=bool(token["transposed"]))
             case _:
@@ -188,7 +195,11 @@ class _Reader:
     def finish(self) -> None:
         if len(self.stack) > 1:
             raise ValueError(f"{len(self.stack) - 1} open parentheses are not closed")
-        self.graph.output(*(node for node in self.stack[0] if not isinstance(node, re.Match)))
+        outputs = [node for node in self.stack[0] if not isinstance(node, re.Match)]
+        if self.labels:
+            self.graph.output(*outputs[len(self.labels) :], **dict(zip(self.labels, outputs, strict=False)))
+        else:
+            self.graph.output(*outputs)
 
     def _value(self, name: str) -> _Node:
         if name not in self.values:

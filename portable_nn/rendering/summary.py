@@ -2,26 +2,30 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+from portable_nn.arrays import in_order
 from portable_nn.layers import Layer, Parameter, State
 from portable_nn.layers.topology import Topology
 
-__all__ = ["summary"]
+__all__ = ["InputShape", "summary"]
+
+InputShape: TypeAlias = tuple[int, ...] | Mapping[str, tuple[int, ...]] | None
 
 
 def summary(
     order: Topology,
     parameters: Mapping[str, Parameter],
     states: Mapping[str, State],
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: InputShape = None,
 ) -> str:
     """Return a table of the layers: name and call, output shape, number of parameters of its own.
 
     Parameters
     ----------
-    input_shape : tuple of int, optional
-        The shape of one sample. By default that of the first layer that fixes it, if those before keep the shape.
+    input_shape : tuple of int, or for several inputs a mapping of their names to such, optional
+        The shape of one sample. By default that of the first layer that fixes it, if those before keep the shape; of
+        several inputs that of the first layer which takes each.
     """
     rows = [("layer", "output shape", "parameters")]
     for path, layer, shape in _leaves(order, _input_shapes(order, input_shape), ""):
@@ -41,11 +45,17 @@ def summary(
     return "\n".join([lines[0], rule, *lines[1:], rule, count])
 
 
-def _input_shapes(order: Topology, input_shape: tuple[int, ...] | None) -> list[Any] | None:
+def _input_shapes(order: Topology, input_shape: InputShape) -> list[Any] | None:
     """Return the shapes of the inputs, for a batch of one; None if they are not known."""
+    one = len(order.inputs) == 1
     if input_shape is None:
-        input_shape = order.input_shape()
-    return None if input_shape is None or len(order.inputs) != 1 else [(1, *input_shape)]
+        takers = {step.inputs: step.layer for step in reversed(order.steps)}
+        fixed = (takers[name,].input_shape() if (name,) in takers else None for name in order.inputs)
+        shapes = [order.input_shape()] if one else list(fixed)
+    else:
+        by_name = {order.inputs[0]: input_shape} if one and isinstance(input_shape, tuple | list) else input_shape
+        shapes = in_order(by_name, order.inputs, "input_shape")
+    return None if None in shapes else [(1, *shape) for shape in shapes if shape is not None]
 
 
 def _leaves(order: Topology, inputs: Sequence[Any] | None, path: str) -> Iterator[tuple[str, Layer, Any]]:

@@ -7,11 +7,12 @@ and a checksum. What cannot be compared says so, and counts as equal.
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
 from portable_nn.arrays import is_array, namespace_of, to_numpy
+from portable_nn.losses import Loss, LossByOutput
 from portable_nn.optimizers import Optimizer
 from portable_nn.storage.arrays import checksum
 from portable_nn.storage.networks import Storable
@@ -42,14 +43,15 @@ def network(of: Storable) -> dict[str, Any]:
 
 def loss(of: Storable) -> Any:
     """Describe the loss."""
-    return (
-        None
-        if of.loss_function is None
-        else {
-            "kind": _named(type(of.loss_function)),
-            "options": _plain(of.loss_function.config()),
-        }
-    )
+    return None if of.loss_function is None else _loss(of.loss_function)
+
+
+def _loss(of: Loss) -> dict[str, Any]:
+    kind = _named(type(of))
+    if isinstance(of, LossByOutput):
+        losses = {name: _loss(one) for name, one in of.losses.items()}
+        return {"kind": kind, "losses": losses, "weights": dict(of.weights)}
+    return {"kind": kind, "options": _plain(of.config())}
 
 
 def optimizer(of: Optimizer) -> dict[str, Any]:
@@ -77,14 +79,20 @@ def part(of: Any, ignored: Iterable[str] = ()) -> dict[str, Any]:
     return {"kind": _named(kind)} | {name: _plain(values[name]) for name in sorted(options & {*values})}
 
 
-def data(batches: Any) -> Any:
-    """Describe batches by the arrays that they are cut from."""
+def data(batches: Any, of: Storable) -> Any:
+    """Describe batches by the arrays that they are cut from, several by the names that they have in a network."""
     if batches is None:
         return None
     if not hasattr(batches, "arrays"):
         return f"<uncomparable {type(batches).__name__}>"
     x, t, weight = batches.arrays
-    return {"samples": batches.samples, "x": _array(x, exact=True), "t": _array(t), "sample_weight": _array(weight)}
+    inputs, outputs = of.order.inputs, of.order.output_names or ()
+    return {
+        "samples": batches.samples,
+        "x": _arrays(x, inputs, exact=True),
+        "t": _arrays(t, outputs),
+        "sample_weight": _arrays(weight, outputs),
+    }
 
 
 def difference(before: Any, now: Any, path: str = "") -> tuple[str, Any, Any] | None:
@@ -146,6 +154,12 @@ def _arguments(kind: type) -> set[str]:
     makers = (vars(above)["__init__"] for above in kind.__mro__ if "__init__" in vars(above))
     names = {name for maker in makers if inspect.isfunction(maker) for name in inspect.signature(maker).parameters}
     return {name for name in names if not name.startswith("_")}
+
+
+def _arrays(part: Any, names: Sequence[str], *, exact: bool = False) -> Any:
+    if not isinstance(part, tuple):
+        return _array(part, exact=exact)
+    return {name: _array(array, exact=exact) for name, array in zip(names, cast("Any", part), strict=True)}
 
 
 def _array(array: Any, *, exact: bool = False) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from portable_nn.errors import CheckpointError
 from portable_nn.kernels import is_recordable
 from portable_nn.layer_table import layer_table
 from portable_nn.layers.topology import Topology
-from portable_nn.losses import Loss
+from portable_nn.losses import Loss, LossByOutput
 from portable_nn.storage.arrays import PathLike, read_arrays, write_arrays
 
 __all__ = ["FORMAT_VERSION", "OURS", "Storable", "describe", "read", "save"]
@@ -105,6 +105,9 @@ def _structure(network: Storable) -> dict[str, Any]:
 
 def _kind(part: Any) -> dict[str, Any]:
     kind = cast("type[Any]", type(part))
+    if isinstance(part, LossByOutput):
+        losses = {name: _kind(loss) for name, loss in part.losses.items()}
+        return {"kind": kind.__name__, "losses": losses, "weights": dict(part.weights)}
     module = OURS if layer_table.get(kind.__name__) is kind else kind.__module__
     described = {"kind": kind.__name__, "module": module, "options": part.config()}
     # A network with passes of somebody's own is made by its class alone.

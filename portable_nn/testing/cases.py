@@ -58,6 +58,19 @@ def _labels(rng: np.random.Generator) -> tuple[Any, ...]:
     return rng.standard_normal((5, 4)), rng.integers(0, 4, 5)
 
 
+def _labels_of_sequences(rng: np.random.Generator) -> tuple[Any, ...]:
+    labels = np.where(rng.random((5, 3)) < 0.3, -100, rng.integers(0, 4, (5, 3)))
+    return rng.standard_normal((5, 3, 4)), labels, rng.uniform(0.1, 2.0, (5, 3))
+
+
+def _labels_of_images(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.standard_normal((5, 4, 3, 2)), np.where(rng.random((5, 3, 2)) < 0.3, 255, rng.integers(0, 4, (5, 3, 2)))
+
+
+def _distributions_of_images(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.standard_normal((5, 4, 3, 2)), np.moveaxis(rng.dirichlet(np.ones(4), (5, 3, 2)), -1, 1)
+
+
 def _one_hot(rng: np.random.Generator) -> tuple[Any, ...]:
     y, t = _labels(rng)
     return y, np.eye(4)[t]
@@ -81,6 +94,17 @@ def _counts(rng: np.random.Generator) -> tuple[Any, ...]:
 
 def _images(rng: np.random.Generator) -> tuple[Any, ...]:
     return rng.standard_normal((5, 2, 3, 2)), rng.standard_normal((5, 2, 3, 2))
+
+
+def _each_weighted(
+    inputs: Callable[[np.random.Generator], tuple[Any, ...]],
+) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+    def given(rng: np.random.Generator) -> tuple[Any, ...]:
+        y, t = inputs(rng)
+        shape: tuple[int, ...] = t.shape
+        return y, t, rng.uniform(0.1, 2.0, shape)
+
+    return given
 
 
 def _weighted(
@@ -159,6 +183,31 @@ CASES: dict[str, Case] = {
     "SoftmaxWithLoss, all options": Case(
         lambda: losses.SoftmaxWithLoss(label_smoothing=0.2, class_weight=[1.0, 2.0, 0.5, 3.0]), _weighted(_labels)
     ),
+    "SoftmaxWithLoss of sequences": Case(
+        lambda: losses.SoftmaxWithLoss(class_weight=[1.0, 2.0, 0.5, 3.0], ignore_label=-100), _labels_of_sequences
+    ),
+    "SoftmaxWithLoss of images": Case(
+        lambda: losses.SoftmaxWithLoss(label_smoothing=0.2, ignore_label=255), _labels_of_images
+    ),
+    "SoftmaxWithLoss of distributions of images": Case(losses.SoftmaxWithLoss, _weighted(_distributions_of_images)),
+    "SoftmaxWithLoss, an axis said": Case(
+        lambda: losses.SoftmaxWithLoss(axis=-1),
+        lambda rng: (rng.standard_normal((5, 2, 3, 4)), rng.integers(0, 4, (5, 2, 3))),
+    ),
+    "SoftmaxWithLoss of each label": Case(
+        lambda: losses.SoftmaxWithLoss("none", class_weight=[1.0, 2.0, 0.5, 3.0], ignore_label=-100),
+        _labels_of_sequences,
+    ),
+    "SoftmaxWithLoss of each pixel": Case(
+        lambda: losses.SoftmaxWithLoss("none", label_smoothing=0.2, ignore_label=255), _labels_of_images
+    ),
+    "SigmoidWithLoss, each weighted": Case(losses.SigmoidWithLoss, _each_weighted(_answers)),
+    "SigmoidWithLoss, not summed": Case(lambda: losses.SigmoidWithLoss("none"), _weighted(_answers)),
+    "MeanSquaredError, each weighted": Case(losses.MeanSquaredError, _each_weighted(_images)),
+    "MeanSquaredError, not summed": Case(lambda: losses.MeanSquaredError("none"), _each_weighted(_images)),
+    "MeanAbsoluteError, not summed": Case(lambda: losses.MeanAbsoluteError("none"), _numbers),
+    "Huber, not summed": Case(lambda: losses.Huber("none", delta=0.8), _weighted(_numbers)),
+    "PoissonLoss, not summed": Case(lambda: losses.PoissonLoss("none"), _each_weighted(_counts)),
     "SigmoidWithLoss": Case(losses.SigmoidWithLoss, _answers),
     "SigmoidWithLoss, weighted": Case(losses.SigmoidWithLoss, _weighted(_answers)),
     "MeanSquaredError": Case(losses.MeanSquaredError, _numbers),

@@ -3,14 +3,15 @@
 The oracles differentiate the same forward pass, made of the portable kernels, in float64.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from portable_nn import random
-from portable_nn.arrays import Array, Namespace, Place, namespace, to_numpy
+from portable_nn.arrays import Array, Namespace, Place, as_array, namespace, to_numpy
 from portable_nn.kernels import PORTABLE, declares
 from portable_nn.layers import Layer, Run
 from portable_nn.layers.inputs import UNCAST, as_tuple, check_values, checked_input, place_of
@@ -127,6 +128,7 @@ def check_layer(
     ShapeError, NamespaceError, LabelError
         If the inputs do not fit the layer.
     """
+    inputs = tuple(as_array(x, "inputs") for x in inputs)
     subject = _loss_subject(layer, *inputs) if isinstance(layer, Loss) else _layer_subject(layer, *inputs)
     home = Place("numpy", dtype="float64")
     shapes: list[tuple[int, ...]] = [y.shape for y in as_tuple(subject.output(run_at(home, PORTABLE), subject.arrays))]
@@ -183,18 +185,20 @@ def check_network(
     ShapeError, DTypeError, LabelError, NamespaceError
         If x or t do not fit the network.
     """
+    network.criterion.check_reduces("check_network")
+    x, t = as_array(x, "x"), as_array(t, "t")
     network.batch(x, t)
     copy = network.to("numpy", dtype="float64")
     copy.unfreeze()
     names, params = list(copy.parameters), [np.array(array) for array in copy.arrays()]
-    batch = copy.batch(to_numpy(x), to_numpy(t))
+    batch = copy.batch(_as_numpy(x), _as_numpy(t))
     run = run_at(copy.place)
     _, grads = copy.loss_and_gradients(run, params, *batch)
 
     def loss() -> Any:
         run = run_at(copy.place)
         y, _ = copy.forward_walk(run, params, batch[0])
-        return copy.criterion.forward_pass(run, {}, y, *batch[1:])[0]
+        return copy.criterion.record(copy.criterion.forward_pass(run, {}, y, *batch[1:])[0])["loss"]
 
     from tqdm.auto import tqdm
 
@@ -238,8 +242,9 @@ def _layer_subject(layer: Layer, *inputs: Array) -> Subject:
 
 
 def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -> Subject:
-    t, weight = loss.targets(y.shape, to_numpy(t), Place(dtype="float64"), None if weight is None else to_numpy(weight))
-    differentiated = {"y": _double(y)} | ({} if 1 in loss.constants else {"t": _double(t)})
+    t, weight = to_numpy(t), None if weight is None else to_numpy(weight)
+    ready, _ = loss.targets(y.shape, t, Place(dtype="float64"), weight)
+    differentiated = {"y": _double(y)} | ({} if 1 in loss.constants else {"t": _double(ready)})
 
     def forward(run: Run, arrays: dict[str, Any]) -> tuple[Any, Any]:
         here, placed_weight = loss.targets(y.shape, t, run.place, weight)
@@ -253,6 +258,12 @@ def _loss_subject(loss: Loss, y: Array, t: Array, weight: Array | None = None) -
         return dict(zip(differentiated, as_tuple(gradients), strict=True))
 
     return Subject(repr(loss), differentiated, output, by_hand)
+
+
+def _as_numpy(part: Any) -> Any:
+    if not isinstance(part, Mapping):
+        return to_numpy(part)
+    return {name: to_numpy(array) for name, array in cast("Mapping[str, Any]", part).items()}
 
 
 def _double(array: Any) -> np.ndarray:

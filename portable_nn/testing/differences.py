@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from portable_nn import random
-from portable_nn.arrays import Array, Place, device_of, namespace_of, to_numpy
+from portable_nn.arrays import Array, Place, as_array, device_of, namespace_of, to_numpy
 from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.testing.backends import float64_enabled
 
@@ -40,6 +40,7 @@ def numerical_gradient(f: Callable[[Any], Any], x: Array) -> np.ndarray:
     ShapeError
         If f does not return a single number.
     """
+    x = as_array(x, "x")
     xp, device = namespace_of(x), device_of(x)
     values = np.array(to_numpy(x), dtype=np.float64)
     with float64_enabled(xp):

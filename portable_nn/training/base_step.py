@@ -49,9 +49,9 @@ class Done(NamedTuple):
     Attributes
     ----------
     losses : array of shape (S,), or list of S 0-d arrays
-        Of each step, on its device.
+        Of each step, on its device. Losses by output: a tuple of such arrays, or a list of S tuples.
     weights : array of shape (S,), or list of S numbers or 0-d arrays
-        What a mean over each batch divides by: see `Loss.total_weight`.
+        What a mean over each batch divides by: see `Loss.total_weight`. By output, likewise.
     rows : list of S int
         How many samples each batch had.
     """
@@ -149,7 +149,7 @@ class TrainingStep(ABC):
         self._take(*self._copied(self.network.arrays(), list(self._slots)))
 
     def __call__(self, x: Any, t: Any, weight: Any = None) -> Any:
-        """Update from a batch as `Network.batch` returns it, and return its loss, a 0-d array on its device."""
+        """Update from a batch as `Network.batch` returns it; return its loss, 0-d on its device, or those by output."""
         if self.network.version != self._version or self.optimizer.grouping != self._grouping:
             self._look_again()
         gradient = self.gradient if self.accumulate == 1 else self.gradient_in_parts
@@ -200,14 +200,14 @@ class TrainingStep(ABC):
         That is at steps which `LOOK_EVERY` divides, after some time, when it is `interrupted`, and at the end. All of a
         batch but x is at the network's place.
         """
-        run, criterion = self.network.run(), self.network.criterion
+        run, criterion, several = self.network.run(), self.network.criterion, len(self.network.order.inputs) > 1
         done, since = Done([], [], []), time.perf_counter()
         for number, (x, t, weight) in enumerate(batches.epoch(epoch, skip), skip + 1):
             done.losses.append(self(self.network.inputs(x, is_known=True), t, weight))
             if self.after_batch is not None:
-                self.after_batch(number, {"loss": done.losses[-1]})
+                self.after_batch(number, criterion.record(done.losses[-1]))
             done.weights.append(criterion.total_weight(run, t, weight))
-            done.rows.append(x.shape[0])
+            done.rows.append((x[0] if several else x).shape[0])
             del x, t, weight  # the next batch may get their memory, still warm
             if number % LOOK_EVERY == 0 or time.perf_counter() - since > _SECONDS or interrupted():
                 yield done

@@ -2,15 +2,15 @@
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
-from portable_nn.arrays import as_array, copies, device_of, is_array, is_on_cpu, namespace_of
+from portable_nn.arrays import as_array, copies, device_of, flat, is_array, is_on_cpu, is_several, namespace_of
 from portable_nn.errors import ShapeError
 from portable_nn.networks import Network
-from portable_nn.training.samples import check_finite, checked, parts
+from portable_nn.training.samples import check_finite, checked, count, parts
 
 __all__ = ["BatchStream", "read_ahead"]
 
@@ -79,13 +79,13 @@ class BatchStream:
 
         An error ends the epoch, as if that were all, and is kept in `error`.
         """
-        self.error, count, samples, several, group = None, 0, 0, self.accumulate, list[list[Any]]()
+        self.error, taken, samples, several, group = None, 0, 0, self.accumulate, list[list[Any]]()
         try:
             items = self._begin(number)
             for batch in read_ahead(items if self._steps is None else islice(items, self._steps), self.interrupted):
-                count += 1
-                samples += batch[0].shape[0] if is_array(batch[0]) and batch[0].ndim else 0
-                if count > skip * several:
+                taken += 1
+                samples += _count(batch[0])
+                if taken > skip * several:
                     group.append(checked(self._network, *batch))
                 if len(group) == several:
                     yield _joined(group)
@@ -93,10 +93,10 @@ class BatchStream:
             if not self.interrupted():  # which may have left a group half read
                 if group:
                     yield _joined(group)
-                _refuse_too_few(count, skip, several, self._steps)
+                _refuse_too_few(taken, skip, several, self._steps)
                 self.samples = samples
         except Exception as error:  # whatever it is, the caller gets it
-            place = f"in batch {count}" if count else "before the first batch"
+            place = f"in batch {taken}" if taken else "before the first batch"
             error.add_note(f"{place} of epoch {number}" if number else place)
             self.error = error
 
@@ -106,21 +106,58 @@ def _joined(group: list[list[Any]]) -> list[Any]:
     if len(group) == 1:
         return group[0]
     xs, ts, weights = zip(*group, strict=True)
-    if len({x.shape[1:] for x in xs} | {t.shape[1:] for t in ts}) > 2:
+    if any(len({part.shape[1:] for part in parts}) > 1 for column in (xs, ts) for parts in _columns(column)):
         raise ShapeError(
             "batches whose gradients are accumulated need samples of one shape, got "
-            + ", ".join(f"x {x.shape} with t {t.shape}" for x, t in zip(xs, ts, strict=True))
+            + ", ".join(f"x {_shape(x)} with t {_shape(t)}" for x, t in zip(xs, ts, strict=True))
         )
-    if all(weight is None for weight in weights):
-        return [_concat(xs), _concat(ts), None]
-    like = next(weight for weight in weights if weight is not None)
+    counts = [count(x) for x in xs]
+    several = next((len(weight) for weight in weights if is_several(weight)), 0)
+    if several:
+        of_each = zip(*((None,) * several if weight is None else weight for weight in weights), strict=True)
+        return [_concat(xs), _concat(ts), tuple(_concat_weights(column, counts) for column in of_each)]
+    return [_concat(xs), _concat(ts), _concat_weights(weights, counts)]
+
+
+def _concat_weights(weights: Sequence[Any], counts: Sequence[int]) -> Any:
+    """Return the sample weights of batches of `counts` samples as one; None if there are none at all."""
+    given = [weight for weight in weights if weight is not None]
+    if not given:
+        return None
+    like = given[0]
+    if any(weight.shape[1:] != like.shape[1:] for weight in given):
+        raise ShapeError(
+            "batches whose gradients are accumulated need sample weights of one form, got shapes "
+            + ", ".join(str(weight.shape) for weight in given)
+        )
     xp, kind = namespace_of(like), {"dtype": like.dtype, "device": device_of(like)}
-    ones = [xp.ones(x.shape[0], **kind) if weight is None else weight for x, weight in zip(xs, weights, strict=True)]
-    return [_concat(xs), _concat(ts), _concat(ones)]
+    return _concat(
+        [
+            xp.ones((n, *like.shape[1:]), **kind) if weight is None else weight
+            for n, weight in zip(counts, weights, strict=True)
+        ]
+    )
 
 
 def _concat(arrays: Sequence[Any]) -> Any:
+    if is_several(arrays[0]):
+        return tuple(map(_concat, zip(*arrays, strict=True)))
     return namespace_of(arrays[0]).concat(list(arrays), axis=0)
+
+
+def _columns(column: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    return zip(*map(flat, column), strict=True)
+
+
+def _shape(part: Any) -> Any:
+    shapes = tuple(tuple(array.shape) for array in flat(part))
+    return shapes if is_several(part) else shapes[0]
+
+
+def _count(x: Any) -> int:
+    """Return the number of samples in what an iterable gave, nothing of which is known yet."""
+    first: Any = next(iter(cast("Mapping[str, Any]", x).values()), None) if isinstance(x, Mapping) else x
+    return first.shape[0] if is_array(first) and first.ndim else 0
 
 
 def _refuse_too_few(count: int, skip: int, several: int, steps: int | None) -> None:
@@ -172,7 +209,13 @@ def _as_batch(item: Any) -> list[Any]:
         raise TypeError(f"batches need to be (x, t) or (x, t, sample_weight), got {came}")
     batch = [as_array(part, name) for part, name in zip(batch, ("x", "t", "sample_weight"), strict=False)]
     check_finite("x", batch[0])
-    return [copies([part])[0] if is_array(part) and is_on_cpu(part) else part for part in batch]
+    return [_own(part) for part in batch]
+
+
+def _own(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _own(array) for name, array in part.items()}  # pyright: ignore[reportUnknownVariableType]
+    return copies([part])[0] if is_array(part) and is_on_cpu(part) else part
 
 
 def read_ahead(items: Iterable[Any], interrupted: Callable[[], bool] = lambda: False) -> Generator[list[Any]]:

@@ -1,10 +1,11 @@
 """Batches: every sample once an epoch, in an order that the seed and the epoch alone decide."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from portable_nn import random
-from portable_nn.arrays import Place, backend_name, indices_beside, namespace_of
+from portable_nn.arrays import Place, backend_name, each, flat, indices_beside, is_several, namespace_of
 from portable_nn.kernels import Donating, kernels_for
 
 __all__ = ["Batches", "cuts", "take"]
@@ -15,8 +16,8 @@ class Batches:
 
     Parameters
     ----------
-    arrays : list of arrays or None
-        Of equal length; where they live, the batches live. None stays None.
+    arrays : list of arrays, tuples of arrays, or None
+        Of equal length; where they live, the batches live. None stays None, also in a tuple.
     batch_size : int
         The last batch of an epoch may be smaller.
     shuffle : bool
@@ -55,13 +56,16 @@ class Batches:
         self.batch_size, self.accumulate = batch_size * accumulate, accumulate
         self.shuffle = shuffle
         self.seed = seed
-        self.samples: int = arrays[0].shape[0] if among is None else len(among)
+        self._leaves: list[Any] = [leaf for part in arrays for leaf in flat(part)]
+        self._counts = [len(part) if is_several(part) else 0 for part in arrays]
+        self._plain = not any(self._counts)
+        self.samples: int = self._leaves[0].shape[0] if among is None else len(among)
         self.among = among
-        self._here = [array is not None and place is not None and place.holds(array) for array in arrays]
-        self._gather = Donating(kernels_for(namespace_of(arrays[0]) if place is None else place.xp).gather)
+        self._here = [array is not None and place is not None and place.holds(array) for array in self._leaves]
+        self._gather = Donating(kernels_for(namespace_of(self._leaves[0]) if place is None else place.xp).gather)
         self._rows = [
             None if array is None or is_here else _rows(array, place)
-            for array, is_here in zip(arrays, self._here, strict=True)
+            for array, is_here in zip(self._leaves, self._here, strict=True)
         ]
 
     def __len__(self) -> int:
@@ -76,7 +80,7 @@ class Batches:
     @property
     def targets(self) -> Any:
         """The second of the arrays, of the samples that count."""
-        return self.arrays[1] if self.among is None else take(self.arrays[1], self.among)
+        return self.arrays[1] if self.among is None else each(lambda t: take(t, self.among), self.arrays[1])
 
     @property
     def rows_at_once(self) -> int:
@@ -85,7 +89,7 @@ class Batches:
 
     def lie_at(self, place: Place) -> bool:
         """Tell whether all arrays, whole, are at `place`."""
-        return place.holds(self.arrays[0])
+        return all(map(place.holds, flat(self.arrays[0])))
 
     def order(self, number: int) -> Any:
         """Return the order of the samples in the epoch `number`: a NumPy array of shape (N,)."""
@@ -97,21 +101,27 @@ class Batches:
         slices = cuts(self.samples, self.batch_size)[skip:]
         if not self.shuffle and self.among is None:
             for cut in slices:
-                yield [None if array is None else array[cut, ...] for array in self.arrays]
+                yield self._grouped([None if array is None else array[cut, ...] for array in self._leaves])
             return
         order = self.order(number)
-        here = [array for array, is_here in zip(self.arrays, self._here, strict=True) if is_here]
+        here = [array for array, is_here in zip(self._leaves, self._here, strict=True) if is_here]
         order_here: Any = indices_beside(here[0], order) if here else None
         orders: list[Any] = [
             None if array is None or is_here else indices_beside(array, order)
-            for array, is_here in zip(self.arrays, self._here, strict=True)
+            for array, is_here in zip(self._leaves, self._here, strict=True)
         ]
         for cut in slices:
             gathered = iter(self._gather(here, order_here[cut]) if here else [])
-            yield [
+            batch = [
                 next(gathered) if is_here else None if rows is None else rows(array, indices[cut])
-                for array, is_here, indices, rows in zip(self.arrays, self._here, orders, self._rows, strict=True)
+                for array, is_here, indices, rows in zip(self._leaves, self._here, orders, self._rows, strict=True)
             ]
+            yield batch if self._plain else self._grouped(batch)
+
+    def _grouped(self, batch: list[Any]) -> list[Any]:
+        """Return arrays in a row as those that they were cut from are given."""
+        left = iter(batch)
+        return [tuple(islice(left, count)) if count else next(left) for count in self._counts]
 
 
 def _rows(array: Any, place: Place | None) -> Callable[[Any, Any], Any]:

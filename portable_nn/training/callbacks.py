@@ -51,7 +51,10 @@ class Callback:
         """Act before the first epoch."""
 
     def on_batch(self, trainer: Training, step: int, record: dict[str, Any]) -> None:
-        """Act after an update, numbered from 1 in its epoch; `record` has the "loss", a 0-d array on its device."""
+        """Act after an update, numbered from 1 in its epoch; `record` has the "loss", a 0-d array on its device.
+
+        Losses by output are there, too: "kind_loss", say.
+        """
 
     def on_gradients(self, trainer: Training, gradients: dict[str, Any]) -> Mapping[str, Any] | None:
         """Return other gradients for some of the parameters, by name, before they are clipped and applied, or None.
@@ -134,7 +137,10 @@ class EarlyStopping(Callback):
 
     def on_start(self, trainer: Training) -> None:
         """Forget the last run; ValueError if this one has nothing to monitor."""
-        if self.monitor in ("val_loss", "val_accuracy") and not trainer.validates:
+        ours = [
+            f"val_{name}{what}" for name in ("", *trainer.network.criterion.by_name()) for what in ("loss", "accuracy")
+        ]
+        if self.monitor in ours and not trainer.validates:
             raise ValueError(
                 f"EarlyStopping watches {self.monitor!r}: give fit validation_data or validation_split, "
                 'or EarlyStopping another monitor, such as "loss"'

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Generator
 from typing import Any
 
-from portable_nn.arrays import copies
+from portable_nn.arrays import copies, flat, is_several
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
 from portable_nn.layers.inputs import input_dtype
@@ -14,10 +14,12 @@ from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.optimizers.groups import rows
 from portable_nn.optimizers.parts import joined, joined_slots, slots_by_part
 from portable_nn.random import Key
-from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
+from portable_nn.training.accumulation import part_key, part_shares, parts_of, weighted_sum
+from portable_nn.training.accumulation import rows as rows_of
 from portable_nn.training.base_step import Done, TrainingStep, versions
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
+from portable_nn.training.samples import count
 
 __all__ = ["CompiledStep", "pure_step"]
 
@@ -34,11 +36,13 @@ _WORK = 2_500_000_000
 def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the first half of `pure_step`: its result is (loss, gradients of what is trained, new states)."""
     place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
-    sharing, count = network.sharing, len(network.sharing.parameters)
+    sharing, first = network.sharing, len(network.sharing.parameters)
 
-    def one(params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> tuple[Any, list[Any], list[Any]]:
+    def one(
+        params: list[Any], x: Any, t: Any, weight: Any, key: Key | None, *dout: Any
+    ) -> tuple[Any, list[Any], list[Any]]:
         run = Run(place, kernels, training=True, key=key if network.is_random else None)
-        loss, grads = network.loss_and_gradients(run, params, x, t, weight)
+        loss, grads = network.loss_and_gradients(run, params, x, t, weight, *dout)
         found = {name: grads[i] for name, i in trained.items()}
         check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
         return loss, list(found.values()), sharing.after(params, run.changed)
@@ -46,20 +50,21 @@ def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[
     def gradient(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
-        cuts = parts_of(x.shape[0], accumulate)
+        cuts = parts_of(count(x), accumulate)
         if len(cuts) <= 1:
-            loss, grads, after = one(params, x, t, weight, key)
-            return params, slots, (loss, grads, after[count:])
-        run, weights, found = Run(place, kernels, training=True), list[Any](), list[tuple[Any, list[Any]]]()
-        after = params
-        for cut in cuts:
-            part = t[cut, ...], None if weight is None else weight[cut]
-            weights.append(part_weight(network.criterion, run, *part))
-            loss, grads, after = one(after, x[cut, ...], *part, part_key(key, cut))
-            found.append((loss, grads))
-        factor = mean_factor(network.criterion, kernels, weights)
-        grads = [weighted_sum(weights, each) * factor for each in zip(*(grads for _, grads in found), strict=True)]
-        return params, slots, (weighted_sum(weights, [loss for loss, _ in found]) * factor, grads, after[count:])
+            loss, found, after = one(params, x, t, weight, key)
+            return params, slots, (loss, found, after[first:])
+        shares = part_shares(network.criterion, Run(place, kernels, training=True), t, weight, cuts)
+        losses, grads, after = list[Any](), list[Any](), params
+        for cut, share in zip(cuts, shares, strict=True):
+            # What losses by output count cannot be made up for when their gradients are one.
+            dout, share = ((share,), 1.0) if is_several(share) else ((), share)
+            part = (rows_of(cut, array) for array in (x, t, weight))
+            loss, found, after = one(after, *part, part_key(key, cut), *dout)
+            losses.append(loss)
+            grads.append([share * gradient for gradient in found])
+        total = [sum(of_parts[1:], of_parts[0]) for of_parts in zip(*grads, strict=True)]
+        return params, slots, (weighted_sum(shares, losses), total, after[first:])
 
     return gradient
 
@@ -93,13 +98,13 @@ def pure_step(
     It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
     """
     gradient, update = pure_gradient(network, accumulate), pure_update(network, optimizer)
-    place, kernels, count = network.place, kernels_for(network.place.xp), len(network.sharing.parameters)
+    place, kernels, first = network.place, kernels_for(network.place.xp), len(network.sharing.parameters)
 
     def step(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
         params, slots, (loss, grads, states) = gradient(params, slots, x, t, weight, key, numbers)
-        params, slots, _ = update([*params[:count], *states], slots, grads, key, numbers)
+        params, slots, _ = update([*params[:first], *states], slots, grads, key, numbers)
         run = Run(place, kernels, training=True)
         return params, slots, (loss, network.criterion.total_weight(run, t, weight))
 
@@ -175,12 +180,16 @@ class CompiledStep(TrainingStep):
             numbers.append(self._numbers())
             self.optimizer.steps += 1
         place = self.network.place
-        dtype = input_dtype(self.network.input_kinds[0], place)
         x, *others = data
+        dtypes = (input_dtype(kind, place) for kind in self.network.input_kinds)
+        cast = tuple(
+            part if part.dtype == d else place.xp.astype(part, d) for part, d in zip(flat(x), dtypes, strict=True)
+        )
+        x = cast if is_several(x) else cast[0]
         params, slots, (losses, weights) = self._steps(
             self.network.arrays(),
             self._slots,
-            [x if x.dtype == dtype else place.xp.astype(x, dtype), *others],
+            [x, *others],
             orders,
             keys,
             numbers,

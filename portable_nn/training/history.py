@@ -9,11 +9,13 @@ from portable_nn.errors import MissingExtraError
 
 __all__ = ["History"]
 
-_TITLES = {"loss": "loss", "accuracy": "accuracy", "lr": "learning rate"}
+_DRAWN = ("loss", "accuracy")
 
 
 class History(Mapping[str, list[float]]):
     """Lists by name, one value an epoch: `loss`, `lr`, `seconds`, and with validation data `val_loss`, `val_accuracy`.
+
+    Losses by output add their own: `kind_loss`, `val_kind_loss`, `val_kind_accuracy`.
 
     Attributes
     ----------
@@ -82,7 +84,9 @@ class History(Mapping[str, list[float]]):
             raise MissingExtraError.of("matplotlib", "plot", "a picture of the history") from None
         if not self._values:
             raise ValueError("a picture needs at least one epoch, the history has none")
-        quantities = [name for name in ("loss", "accuracy") if name in self or f"val_{name}" in self]
+        quantities = [name for name in _DRAWN if name in self or f"val_{name}" in self]
+        by_output = (name.removeprefix("val_") for name in self if name.endswith(("_loss", "_accuracy")))
+        quantities = list(dict.fromkeys([*quantities, *by_output]))
         figure: Any = Figure(figsize=(4.8 * len(quantities), 3.6), layout="constrained")
         for axes, quantity in zip(figure.subplots(1, len(quantities), squeeze=False)[0], quantities, strict=True):
             self._draw(axes, quantity)
@@ -103,7 +107,7 @@ class History(Mapping[str, list[float]]):
         if self.best_epoch is not None:
             axes.axvline(self.best_epoch, color="0.6", lw=0.8, ls=":", label="best epoch")
         axes.set_xlabel("epoch")
-        axes.set_ylabel(_TITLES[quantity])
+        axes.set_ylabel(quantity.replace("_", " "))
         axes.grid(visible=True, color="0.9", lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)

@@ -1,13 +1,15 @@
 """What comes into a training run: arrays or iterables, checked, as batches."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
-from portable_nn.arrays import is_array, is_nested_list, is_on_cpu, namespace_of, to_numpy
+from portable_nn.arrays import flat, is_array, is_nested_list, is_on_cpu, namespace_of, to_numpy
+from portable_nn.losses.targets import IGNORED
 from portable_nn.networks import Network
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
-from portable_nn.training.samples import check_finite, checked, parts, split, whole
+from portable_nn.training.samples import check_finite, checked, count, parts, split, whole
 
 __all__ = ["to_evaluate", "to_train"]
 
@@ -38,6 +40,7 @@ def to_train(
     ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
         If one of them does not fit, or numbers in x are not finite.
     """
+    network.criterion.check_reduces("fit")
     if not 0 <= share < 1:
         raise ValueError(f"fit needs validation_split in [0, 1), got {share}")
     if validation is not None and share:
@@ -58,6 +61,7 @@ def to_evaluate(
     network: Network, x: Any, t: Any = None, weight: Any = None, batch_size: int = _BATCH, *, again: bool = False
 ) -> Batches | BatchStream:
     """Return the batches of arrays, or without t of an iterable, in their order; raises as `to_train` does."""
+    network.criterion.check_reduces("evaluate")
     batch_size = whole("batch_size", batch_size, 1, "evaluate")
     if t is not None:
         return Batches(checked(network, x, t, weight), batch_size, shuffle=False, seed=0)
@@ -69,10 +73,9 @@ def _arrays(
     network: Network, x: Any, t: Any, weight: Any, share: float, batch_size: int, *, shuffle: bool, accumulate: int
 ) -> tuple[Batches, Batches | None]:
     data, seed, among, kept = checked(network, x, t, weight), network.seed, None, None
-    x = data[0]
-    check_finite("x", x)
+    check_finite("x", network.by_input(data[0]))
     if share:
-        among, kept_among = split(x.shape[0], share, seed)
+        among, kept_among = split(count(data[0]), share, seed)
         kept = Batches(data, _BATCH, shuffle=False, seed=0, among=kept_among)
     how: dict[str, Any] = {
         "shuffle": shuffle,
@@ -93,14 +96,15 @@ def _refuse_for_streams(source: Any, weight: Any, share: float = 0.0) -> None:
 
 
 def _refuse_array(x: Any) -> None:
-    if is_array(x):
-        raise TypeError("targets t are needed beside an array x; only an iterable of batches (x, t) goes without")
+    if is_array(x) or isinstance(x, Mapping):
+        what = "arrays x by name" if isinstance(x, Mapping) else "an array x"
+        raise TypeError(f"targets t are needed beside {what}; only an iterable of batches (x, t) goes without")
 
 
 def _to_validate(network: Network, validation: Any, *, again: bool) -> Batches | BatchStream:
     given = parts(validation)
     lists = type(validation) is tuple and bool(given) and all(is_nested_list(part) for part in given)
-    if not lists and not any(is_array(part) for part in given):
+    if not lists and not any(is_array(part) or isinstance(part, Mapping) for part in given):
         return to_evaluate(network, validation, again=again)
     if not 2 <= len(given) <= 3:
         raise ValueError(
@@ -111,23 +115,27 @@ def _to_validate(network: Network, validation: Any, *, again: bool) -> Batches |
     except Exception as error:
         error.add_note("in validation_data")
         raise
-    check_finite("the x of validation_data", batches.arrays[0])
+    check_finite("the x of validation_data", network.by_input(batches.arrays[0]))
     return batches
 
 
 def _warn_of_new_classes(batches: Batches | BatchStream, validation: Batches | BatchStream | None) -> None:
     """Warn if samples to validate with are of classes of which there are none to train on."""
     if isinstance(batches, Batches) and isinstance(validation, Batches):
-        unknown = sorted(_classes(validation) - _classes(batches))
-        if unknown:
-            named = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            warnings.warn(f"no sample to train on has the labels {named}, but some to validate with do", stacklevel=4)
+        for t, t_to_validate in zip(flat(batches.arrays[1]), flat(validation.arrays[1]), strict=True):
+            unknown = sorted(_classes(t_to_validate, validation.among) - _classes(t, batches.among))
+            if unknown:
+                named = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+                warnings.warn(
+                    f"no sample to train on has the labels {named}, but some to validate with do", stacklevel=4
+                )
 
 
-def _classes(batches: Batches) -> set[int]:
+def _classes(t: Any, among: Any) -> set[int]:
     """Return the labels that occur; none for targets that are no labels, or on another device."""
-    t = batches.arrays[1]
-    if t.ndim != 1 or not namespace_of(t).isdtype(t.dtype, "integral") or not is_on_cpu(t):
+    if not namespace_of(t).isdtype(t.dtype, "integral") or not is_on_cpu(t):
         return set()
     labels = to_numpy(t)
-    return set((labels if batches.among is None else labels[batches.among]).tolist())
+    labels = labels if among is None else labels[among]
+    found: list[int] = namespace_of(labels).unique_values(labels).tolist()
+    return {label for label in found if label != IGNORED}

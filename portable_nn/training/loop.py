@@ -81,7 +81,7 @@ class Loop:
         while True:
             self._show_position(epoch, running)
             whole = self._steps(running)
-            record = {"loss": running.read()}
+            record = running.record()
             if not running.first_bad and not whole:
                 self._cut_short(epoch, running, rate)
                 return False
@@ -123,7 +123,7 @@ class Loop:
                 self.bar.advance(sum(done.rows))
                 # At fixed steps, so that a run that goes on from a checkpoint looks when it would have looked.
                 if before // LOOK_EVERY < running.batches // LOOK_EVERY or self.interruption.asked:
-                    self.bar.show({"loss": running.read()})
+                    self.bar.show(running.record())
                     if running.first_bad or self.interruption.asked:
                         return isinstance(self.batches, Batches) and running.batches == len(self.batches)
                     self.recovery.mark_within(self.step, running)

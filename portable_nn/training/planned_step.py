@@ -7,18 +7,20 @@ from itertools import chain
 from operator import is_not
 from typing import Any
 
-from portable_nn.arrays import copies, owns_memory
+from portable_nn.arrays import copies, each, is_several, owns_memory
 from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours
 from portable_nn.layers import Run, State
+from portable_nn.losses import LossByOutput
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import has_known_walk
 from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.optimizers.groups import taken
 from portable_nn.optimizers.parts import slots_by_part
 from portable_nn.random import Key
-from portable_nn.training.accumulation import mean_factor, part_key, part_weight, parts_of, weighted_sum
+from portable_nn.training.accumulation import part_key, part_shares, parts_of, rows, weighted_sum
 from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.flat import Flat, Layout
+from portable_nn.training.samples import count
 from portable_nn.training.states import StateMemory
 
 __all__ = ["PlannedStep"]
@@ -52,6 +54,7 @@ class PlannedStep(TrainingStep):
     def _look(self) -> None:
         before = self._layout
         super()._look()
+        self._several = len(self.network.order.inputs) > 1 or isinstance(self.network.criterion, LossByOutput)
         self._plain = len(self._live) == 1 and self._live[0].is_plain
         self._layout = Layout.of(self._parts, self._trained(self.network.arrays()))
         if self._layout != before:
@@ -104,8 +107,8 @@ class PlannedStep(TrainingStep):
         """The gradient by `vector`."""
         return self._grads.whole
 
-    def gradient(self, x: Any, t: Any, weight: Any = None, key: Key | None = None) -> Any:
-        """Write the gradient, and return the loss."""
+    def gradient(self, x: Any, t: Any, weight: Any = None, key: Key | None = None, *dout: Any) -> Any:
+        """Write the gradient, and return the loss; `dout` as in `Network.loss_and_gradients`."""
         params = self._params
         if self._memory is not None and self._memory.are_replaced():
             self.go_on_with_copies()
@@ -115,40 +118,40 @@ class PlannedStep(TrainingStep):
                 self.go_on_with_copies()
                 params = self._params
                 break
-        shapes = x.shape, t.shape, weight is None, self._version
-        plan = self._plans.get(shapes)
+        if self._several:
+            shapes = _shapes(x, t, weight, *dout)
+        else:
+            shapes = x.shape, t.shape, None if weight is None else weight.shape
+        plan = self._plans.get((shapes, self._version))
         if plan is not None:
-            return plan(params, x, t, weight, key)
+            return plan(params, x, t, weight, key, *dout)
         if len(self._plans) == _PLANS:
             self._plans.clear()
-        self._plans[shapes], loss = self._planned(params, x, t, weight, key)
+        self._plans[shapes, self._version], loss = self._planned(params, x, t, weight, key, *dout)
         return loss
 
     def gradient_in_parts(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
         """Write the gradient, added up from parts of the batch, and return the loss."""
-        cuts = parts_of(x.shape[0], self.accumulate)
+        cuts = parts_of(count(x), self.accumulate)
         if len(cuts) == 1:
             return self.gradient(x, t, weight, key)
-        criterion, run, before = self.network.criterion, self.network.run(), self._params
-        losses: list[Any] = []
-        weights: list[Any] = []
-        for cut in cuts:
-            part = t[cut, ...], None if weight is None else weight[cut]
-            losses.append(self.gradient(x[cut, ...], *part, part_key(key, cut)))
+        run, losses, before = self.network.run(), list[Any](), self._params
+        shares = part_shares(self.network.criterion, run, t, weight, cuts)
+        for cut, share in zip(cuts, shares, strict=True):
+            # What losses by output count cannot be made up for when their gradients are one.
+            dout, share = ((run.arrays(share),), 1.0) if is_several(share) else ((), share)
+            part = (rows(cut, array) for array in (x, t, weight))
+            losses.append(self.gradient(*part, part_key(key, cut), *dout))
             if self._memory is not None:
                 self._params = [*before[: -len(self._states)], *self._memory.between()]
-            weights.append(part_weight(criterion, run, *part))
-            self._add_up(weights[-1], first=len(weights) == 1, last=len(weights) == len(cuts))
+            self._add_up(share, first=len(losses) == 1, last=len(losses) == len(cuts))
         self._params = before
-        factor = mean_factor(criterion, self._kernels, weights)
-        slope = self.slope
-        slope *= factor
-        return weighted_sum(weights, losses) * factor
+        return weighted_sum(shares, losses)
 
-    def _add_up(self, weight: Any, *, first: bool, last: bool) -> None:
-        """Add the gradient, weighted, to the total, or last of all the total to the gradient: in place."""
+    def _add_up(self, share: Any, *, first: bool, last: bool) -> None:
+        """Add a share of the gradient to the total, or last of all the total to the gradient: in place."""
         slope, total = self.slope, self._total
-        slope *= weight
+        slope *= share
         if first:
             total[...] = slope
         elif last:
@@ -197,15 +200,16 @@ class PlannedStep(TrainingStep):
             array[...] = value
 
     def _planned(
-        self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None
+        self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None, *dout: Any
     ) -> tuple[Callable[..., Any], Any]:
         """Return the function that writes the gradients and returns the loss for such batches, and the loss."""
         given: dict[str, Any] = {"params": params, "x": x, "t": t, "weight": weight, "key": key}
+        given |= {"dout": dout[0]} if dout else {}
         for trusting in (True, False) if has_known_walk(self.network) else ():
             recorder = Recorder(self._kernels, trusting=trusting)
             inputs = {name: recorder.input(tree) for name, tree in given.items()}
             run = Run(self.network.place, recorder, training=True, key=inputs["key"])
-            arrays = (inputs[name] for name in ("params", "x", "t", "weight"))
+            arrays = (inputs[name] for name in inputs if name != "key")
             try:
                 loss, grads = self.network.loss_and_gradients(run, *arrays)
                 grads = self._trained(grads)
@@ -236,10 +240,10 @@ class PlannedStep(TrainingStep):
     def _grad_rows(self) -> list[list[Any]]:
         return self._rows(self._grads)
 
-    def _walk(self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+    def _walk(self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None, *dout: Any) -> Any:
         """Do what a plan does, for networks whose layout is somebody's own."""
         run = Run(self.network.place, self._kernels, training=True, key=key)
-        loss, grads = self.network.loss_and_gradients(run, params, x, t, weight)
+        loss, grads = self.network.loss_and_gradients(run, params, x, t, weight, *dout)
         self._write(self._trained(grads), run.changed)
         return loss
 
@@ -253,3 +257,8 @@ class PlannedStep(TrainingStep):
     def _new_states(self) -> Mapping[State, Any]:
         """Where plans write what becomes of states."""
         return {} if self._memory is None else self._memory.new
+
+
+def _shapes(*batch: Any) -> Any:
+    """Return the shapes of all arrays, some of which are in tuples."""
+    return each(lambda array: array.shape, batch)

@@ -6,6 +6,7 @@ from typing import Any, Self
 __all__ = ["Progress"]
 
 _SHOWN = ("loss", "val_loss", "val_accuracy")
+_SHOWN_BY_OUTPUT = ("_loss", "_accuracy")
 
 
 class Progress:
@@ -54,5 +55,6 @@ class Progress:
     def show(self, values: Mapping[str, float]) -> None:
         """Show these values behind the bar, beside those of the epoch before that they do not replace."""
         if self._bar is not None:
-            self._values |= {name: f"{values[name]:.4f}" for name in _SHOWN if name in values}
+            names = [name for name in values if name in _SHOWN or name.endswith(_SHOWN_BY_OUTPUT)]
+            self._values |= {name: f"{values[name]:.4f}" for name in names}
             self._bar.set_postfix(self._values, refresh=False)

@@ -17,8 +17,8 @@ def unchanged_if_refused(trainer: Training) -> Generator[list[Callback]]:
     into the network then is undone, too.
     """
     network, optimizer, started = trainer.network, trainer.optimizer, list[Callback]()
-    loss = network.criterion
-    options = dict(vars(loss))
+    losses = [network.criterion, *(loss for loss, _ in network.criterion.by_name().values())]
+    options = [dict(vars(loss)) for loss in losses]
     history, validates, epochs = trainer.history, trainer.validates, trainer.epochs
     arrays, position = network.arrays(), network.stream.position
     slots, steps, scale = dict(optimizer.state), optimizer.steps, optimizer.lr_scale
@@ -33,8 +33,9 @@ def unchanged_if_refused(trainer: Training) -> Generator[list[Callback]]:
             trainer.history, trainer.validates, trainer.epochs = history, validates, epochs
             network.set_arrays(arrays)
             network.stream.position = position
-            for name, option in options.items():
-                setattr(loss, name, option)
+            for loss, of_one in zip(losses, options, strict=True):
+                for name, option in of_one.items():
+                    setattr(loss, name, option)
             optimizer.state, optimizer.steps, optimizer.lr_scale = slots, steps, scale
             optimizer.thawed = thawed
             schedules.restore(schedule, observed)

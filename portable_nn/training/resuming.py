@@ -224,8 +224,8 @@ class Checkpointing:
             "optimizer": fingerprints.optimizer(optimizer),
             "schedule": fingerprints.schedule(optimizer.schedule),
             "callbacks": [fingerprints.part(watcher) for watcher in self._remembering()],
-            "data": fingerprints.data(batches),
-            "validation data": fingerprints.data(validation),
+            "data": fingerprints.data(batches, network),
+            "validation data": fingerprints.data(validation, network),
         }
 
     def _remembering(self) -> list[Callback]:

@@ -2,11 +2,11 @@
 
 import math
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from portable_nn import random
-from portable_nn.arrays import as_array, is_array, is_on_cpu, namespace_of, to_numpy
+from portable_nn.arrays import as_array, each, flat, is_array, is_on_cpu, namespace_of, to_numpy
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import kernels_for
 from portable_nn.layers.inputs import check_values
@@ -14,7 +14,7 @@ from portable_nn.losses.targets import is_finite
 from portable_nn.networks import Network
 from portable_nn.training.batches import cuts
 
-__all__ = ["check_finite", "checked", "parts", "split", "whole"]
+__all__ = ["check_finite", "checked", "count", "parts", "split", "whole"]
 
 _BLOCK = 2**22
 """Elements that are looked at in one go: few enough for the memory of what is larger than memory."""
@@ -32,23 +32,38 @@ def whole(name: str, number: int, least: int, owner: str = "fit") -> int:
 
 
 def checked(network: Network, x: Any, t: Any, weight: Any = None) -> list[Any]:
-    """Return [x, t, weight]: x where it is, a list as NumPy's, the others checked and at the network's place."""
-    x, t, weight = as_array(x, "x"), as_array(t, "t"), as_array(weight, "sample_weight")
-    namespace_of(x)
-    shape = network.output_shape(x.shape)
-    network.inputs(x[: min(1, x.shape[0]), ...] if x.ndim else x, is_known=True)
-    check_values(network, [x])
-    if x.shape[0] == 0:
+    """Return [x, t, weight]: x where it is, a list as NumPy's, the others checked and at the network's place.
+
+    Mappings become tuples: see `Network.batch`.
+    """
+    x, t, weight = network.arranged(x), as_array(t, "t"), as_array(weight, "sample_weight")
+    each(namespace_of, x)  # raises for what is no array
+    shape = network.output_shape(*(part.shape for part in flat(x)))
+    network.inputs(each(lambda part: part[: min(1, part.shape[0]), ...] if part.ndim else part, x), is_known=True)
+    check_values(network, flat(x))
+    if count(x) == 0:
         raise ShapeError("training and evaluation need at least one sample, got none")
-    t, kept = network.criterion.targets(shape, t, network.place, weight)
+    t, kept = network.targets(shape, t, weight)
     if weight is not None and kept is None:
         kind = type(network.criterion).__name__
         raise ValueError(f"{kind} takes no sample weights: its targets() returns None in their place")
     return [x, t, kept]
 
 
+def count(x: Any) -> int:
+    """Return the number of samples in an array, or in each of several."""
+    return flat(x)[0].shape[0]
+
+
 def check_finite(name: str, x: Any) -> None:
-    """Raise ValueError if a number in `x` (N, ...) is NaN or infinite; other devices' are taken at their word."""
+    """Raise ValueError if a number in `x` (N, ...) is NaN or infinite; other devices' are taken at their word.
+
+    `x` may be a mapping of names to arrays.
+    """
+    if isinstance(x, Mapping):
+        for key, part in cast("Mapping[str, Any]", x).items():
+            check_finite(f"{name}[{key!r}]", part)
+        return
     if not is_array(x) or 0 in x.shape or not is_on_cpu(x) or not namespace_of(x).isdtype(x.dtype, "real floating"):
         return
     for cut in cuts(x.shape[0], max(1, _BLOCK * x.shape[0] // math.prod(x.shape))):

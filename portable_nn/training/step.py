@@ -36,10 +36,12 @@ def training_step(
     Raises
     ------
     ShapeError, ValueError
-        If the optimizer has updated another network, or nothing here compiles for the backend.
+        If the optimizer has updated another network, the loss is no single number, or nothing here compiles for the
+        backend.
     MissingExtraError
         If the compiler is not installed.
     """
+    network.criterion.check_reduces("training")
     optimizer.belong(network.identity)
     wanted = (*made_for(network, optimizer), compile, accumulate)
     if earlier is None or earlier.made_for != wanted:

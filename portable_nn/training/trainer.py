@@ -1,7 +1,7 @@
 """Training a network: `Trainer`."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -113,14 +113,14 @@ class Trainer:
 
     def fit(
         self,
-        x: Array | Iterable[Any] | Callable[[int], Iterable[Any]],
-        t: Array | None = None,
+        x: Array | Mapping[str, Array] | Iterable[Any] | Callable[[int], Iterable[Any]],
+        t: Array | Mapping[str, Array] | None = None,
         *,
         epochs: int = 10,
         batch_size: int = 32,
         validation_data: Any = None,
         validation_split: float = 0.0,
-        sample_weight: Array | None = None,
+        sample_weight: Array | Mapping[str, Array] | None = None,
         shuffle: bool = True,
         progress: bool = True,
         callbacks: Iterable[Callback] = (),
@@ -139,16 +139,16 @@ class Trainer:
 
         Parameters
         ----------
-        x : array of shape (N, ...)
+        x : array of shape (N, ...), or for several inputs a mapping of their names to such
             Of the network's namespace and device, or NumPy's, moved and cast batch by batch; or, with t, a nested list
-            of numbers, as all arrays may be. It may be larger than
-            memory (`numpy.load(..., mmap_mode="r")`): it is read once to look for NaN, and then batch by batch.
+            of numbers, as all arrays may be. It may be larger than memory (`numpy.load(..., mmap_mode="r")`): it is
+            read once to look for NaN, and then batch by batch.
 
             Without t: an iterable of batches (x, t) or (x, t, sample_weight), gone through from its beginning every
             epoch, or a function of the epoch (1, 2, ..., as the attribute `epochs` counts; 0 to validate) that returns
             one. A thread reads the next batches while the network trains. The iterable decides on sizes and order, so
             `batch_size` and `shuffle` mean nothing then.
-        t : array
+        t : array, or for losses by output a mapping of the outputs' names to such
             Targets as the loss needs them. They are moved and cast at once.
         epochs : int
         batch_size : int
@@ -158,7 +158,9 @@ class Trainer:
         validation_split : float
             Instead: the share of the samples, chosen by the network's seed, that is kept for this, with its weights,
             and not trained on.
-        sample_weight : array of shape (N,), optional
+        sample_weight : array of shape (N,), or of the shape of the targets, or a mapping, optional
+            Of each sample, or of each label of sequences and images and each element of targets that are numbers; for
+            losses by output a mapping of some of their names to such.
         shuffle : bool
             Whether the samples come in a new order every epoch.
         progress : bool
@@ -256,21 +258,21 @@ class Trainer:
         """End training after the running epoch; for callbacks."""
         self.history.stopped = reason
 
-    def predict(self, x: Array, *, batch_size: int = 1024) -> Any:
+    def predict(self, x: Array | Mapping[str, Array], *, batch_size: int = 1024) -> Any:
         """Return the raw outputs for x, computed batch by batch, as `Network.predict` does."""
         with self._threads(batch_size):
             return predict(self.network, x, batch_size)
 
-    def evaluate(
-        self, x: Any, t: Array | None = None, *, sample_weight: Array | None = None, batch_size: int = 1024
-    ) -> dict[str, float]:
+    def evaluate(self, x: Any, t: Any = None, *, sample_weight: Any = None, batch_size: int = 1024) -> dict[str, float]:
         """Return the loss, and the accuracy where the loss knows one, computed batch by batch outside training.
+
+        Losses by output add their own, "kind_loss" and "kind_accuracy".
 
         Parameters
         ----------
-        x, t : arrays
+        x, t : arrays, or mappings of names to arrays
             Or, without t, an iterable of batches as for `fit`.
-        sample_weight : array of shape (N,), optional
+        sample_weight : array of shape (N,), or of the shape of the targets, or a mapping as for `fit`, optional
             Makes both weighted means.
         batch_size : int
 

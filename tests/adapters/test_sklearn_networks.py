@@ -46,6 +46,16 @@ def test_a_network_of_other_outputs_than_classes_is_refused(network, classes, me
     assert not hasattr(estimator, "network_")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_of_several_inputs_or_named_outputs_are_refused(kind):
+    several, named = pnn.Graph(), pnn.Graph()
+    several.output(pnn.Affine(4, 3)(several.input("a")) + pnn.Affine(4, 3)(several.input("b")))
+    named.output(kind=pnn.Affine(4, 3)(named.input("a")))
+    for network in (several, named):
+        with pytest.raises(ValueError, match="a network of one input, and one output without a name, got one of a"):
+            kind(network, epochs=1, progress=False).fit(X, Y)
+
+
 def test_networks_of_as_many_outputs_as_needed_are_taken():
     two = Y < 2
     assert NetworkClassifier(linear(1, pnn.SigmoidWithLoss()), epochs=1).fit(X[two], Y[two]).predict(X).shape == (150,)

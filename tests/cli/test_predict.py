@@ -106,6 +106,16 @@ def test_notes_of_another_hand_are_not_trusted(run: Run, tmp_path: Path, notes: 
     assert run("predict net.safetensors new.csv").out == "1\n0\n"
 
 
+def test_a_network_with_named_outputs_is_refused(run: Run, tmp_path: Path) -> None:
+    graph = pnn.Graph(loss={"kind": pnn.SoftmaxWithLoss()}, seed=0)
+    graph.output(kind=pnn.Affine(4, 3)(graph.input("image")))
+    graph.save(tmp_path / "net.safetensors")
+    (tmp_path / "x.csv").write_text("1,2,3,4\n")
+    result = run("predict net.safetensors x.csv")
+    assert result.status
+    assert "one output without a name, got image, kind" in result.err
+
+
 def test_a_file_of_predictions_is_written_whole_or_not_at_all(
     run: Run, net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,10 +26,10 @@ def alike(*names, **numbers):
 
 
 def scaled(*before, scale, more=()):
-    """Return the recipe of a loss of y and t, or of its gradient, with a number or a row of numbers as scale."""
+    """Return the recipe of a loss of y and t, or of its gradient, with a number as scale, or one a row or element."""
 
     def arguments(draw, shape):
-        rows = draw(shape[:1], "share") if scale == "rows" else scale
+        rows = draw(shape[:1] if scale == "rows" else shape, "share") if isinstance(scale, str) else scale
         return [*before, draw(shape, "x"), draw(shape, "share"), rows, *more]
 
     return arguments
@@ -40,8 +40,8 @@ def scaled(*before, scale, more=()):
 # them, a "share" is from 0 to 1. `draw.indices(count)` returns two integers below `count`, or none, and
 # `draw.numbers(shape, count)` as many as a shape has.
 ARGUMENTS = {
-    "absolute_error": [scaled(scale=0.5), scaled(scale="rows")],
-    "absolute_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
+    "absolute_error": [scaled(scale=0.5), scaled(scale="rows"), scaled(scale="all")],
+    "absolute_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows"), scaled(2.5, scale="all")],
     "add": [alike("special", "special")],
     "add_scaled": [alike("x", "dy", factor=0.3)],
     "affine": [
@@ -75,8 +75,16 @@ ARGUMENTS = {
     "gelu": [alike("x")],
     "gelu_gradient": [alike("dy", "x")],
     "half_squares": [alike("x")],
-    "huber_error": [scaled(scale=0.5, more=(0.8,)), scaled(scale="rows", more=(0.8,))],
-    "huber_error_gradient": [scaled(1.0, scale=0.5, more=(0.8,)), scaled(2.5, scale="rows", more=(0.8,))],
+    "huber_error": [
+        scaled(scale=0.5, more=(0.8,)),
+        scaled(scale="rows", more=(0.8,)),
+        scaled(scale="all", more=(0.8,)),
+    ],
+    "huber_error_gradient": [
+        scaled(1.0, scale=0.5, more=(0.8,)),
+        scaled(2.5, scale="rows", more=(0.8,)),
+        scaled(2.5, scale="all", more=(0.8,)),
+    ],
     "leaky_relu": [alike("x", slope=0.1)],
     "leaky_relu_gradient": [alike("dy", "x", slope=0.1)],
     "mean_scale": [
@@ -84,24 +92,24 @@ ARGUMENTS = {
         lambda draw, shape: [None, draw(shape[:1], "share"), 0.3],
     ],
     "multiply": [alike("special", "special")],
-    "poisson_error": [scaled(scale=0.5), scaled(scale="rows")],
-    "poisson_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
+    "poisson_error": [scaled(scale=0.5), scaled(scale="rows"), scaled(scale="all")],
+    "poisson_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows"), scaled(2.5, scale="all")],
     "relu": [alike("special")],
     "relu_gradient": [alike("special", "special")],
     "rows": [lambda draw, shape: [draw(shape, "x"), draw.indices(shape[0])]],
     "sigmoid": [alike("x")],
     "sigmoid_gradient": [alike("dy", "share")],
-    "sigmoid_loss": [scaled(scale=0.5), scaled(scale="rows")],
-    "sigmoid_loss_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
+    "sigmoid_loss": [scaled(scale=0.5), scaled(scale="rows"), scaled(scale="all")],
+    "sigmoid_loss_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows"), scaled(2.5, scale="all")],
     "silu": [alike("x")],
     "silu_gradient": [alike("dy", "x")],
     "softplus": [alike("x")],
     "softplus_gradient": [alike("dy", "x")],
-    "squared_error": [scaled(scale=0.5), scaled(scale="rows")],
-    "squared_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows")],
+    "squared_error": [scaled(scale=0.5), scaled(scale="rows"), scaled(scale="all")],
+    "squared_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows"), scaled(2.5, scale="all")],
     "tanh": [alike("x")],
     "tanh_gradient": [alike("dy", "share")],
-    "total": [lambda draw, shape: [draw(shape[:1], "share")]],
+    "total": [lambda draw, shape: [draw(shape[:1], "share")], lambda draw, shape: [draw(shape, "share"), 3.0]],
 }
 TESTED_BY_BEHAVIOUR = {
     *("compile_pass", "compile_step", "compile_steps", "feeder", "gather", "pack"),
@@ -251,6 +259,13 @@ def assert_same(result, expected, tolerance):
 TARGETS = {
     "labels": (lambda rng, n, c: rng.integers(0, c, n), None, 0.0),
     "smoothed": (lambda rng, n, c: rng.integers(0, c, n), None, 0.2),
+    "some ignored": (lambda rng, n, c: np.where(rng.random(n) < 0.4, -1, rng.integers(0, c, n)), None, 0.0),
+    "some ignored, smoothed": (lambda rng, n, c: np.where(rng.random(n) < 0.4, -1, rng.integers(0, c, n)), None, 0.2),
+    "some ignored, classes weighted": (
+        lambda rng, n, c: np.where(rng.random(n) < 0.4, -1, rng.integers(0, c, n)),
+        "weights",
+        0.2,
+    ),
     "weighted classes": (lambda rng, n, c: rng.integers(0, c, n), "weights", 0.0),
     "distributions": (lambda rng, n, c: rng.dirichlet(np.ones(c), n), None, 0.1),
 }
@@ -268,11 +283,14 @@ def test_the_softmax_loss_and_its_gradient(backend, module, dtype, targets, scal
     loss_kernel, gradient = table.softmax_loss, load(backend, "softmax_loss_gradient")
     rng, place = np.random.default_rng(0), Place(backend, dtype=dtype)
     make, weights, smoothing = TARGETS[targets]
+    if targets.startswith("some ignored") and scale != "rows" and not weights:
+        pytest.skip("the scale tells the kernels of some backends what to ignore")
     for n, c in (0, 3), (1, 4), (7, 1), (30, 10), (50, 100):
         t = make(rng, n, c)
         t = place.asarray(t, place.index_dtype if t.ndim == 1 else None)
         y = place.asarray(3.0 * rng.normal(size=(n, c)))
-        rows = place.asarray(rng.uniform(size=n)) if scale == "rows" else scale
+        counted = to_numpy(t) >= 0 if t.ndim == 1 else 1.0
+        rows = place.asarray(rng.uniform(size=n) * counted) if scale == "rows" else scale
         arguments = (y, t, rows, place.asarray(rng.uniform(size=c)) if weights else None, smoothing)
         expected, portable_kept = PORTABLE.softmax_loss(*arguments)
         loss, saved = loss_kernel(*arguments)

@@ -374,7 +374,11 @@ def mistakes():
             pnn.ShapeError,
             "node meansquarederror1: MeanSquaredError needs t of shape (3, 1), as y has, got (3,)",
         ),
-        "several inputs to predict": (lambda: done.predict(np.ones((2, 2))), pnn.ShapeError, "inputs apple, n, tax"),
+        "several inputs to predict": (
+            lambda: done.predict(np.ones((2, 2))),
+            TypeError,
+            "a mapping by apple, n, tax, got an array",
+        ),
     }
 
 

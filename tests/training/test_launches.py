@@ -136,6 +136,29 @@ def test_a_loss_that_somebody_keeps_is_not_written_over():
     assert [float(loss.sum()) for loss in kept] == due
 
 
+STEPS = LABELS[:, None] % np.arange(1, 6) % 2
+SHAPED = {
+    "sequences": (pnn.SoftmaxWithLoss(), (5, 2), STEPS, None),
+    "sequences, some ignored": (pnn.SoftmaxWithLoss(ignore_label=1), (5, 2), STEPS, None),
+    "sequences, weighted": (
+        pnn.SoftmaxWithLoss(), (5, 2), STEPS, WEIGHTS[:, None] * np.ones(5, "float32")
+    ),
+    "images": (pnn.SoftmaxWithLoss(), (2, 5, 1), STEPS[..., None], None),
+    "labels, some ignored": (pnn.SoftmaxWithLoss(ignore_label=1), (10,), LABELS, None),
+    "each weighted": (pnn.MeanSquaredError(), (10,), NUMBERS, NUMBERS),
+    "numbers of sequences": (pnn.Huber(), (5, 2), NUMBERS.reshape(1000, 5, 2), NUMBERS.reshape(1000, 5, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_launches_with_labels_of_more_axes(name):
+    loss, shape, t, weight = SHAPED[name]
+    layers = pnn.Affine(784, 50), pnn.ReLU(), pnn.Affine(50, 10), *([] if len(shape) == 1 else [pnn.Reshape(shape)])
+    _, training, _ = warm_step(pnn.Sequential(*layers, loss=loss, seed=0, xp="cupy"), pnn.SGD(), t, weight)
+    assert launches(training) <= 14
+    assert training.reads == training.waits == training.copies_in == 0
+
+
 def test_there_is_a_row_for_every_loss():
     kinds = {type(loss) for loss, *_ in LOSSES.values()}
     assert kinds == {kind for kind in vars(pnn).values() if isinstance(kind, type) and issubclass(kind, pnn.Loss)} - {
@@ -234,3 +257,22 @@ def test_states_stay_on_the_device_and_need_no_new_memory():
     net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy")
     _, training, _ = warm_step(net, pnn.SGD(), LABELS)
     assert training.reads == training.waits == training.copies_in == training.blocks == 0
+
+
+def test_several_inputs_and_targets_are_gathered_in_one_launch():
+    g = pnn.Graph(loss={"kind": pnn.SoftmaxWithLoss(), "age": pnn.MeanSquaredError()}, seed=0, xp="cupy")
+    h = pnn.ReLU()(pnn.Affine(784, 50)(g.input("image")) + pnn.Affine(10, 50)(g.input("table")))
+    g.output(kind=pnn.Affine(50, 10)(h), age=pnn.Affine(50, 1)(h))
+    x, t, weight = g.batch({"image": X, "table": NUMBERS}, {"kind": LABELS, "age": WEIGHTS})
+    batches = Batches([x, t, weight], 100, shuffle=True, seed=0, place=g.place).epoch(1)
+    step = training_step(g, pnn.SGD())
+    import cupy
+
+    for _ in range(6):
+        with cupy._ledger.counting() as gathering:
+            x, t, weight = next(batches)
+        with cupy._ledger.counting() as training:
+            step(g.inputs(x), t, weight)
+    assert launches(gathering) == 1
+    assert training.reads == training.waits == 0
+    assert training.functions == {"cupy_add": 1}  # of the two derivatives by h

@@ -120,6 +120,13 @@ class NetworkEstimator(NestedParams, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         network = self.network
         network = copy.deepcopy(network) if isinstance(network, Network) else network(X.shape[1], outputs)
+        order = network.order
+        if len(order.inputs) > 1 or len(order.outputs) > 1 or order.output_names is not None:
+            names = ", ".join(order.output_names or order.outputs)
+            raise ValueError(
+                f"{type(self).__name__} needs a network of one input, and one output without a name, got one of "
+                f"{', '.join(order.inputs)} to {names}: train that with pnn.Trainer"
+            )
         if network.loss_function is None:
             network.loss_function = loss
         xp = namespace_of(X)

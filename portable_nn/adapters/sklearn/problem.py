@@ -90,10 +90,10 @@ class PenalizedNetwork(Sequential):
     alpha: float = 0.0
 
     def loss_and_gradients(
-        self, run: Run, params: Sequence[Any], x: Any, t: Any, weight: Any = None
+        self, run: Run, params: Sequence[Any], x: Any, t: Any, weight: Any = None, *dout: Any
     ) -> tuple[Any, list[Any]]:
         """Return the penalized loss and its gradient by each parameter."""
-        loss, grads = super().loss_and_gradients(run, params, x, t, weight)
+        loss, grads = super().loss_and_gradients(run, params, x, t, weight, *dout)
         if not self.alpha:
             return loss, grads
         kernels = run.kernels

@@ -88,7 +88,7 @@ class LossKernels:
             launch = _cuda.sum_launch(y.size, most=max(y.shape[0], 1))
             share = _cuda.share(y.shape[0], launch) * width
         arrays = (device.contiguous(y, y.dtype), b, device.contiguous(t, y.dtype), dy, sums)
-        more = (y.size, width, share, *self._scaling(scale, y.dtype), *numbers)
+        more = (y.size, width, share, _portion(scale, y), *self._scaling(scale, y.dtype), *numbers)
         return device.total(name, launch, arrays, out, *more, columns=0 if sums is None else width)
 
     def _error_gradient(self, name: str, dout: Any, y: Any, t: Any, scale: Any, *numbers: float, out: _Out) -> Any:
@@ -97,7 +97,7 @@ class LossKernels:
         outer, douts = self._scaling(dout, y.dtype)
         dy = device.memory(out, y.shape, y.dtype)
         arrays = (device.contiguous(y, y.dtype), device.contiguous(t, y.dtype), dy)
-        more = (y.size, math.prod(y.shape[1:]), outer * factor, scales, douts, *numbers)
+        more = (y.size, _portion(scale, y), outer * factor, scales, douts, *numbers)
         device.launch(f"{name}_gradient", _cuda.flat_launch(y.size), y.dtype, *arrays, *more)
         return dy
 
@@ -159,7 +159,7 @@ class LossKernels:
         return self._error_gradient("poisson_error", dout, y, t, scale, out=out)
 
     def mean_scale(self, weight: Any, total: Any, factor: float = 1.0, out: _Out = None) -> Any:
-        """Return factor times weight (N,), or ones, divided by the sum of total (N,), or zeros where all are zero."""
+        """Return factor times weight, or ones, divided by the sum of total, or zeros where all are zero."""
         device, dtype = self._device, total.dtype
         scale = device.memory(out, total.shape, dtype)
         arrays = (device.contiguous(weight, dtype), device.contiguous(total, dtype), scale)
@@ -186,10 +186,15 @@ class LossKernels:
         labels, targets = (device.contiguous(t, "int64"), None) if t.ndim == 1 else (None, device.contiguous(t, dtype))
         return labels, targets, device.contiguous(class_weight, dtype), device.contiguous(weight, dtype)
 
-    def total(self, weight: Any, out: _Out = None) -> Any:
-        """Return the sum of weights (N,), 0-d."""
+    def total(self, weight: Any, factor: float = 1.0, out: _Out = None) -> Any:
+        """Return factor times the sum of weights, 0-d."""
         arrays = (self._device.contiguous(weight, weight.dtype),)
-        return self._device.total("total", _cuda.sum_launch(weight.size), arrays, out, weight.size)
+        return self._device.total("total", _cuda.sum_launch(weight.size), arrays, out, weight.size, float(factor))
+
+
+def _portion(scale: Any, y: Any) -> int:
+    """Return how many elements of y have one scale: those of a sample, or one."""
+    return 1 if getattr(scale, "ndim", 1) > 1 else math.prod(y.shape[1:])
 
 
 def _leaves(tree: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """JAX: whole passes and steps as one compiled computation."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax as _jax
@@ -30,7 +31,7 @@ def compile_steps(step: Callable[..., Any]) -> Callable[..., Any]:
         def one(state: Any, each: Any) -> Any:
             order, key, now = each
             # The indices are in range; any other mode than "clip" looks at them again.
-            batch = [None if x is None else jax.numpy.take(x, order, axis=0, mode="clip") for x in data]
+            batch = jax.tree.map(partial(jax.numpy.take, indices=order, axis=0, mode="clip"), data)
             params, slots, result = step(*state, *batch, (key[0], key[1]), now)
             return (params, slots), result
 

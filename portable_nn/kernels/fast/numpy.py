@@ -167,6 +167,7 @@ def softmax_loss(
     """Return the cross-entropy, and dy for a derivative of 1 by it.
 
     Plain labels are used as indices, and all is done on y^T (C, N), so that maxima and sums run along the long axis.
+    Where labels are negative, the scale is an array with zeros there.
     """
     if t.ndim == 2 or class_weight is not None or smoothing:
         loss, saved = portable.softmax_loss(y, t, scale, class_weight, smoothing)
@@ -174,7 +175,7 @@ def softmax_loss(
     samples, classes = y.shape
     z = y.T.copy()
     z -= np.maximum.reduce(z, axis=0)
-    labels = t * samples
+    labels = t * samples  # below 0 for a label of -1, and an index of the last class
     labels += _range(samples)
     right = z.take(labels)
     np.exp(z, out=z)
@@ -183,8 +184,10 @@ def softmax_loss(
     z.reshape(-1)[labels] -= scale
     np.log(total, out=total)
     total -= right
-    loss = scale * np.dot(total, ones(samples, z.dtype)) if isinstance(scale, float) else np.dot(scale, total)
-    return loss, z.T
+    if isinstance(scale, float):
+        return scale * np.dot(total, ones(samples, z.dtype)), z.T
+    total[t < 0] = 0.0  # what stands at such a label, the last by Python's rules, may be infinite
+    return np.dot(scale, total), z.T
 
 
 @lru_cache(maxsize=16)
@@ -203,13 +206,16 @@ def squared_error(y: _Array, t: _Array, scale: Any) -> Any:
     d *= d
     if isinstance(scale, float):
         return scale * d.sum()
+    if scale.ndim > 1:
+        return np.dot(scale.ravel(), d.ravel())
     return np.dot(scale, d.reshape(d.shape[0], math.prod(d.shape[1:])).sum(axis=1))
 
 
 def squared_error_gradient(dout: Any, y: _Array, t: _Array, scale: Any, out: _Out = None) -> _Array:
     """Return dout scale 2 (y - t)."""
     dy = np.subtract(y, t, out=out)
-    scale = scale if isinstance(scale, float) else scale.reshape((y.shape[0],) + (1,) * (y.ndim - 1))
+    if not isinstance(scale, float) and scale.ndim < y.ndim:
+        scale = scale.reshape((y.shape[0],) + (1,) * (y.ndim - 1))
     dy *= (2.0 * dout) * scale
     return dy
 

@@ -175,7 +175,8 @@ def softmax_loss(
 ) -> tuple[Tensor, tuple[Any, ...]]:
     """Return the cross-entropy of softmax(y), and what its gradient needs: log-probabilities, labels, scale, smoothing.
 
-    Labels t (N,) without class weights are picked out. All else is left to the portable kernel.
+    Labels t (N,) without class weights are picked out; where they are negative, the scale is an array with zeros there.
+    All else is left to the portable kernel.
     """
     if t.ndim != 1 or class_weight is not None:
         return portable.softmax_loss(y, t, scale, class_weight, smoothing)
@@ -185,10 +186,10 @@ def softmax_loss(
         if smoothing:
             loss.sub_(log_p.sum(), alpha=smoothing / y.shape[1] * scale)
     else:
-        each = _nn.nll_loss(log_p, t, None, 0)
+        each = _nn.nll_loss(log_p, t, None, 0, -1)
         if smoothing:
-            each = each.mul_(1.0 - smoothing).sub_(log_p.sum(1), alpha=smoothing / y.shape[1])
-        loss = torch.dot(scale, each)
+            each = each.mul_(1.0 - smoothing).sub_(log_p.sum(1), alpha=smoothing / y.shape[1]).masked_fill_(t < 0, 0)
+        loss, t = torch.dot(scale, each), t.clamp_min(0)
     return loss, (log_p, t, scale, smoothing)
 
 
@@ -255,8 +256,10 @@ def _log_softmax(y: Tensor, out: Tensor) -> Tensor:
 
 
 def _spread(scale: Any, values: Tensor) -> Any:
-    """Return a scale of shape (N,) as (N, 1, ...), to multiply values (N, ...)."""
-    return scale if isinstance(scale, float) else scale.reshape(-1, *(1,) * (values.ndim - 1))
+    """Return a scale of shape (N,) as (N, 1, ...), to multiply values (N, ...); others fit as they are."""
+    return (
+        scale if isinstance(scale, float) or scale.ndim == values.ndim else scale.reshape(-1, *(1,) * (values.ndim - 1))
+    )
 
 
 def _affine_then(activation: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from portable_nn.arrays import device_of, indices_beside, namespace_of
+from portable_nn.arrays import device_of, each, flat, indices_beside, namespace_of
 from portable_nn.kernels.portable.memory import rows
 
 __all__ = ["compile_pass", "compile_step", "compile_steps"]
@@ -23,19 +23,25 @@ def compile_steps(step: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function (params, slots, data, orders, keys, numbers) -> (params, slots, results) of S steps.
 
     `step` is (params, slots, *batch, key, numbers) -> (params, slots, result). Step s gets the rows of each array in
-    `data` at the indices orders[s] of the NumPy array `orders` (S, n), None for None, and of the lists `keys` and
-    `numbers` keys[s] and numbers[s]. `result` is a tuple of 0-d arrays, or numbers; `results` has vectors (S,) of them.
+    `data` at the indices orders[s] of the NumPy array `orders` (S, n), None for None and a tuple for a tuple, and of
+    the lists `keys` and `numbers` keys[s] and numbers[s]. `result` is a tuple of 0-d arrays, or numbers, or tuples of
+    such; `results` has vectors (S,) of them.
     """
 
     def steps(params: Any, slots: Any, data: Any, orders: Any, keys: Any, numbers: Any) -> Any:
         done: list[Any] = []
         for order, key, now in zip(orders.tolist(), keys, numbers, strict=True):
-            batch = [None if x is None else rows(x, indices_beside(x, order)) for x in data]
+            batch = [each(lambda x, order=order: rows(x, indices_beside(x, order)), part) for part in data]
             params, slots, result = step(params, slots, *batch, key, now)
             done.append(result)
-        first = done[0][0]
+        first = flat(done[0][0])[0]
         xp, kind = namespace_of(first), {"dtype": first.dtype, "device": device_of(first)}
-        results = tuple(xp.stack([xp.asarray(part, **kind) for part in parts]) for parts in zip(*done, strict=True))
-        return params, slots, results
+
+        def column(parts: Any) -> Any:
+            if isinstance(parts[0], tuple):
+                return tuple(map(column, zip(*parts, strict=True)))
+            return xp.stack([xp.asarray(part, **kind) for part in parts])
+
+        return params, slots, column(done)
 
     return steps

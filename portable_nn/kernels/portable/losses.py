@@ -2,7 +2,8 @@
 
 N = batch, C = classes, ... = the axes of one sample. Every loss is sum_n s_n l_n, with l_n the loss of sample n summed
 over the sample's axes; the scale s is a number, or an array of shape (N,), and makes the sum a mean or a weighted mean.
-Its gradient takes dout, the derivative by the loss itself.
+Of losses element by element it may also be of the shape of y. `each_...` are the s l themselves, before they are
+summed. A gradient takes dout, the derivative by the sum; by the s l themselves it is that of the scale dout s.
 """
 
 import math
@@ -18,6 +19,12 @@ __all__ = [
     "absolute_error_gradient",
     "class_share",
     "class_total",
+    "each_absolute_error",
+    "each_huber_error",
+    "each_poisson_error",
+    "each_sigmoid_loss",
+    "each_softmax_loss",
+    "each_squared_error",
     "half_squares",
     "huber_error",
     "huber_error_gradient",
@@ -46,16 +53,32 @@ def softmax_loss(
     l_n = - sum_c w_c q_nc log softmax(y_n)_c, where q = (1 - smoothing) t + smoothing / C.
     Source: Bishop (2006), eq. 4.108; label smoothing: Szegedy et al. (CVPR 2016), section 7.
 
-    y (N, C); t integer labels (N,) or distributions (N, C); class_weight w (C,) or None.
+    y (N, C); t integer labels (N,), of which a negative one makes q 0, or distributions (N, C); class_weight w (C,) or
+    None.
     """
+    log_p, q = log_softmax(y), _smoothed(t, y, class_weight, smoothing)
+    return _scaled_sum(_cross_entropies(log_p, q), scale), (log_p, q, scale)
+
+
+def each_softmax_loss(y: Array, t: Array, scale: Scale, class_weight: Array | None, smoothing: float) -> Array:
+    """Return s_n l_n (N,), of `softmax_loss`."""
+    q = _smoothed(t, y, class_weight, smoothing)
+    return scale * namespace_of(y).sum(_cross_entropies(log_softmax(y), q), axis=-1)
+
+
+def _smoothed(t: Array, y: Array, class_weight: Array | None, smoothing: float) -> Array:
+    """Return w_c q_nc (N, C)."""
     xp = namespace_of(y)
-    log_p = log_softmax(y)
     q = one_hot(t, y)
     if smoothing:
-        q = (1.0 - smoothing) * q + smoothing / y.shape[-1]
-    if class_weight is not None:
-        q = q * class_weight
-    return _scaled_sum(xp.where(q > 0, -q * log_p, 0.0), scale), (log_p, q, scale)
+        share = smoothing / y.shape[-1]
+        q = (1.0 - smoothing) * q + (share if t.ndim == 2 else share * xp.astype(t >= 0, y.dtype)[:, None])
+    return q if class_weight is None else q * class_weight
+
+
+def _cross_entropies(log_p: Array, q: Array) -> Array:
+    """Return -q log p, 0 where q is, whatever p."""
+    return namespace_of(q).where(q > 0, -q * log_p, 0.0)
 
 
 def softmax_loss_gradient(dout: Scale, saved: tuple[Any, ...]) -> Array:
@@ -78,11 +101,16 @@ def one_hot(t: Array, y: Array) -> Array:
 
 
 def class_share(t: Array, class_weight: Array, weight: Array | None = None) -> Array:
-    """Return v_n sum_c w_c t_nc, what each sample (N,) counts by its class.
+    """Return v_n sum_c w_c t_nc, what each sample (N,) counts by its class: nothing where its label is negative.
 
     t (N,) or (N, C), class_weight w (C,), weight v (N,) or None for ones.
     """
-    share = namespace_of(t).sum(one_hot(t, class_weight) * class_weight, axis=-1)
+    xp = namespace_of(t)
+    if t.ndim == 2:
+        share = xp.sum(xp.astype(t, class_weight.dtype) * class_weight, axis=-1)
+    else:
+        counted = t >= 0
+        share = xp.where(counted, xp.take(class_weight, xp.where(counted, t, 0), axis=0), 0.0)
     return share if weight is None else weight * share
 
 
@@ -91,13 +119,14 @@ def class_total(t: Array, class_weight: Array, weight: Array | None = None) -> A
     return total(class_share(t, class_weight, weight))
 
 
-def total(weight: Array) -> Array:
-    """Return the sum of weights (N,), 0-d."""
-    return namespace_of(weight).sum(weight)
+def total(weight: Array, factor: float = 1.0) -> Array:
+    """Return factor times the sum of weights, 0-d."""
+    whole = namespace_of(weight).sum(weight)
+    return whole if factor == 1.0 else factor * whole
 
 
 def mean_scale(weight: Array | None, total: Array, factor: float = 1.0) -> Array:
-    """Return factor times weight (N,) divided by the sum of total (N,), or zeros where all of them are zero.
+    """Return factor times weight divided by the sum of total, of the same shape, or zeros where all of them are zero.
 
     Weights that are None are ones.
     """
@@ -119,10 +148,19 @@ def sigmoid_loss(y: Array, t: Array, scale: Scale) -> Array:
 
     Written as log(1 + exp(-|y|)) + |y| (1 - t if y > 0 else t), in which nothing cancels in either tail.
     """
+    return _scaled_sum(_cross_entropies_of_signs(y, t), scale)
+
+
+def each_sigmoid_loss(y: Array, t: Array, scale: Scale) -> Array:
+    """Return s l in the shape of y, of `sigmoid_loss`."""
+    return _spread(scale, y) * _cross_entropies_of_signs(y, t)
+
+
+def _cross_entropies_of_signs(y: Array, t: Array) -> Array:
     xp = namespace_of(y)
     size, wrong = xp.abs(y), xp.where(y > 0, 1.0 - t, t)
     product = xp.where((wrong == 0) & xp.isinf(size), 0.0, size) * wrong  # 0 stays 0 beside an infinite y
-    return _scaled_sum(xp.log1p(xp.exp(-size)) + product, scale)
+    return xp.log1p(xp.exp(-size)) + product
 
 
 def sigmoid_loss_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
@@ -141,6 +179,12 @@ def squared_error(y: Array, t: Array, scale: Scale) -> Array:
     return _scaled_sum(d * d, scale)
 
 
+def each_squared_error(y: Array, t: Array, scale: Scale) -> Array:
+    """Return s l in the shape of y, of `squared_error`."""
+    d = y - t
+    return _spread(scale, y) * (d * d)
+
+
 def squared_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
     """Return dy = dout s_n 2 (y - t)."""
     return (dout * _spread(scale, y)) * (2.0 * (y - t))
@@ -149,6 +193,11 @@ def squared_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Arr
 def absolute_error(y: Array, t: Array, scale: Scale) -> Array:
     """Return the absolute error, l = |y - t|: y, t (N, ...)."""
     return _scaled_sum(namespace_of(y).abs(y - t), scale)
+
+
+def each_absolute_error(y: Array, t: Array, scale: Scale) -> Array:
+    """Return s l in the shape of y, of `absolute_error`."""
+    return _spread(scale, y) * namespace_of(y).abs(y - t)
 
 
 def absolute_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
@@ -161,10 +210,19 @@ def huber_error(y: Array, t: Array, scale: Scale, delta: float) -> Array:
 
     Written as c (|d| - c / 2) with c = min(|d|, delta). Source: Huber, Ann. Math. Statist. 35 (1964) 73-101.
     """
+    return _scaled_sum(_huber_errors(y, t, delta), scale)
+
+
+def each_huber_error(y: Array, t: Array, scale: Scale, delta: float) -> Array:
+    """Return s l in the shape of y, of `huber_error`."""
+    return _spread(scale, y) * _huber_errors(y, t, delta)
+
+
+def _huber_errors(y: Array, t: Array, delta: float) -> Array:
     xp = namespace_of(y)
     size = xp.abs(y - t)
     core = xp.minimum(size, delta)
-    return _scaled_sum(core * (size - 0.5 * core), scale)
+    return core * (size - 0.5 * core)
 
 
 def huber_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale, delta: float) -> Array:
@@ -177,8 +235,17 @@ def poisson_error(y: Array, t: Array, scale: Scale) -> Array:
 
     Source: McCullagh and Nelder, Generalized linear models (1989), section 2.3.
     """
+    return _scaled_sum(_half_deviances(y, t), scale)
+
+
+def each_poisson_error(y: Array, t: Array, scale: Scale) -> Array:
+    """Return s l in the shape of y, of `poisson_error`."""
+    return _spread(scale, y) * _half_deviances(y, t)
+
+
+def _half_deviances(y: Array, t: Array) -> Array:
     xp = namespace_of(y)
-    return _scaled_sum(xp.exp(y) - t + t * (xp.log(xp.where(t > 0, t, 1.0)) - y), scale)
+    return xp.exp(y) - t + t * (xp.log(xp.where(t > 0, t, 1.0)) - y)
 
 
 def poisson_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
@@ -194,14 +261,16 @@ def half_squares(W: Array) -> Array:
 def _scaled_sum(values: Array, scale: Scale) -> Array:
     """Return sum_n s_n sum(values_n)."""
     xp = namespace_of(values)
-    if isinstance(scale, float):
+    if isinstance(scale, float | int):
         return scale * xp.sum(values)
+    if scale.ndim > 1:
+        return xp.sum(scale * values)
     rows = xp.reshape(values, (values.shape[0], math.prod(values.shape[1:])))
     return xp.sum(scale * xp.sum(rows, axis=1))
 
 
 def _spread(scale: Scale, values: Array) -> Scale:
-    """Return a scale of shape (N,) as (N, 1, ...), to multiply values (N, ...)."""
-    if isinstance(scale, float):
+    """Return a scale of shape (N,) as (N, 1, ...), to multiply values (N, ...); others fit as they are."""
+    if isinstance(scale, float | int) or scale.ndim == values.ndim:
         return scale
     return namespace_of(values).reshape(scale, (values.shape[0],) + (1,) * (values.ndim - 1))

@@ -44,6 +44,9 @@ class Drawer:
     def labels(self, rows, classes):
         return laid_out(self.rng.integers(0, classes, rows), self.layout)
 
+    def some_labels(self, rows, classes):
+        return laid_out(self.rng.integers(-1, classes, rows), self.layout)
+
 
 def laid_out(values, layout):
     """Return equal values in this memory layout."""
@@ -199,6 +202,13 @@ for _name in _cuda.ERRORS:
         f"{_name} of weighted samples": case(
             _name, lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), draw.scales(n), *more)
         ),
+        f"{_name} of weighted elements": case(
+            _name, lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), draw.shares(n, m), *more)
+        ),
+        f"{_name}_gradient of weighted elements": case(
+            f"{_name}_gradient",
+            lambda draw, n, m, more=_more, t=_targets: (0.7, draw(n, m), t(draw, n, m), draw.shares(n, m), *more),
+        ),
         f"{_name}_gradient": case(
             f"{_name}_gradient",
             lambda draw, n, m, more=_more, t=_targets: (0.7, draw(n, m), t(draw, n, m), 1 / max(n, 1), *more),
@@ -232,6 +242,9 @@ SUMMED |= {
     "softmax_loss, weighted": _softmax(
         lambda draw, n, m: (draw(n, m), draw.shares(n, m), draw.scales(n), draw.scales(m), 0.2)
     ),
+    "softmax_loss, some ignored": _softmax(
+        lambda draw, n, m: (draw(n, m), draw.some_labels(n, m), draw.scales(n), draw.scales(m), 0.1)
+    ),
     "softmax_loss, weighted labels": _softmax(
         lambda draw, n, m: (draw(n, m), draw.labels(n, m), 1.0, draw.scales(m), 0.0)
     ),
@@ -240,6 +253,9 @@ SUMMED |= {
     "mean_scale": case("mean_scale", lambda draw, n, m: (draw.scales(n), draw.scales(n))),
     "mean_scale of nothing": case("mean_scale", lambda draw, n, m: (draw.scales(n), 0 * draw.scales(n))),
     "class_share of labels": case("class_share", lambda draw, n, m: (draw.labels(n, m), draw.scales(m))),
+    "class_share of labels, some ignored": case(
+        "class_share", lambda draw, n, m: (draw.some_labels(n, m), draw.scales(m))
+    ),
     "mean_scale of ones": case("mean_scale", lambda draw, n, m: (None, draw.scales(n), 1 / m)),
     "class_share": case("class_share", lambda draw, n, m: (draw.shares(n, m), draw.scales(m))),
     "class_share of weighted labels": case(
@@ -250,6 +266,7 @@ SUMMED |= {
         "class_total", lambda draw, n, m: (draw.shares(n, m), draw.scales(m), draw.scales(n))
     ),
     "total": case("total", lambda draw, n, m: (draw.scales(n * m),)),
+    "total, a multiple": case("total", lambda draw, n, m: (draw.scales(n * m), 3.0)),
 }
 _gathered = partial(Case, gathered, gathered(PORTABLE))
 SUMMED |= {

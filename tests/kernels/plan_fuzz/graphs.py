@@ -259,7 +259,7 @@ class Inventor:
         """A loss between two values of one shape."""
         a = self.value()
         same = [value for value in self.values if value.shapes == a.shapes]
-        layer = self.pick(LOSS_NODES)(self.pick(["mean", "sum"]))
+        layer = self.pick(LOSS_NODES)(self.pick(["mean", "sum", "none"]))
         if isinstance(layer, pnn.SigmoidWithLoss):
             same = [value for value in same if value.positive and value.array.max(initial=0) <= 1]
         return (layer, [a, self.pick(same)]) if same and a.array.ndim else (None, [])
@@ -295,7 +295,7 @@ class Inventor:
         wide = trunk.array.ndim == 1
         if wide:
             trunk = self.must(pnn.layers.Reshape([1]), [trunk])
-        narrow = isinstance(loss, pnn.SoftmaxWithLoss) and trunk.array.ndim != 2
+        narrow = isinstance(loss, pnn.SoftmaxWithLoss) and (trunk.array.ndim < 2 or self.chance(0.5))
         if narrow or not self.weights() or self.chance(0.4):
             trunk = self.must(pnn.Affine(int(np.prod(trunk.shape[1:])), self.whole(1, 4)), [trunk])
         for value in unused:

@@ -79,6 +79,8 @@ class Case:
             options["delta"] = self.pick([1.0, 0.3])
         if issubclass(kind, pnn.SoftmaxWithLoss) and self.chance(0.4):
             options["label_smoothing"] = 0.1
+        if issubclass(kind, pnn.SoftmaxWithLoss) and self.chance(0.3):
+            options["ignore_label"] = self.pick([-100, -1, 0])
         return kind(self.pick(["mean", "mean", "sum"]), **options)
 
     def an_optimizer(self):
@@ -96,18 +98,27 @@ class Case:
         """Return x, t and weights; of other layouts at times."""
         x = self.inventor.numbers((n, *self.inventor.x.shape[1:]))
         x = np.asfortranarray(x) if self.chance(0.1) else x
-        shape = self.network.output_shape(x.shape)
+        shape = each = self.network.output_shape(x.shape)
         t = self.rng.uniform(0.0, 1.0, shape)
         if isinstance(self.loss, pnn.SoftmaxWithLoss):
-            t = t / t.sum(axis=-1, keepdims=True) if self.with_floats else self.rng.integers(0, shape[1], n)
+            axis = 1 if len(shape) > 3 else len(shape) - 1
+            each = shape[:axis] + shape[axis + 1 :]
+            if self.with_floats:
+                t = t / t.sum(axis=axis, keepdims=True)
+            else:
+                t = self.rng.integers(0, shape[axis], each)
+                if self.loss.ignore_label is not None:
+                    t[self.rng.random(t.shape) < 0.3] = self.loss.ignore_label
             if i == 0 and self.seed % 3 == 0:
-                self.loss.class_weight = self.rng.uniform(0.5, 2.0, shape[1]).tolist()
+                self.loss.class_weight = self.rng.uniform(0.5, 2.0, shape[axis]).tolist()
         elif shape[1:] == (1,) and self.with_floats:
             t = t[:, 0]
         signed = isinstance(self.loss, pnn.MeanSquaredError | pnn.MeanAbsoluteError | pnn.Huber)
         if signed and i == 0 and t.shape == x.shape:
             t = x  # one array given twice, but not the next time
         weight = self.rng.uniform(0.5, 2.0, n) if self.with_weight[i % len(self.with_weight)] else None
+        if weight is not None and self.chance(0.3) and not isinstance(self.loss, users.Fourth):
+            weight = self.rng.uniform(0.5, 2.0, each)
         return x, t, weight
 
     def __str__(self):

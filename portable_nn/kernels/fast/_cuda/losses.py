@@ -1,8 +1,9 @@
 """Losses and their gradients, as `kernels/portable/losses.py` defines them; loss, gradient and sums are one launch.
 
-A scale is `factor`, and `scales` of each sample where it is no null pointer. To ys (N, O) a bias b (O,) is added first;
-the gradient is written to dys, which may be ys, and its sums over the batch to sums. Arrays that are read may be left
-out as null pointers, and results whose name says so. Each block has its share of the rows.
+A scale is `factor`, and where `scales` is no null pointer, also that of each `portion` elements: of a sample, or one.
+To ys (N, O) a bias b (O,) is added first; the gradient is written to dys, which may be ys, and its sums over the batch
+to sums. Arrays that are read may be left out as null pointers, and results whose name says so. Each block has its share
+of the rows.
 """
 
 from typing import NamedTuple
@@ -35,13 +36,13 @@ _ERROR = """
 extern "C" __global__ void kernel_NAME(
     const real* ys, const real* b, const real* ts, real* dys_or_null, real* sums_or_null,
     real* loss, real* partials, unsigned* ticket,
-    integer size, integer width, integer share, double factor, const real* scales NUMBERS)
+    integer size, integer width, integer share, integer portion, double factor, const real* scales NUMBERS)
 {
     integer begin = blockIdx.x * share, end = begin + share < size ? begin + share : size;
     real sum = 0;
     for (integer i = begin + thread_number(); i < end; i += THREADS) {
         real y = b ? ys[i] + b[i % width] : ys[i], t = ts[i];
-        real scale = scales ? scales[i / width] : real(1);
+        real scale = scales ? scales[i / portion] : real(1);
         sum += scale * (VALUE);
         if (dys_or_null)
             dys_or_null[i] = real(factor) * scale * (SLOPE);
@@ -55,18 +56,19 @@ extern "C" __global__ void kernel_NAME(
 _ERROR_GRADIENT = """
 extern "C" __global__ void kernel_NAME_gradient(
     const real* ys, const real* ts, real* dys,
-    integer size, integer width, double factor, const real* scales, const real* douts NUMBERS)
+    integer size, integer portion, double factor, const real* scales, const real* douts NUMBERS)
 {
     real scale = douts ? real(factor) * *douts : real(factor);
     EACH(i, x, size) {
         real y = ys[i], t = ts[i];
-        dys[i] = (scales ? scale * scales[i / width] : scale) * (SLOPE);
+        dys[i] = (scales ? scale * scales[i / portion] : scale) * (SLOPE);
     }
 }
 """
 
-# One row of threads to a row of outputs: its maximum, its sums, then loss and gradient. Targets are labels, or
-# distributions where `labels` is null. All threads stay in step, also those that have no row.
+# One row of threads to a row of outputs: its maximum, its sums, then loss and gradient. Targets are labels, of which
+# negative ones count nothing, or distributions where `labels` is null. All threads stay in step, also those that have
+# no row.
 _SOFTMAX_LOSS = """
 extern "C" __global__ void kernel_softmax_loss(
     const real* ys, const real* b, const integer* labels, const real* targets, real* dys, real* sums_or_null,
@@ -116,6 +118,8 @@ __device__ real target(
     integer c, integer row, integer start, const integer* labels, const real* targets,
     double kept, double spread, const real* weights)
 {
+    if (labels && labels[row] < 0)
+        return 0;
     real q = labels ? real(c == labels[row]) : targets[start + c];
     q = real(kept) * q + real(spread);
     return weights ? q * weights[c] : q;
@@ -171,11 +175,11 @@ extern "C" __global__ void kernel_class_total(
 
 _TOTAL = """
 extern "C" __global__ void kernel_total(
-    const real* values, real* total, real* partials, unsigned* ticket, integer size)
+    const real* values, real* total, real* partials, unsigned* ticket, integer size, double factor)
 {
     real sum = 0;
     EACH(i, x, size) sum += values[i];
-    add_up(sum, 1.0, total, nullptr, 0, 0, nullptr, partials, ticket);
+    add_up(sum, factor, total, nullptr, 0, 0, nullptr, partials, ticket);
 }
 """
 
