@@ -25,6 +25,7 @@ from portable_nn.layers import (
     GELU,
     Add,
     Affine,
+    BatchNorm,
     Branch,
     Concat,
     Div,
@@ -52,6 +53,7 @@ from portable_nn.layers import (
     Softmax,
     Softplus,
     Split,
+    State,
     Sub,
     Sum,
     Tanh,
@@ -94,6 +96,7 @@ __all__ = [
     "Affine",
     "Array",
     "BackendError",
+    "BatchNorm",
     "Branch",
     "Callback",
     "CheckpointError",
@@ -154,6 +157,7 @@ __all__ = [
     "SoftmaxWithLoss",
     "Softplus",
     "Split",
+    "State",
     "StepDecay",
     "Sub",
     "Sum",
@@ -193,6 +197,9 @@ _FOREIGN = {
     "OneCycleLR": "OneCycle",
     "ReduceLROnPlateau": "ReduceOnPlateau",
     "Model": "Graph",
+    "BatchNorm1d": "BatchNorm",
+    "BatchNorm2d": "BatchNorm",
+    "BatchNormalization": "BatchNorm",
 }
 
 

@@ -8,7 +8,7 @@ from portable_nn.layers import Layer, Parameter
 
 __all__ = ["layer_table", "tie"]
 
-_NOT_CONCRETE = {"Layer", "Run", "Parameter", "Transposed", "Loss", "LossByOutput"}
+_NOT_CONCRETE = {"Layer", "Run", "Parameter", "State", "Transposed", "Loss", "LossByOutput"}
 layer_table: dict[str, type[Layer]] = {
     name: getattr(module, name)
     for module in (layer_module, loss_module)
@@ -19,7 +19,7 @@ layer_table: dict[str, type[Layer]] = {
 
 
 def tie(layers: Mapping[str, Layer], name: str, to: str, *, transposed: bool) -> None:
-    """Make the parameter `name` ("affine2.W") of one of the layers by path that of another, or its transpose.
+    """Make the parameter or state `name` ("affine2.W") of one of the layers by path that of another, or its transpose.
 
     Raises
     ------
@@ -30,6 +30,12 @@ def tie(layers: Mapping[str, Layer], name: str, to: str, *, transposed: bool) ->
     """
     layer, _, own = name.rpartition(".")
     other_layer, _, other = to.rpartition(".")
+    if own in layers[layer].states:
+        shared_state = layers[other_layer].states[other]
+        if shared_state.shape != layers[layer].states[own].shape:
+            raise ValueError(f"{name} is tied to {to}, which has another shape")
+        layers[layer].states[own] = shared_state
+        return
     parameter = layers[other_layer].parameters[other]
     if not isinstance(parameter, Parameter):
         raise ValueError(f"{name} is tied to {to}, which is tied itself")

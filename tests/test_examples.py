@@ -20,6 +20,7 @@ LAST_LINES = {
     "digits": r"test accuracy (0\.9[7-9]\d*|1\.0+) on {backend}",
     "affine_from_nodes": r"the nodes make an Affine layer, forward and back, on {backend}",
     "apples_and_oranges": r"all numbers as by hand, on {backend}",
+    "residual_batch_norm": r"test accuracy with it: (0\.9[7-9]\d*|1\.0+), and 42 states, on {backend}",
     "residual_digits": r"the residual network is at least as good, on {backend}",
     "square_of_a_sum": r"dz/dx = dz/dy = 2 \(x \+ y\) on {backend}",
     "gradient_check": r"SoftmaxWithLoss: largest difference \d\.\de-(09|1\d)",
@@ -27,6 +28,7 @@ LAST_LINES = {
     "mnist_two_layer": r"test accuracy 0\.9[67]\d* on {backend} in [\d.]+ s",
     "parabola": r"distance from the parabola: [01]\.\d+ \(before training \d+\.\d+, the points 2\.0\) on {backend}",
     "sklearn_pipeline": r"torch: .*hidden_layer_sizes': \(64,\).*predictions are a Tensor on cpu",
+    "stateful_layer": r"10,000 rows of mean \[.* -19\.9 .*\], test accuracy (0\.9[5-9]\d*|1\.0+) on {backend}",
     "thaw": r"thawed at a tenth of the rate: 0\.(8[5-9]|9)\d* on {backend}",
     "two_heads": r"0\.9[5-9]\d* of the digits are right, their ink is off by 0\.0[01]\d* of 0\.3\d*, on {backend}",
     "weight_tying": r"one W, tied in training and after loading, on {backend}",
@@ -45,6 +47,7 @@ QUICK = (
     "digits",
     "square_of_a_sum",
     "two_heads",
+    "stateful_layer",
     "weight_tying",
     "your_own_layer",
 )

@@ -25,6 +25,7 @@ _PORTABLE = (
     "losses",
     "memory",
     "metrics",
+    "normalization",
     "reductions",
     "shapes",
     "softmax",

@@ -8,7 +8,8 @@ from portable_nn.layers.embedding import Embedding
 from portable_nn.layers.flatten import Flatten
 from portable_nn.layers.layer import Layer, Run
 from portable_nn.layers.matmul import MatMul
-from portable_nn.layers.parameter import Parameter, Transposed
+from portable_nn.layers.normalization import BatchNorm
+from portable_nn.layers.parameter import Parameter, State, Transposed
 from portable_nn.layers.reductions import Mean, Repeat, Sum
 from portable_nn.layers.shapes import Branch, Concat, Reshape, Split, Transpose
 from portable_nn.layers.softmax import Softmax
@@ -18,6 +19,7 @@ __all__ = [
     "GELU",
     "Add",
     "Affine",
+    "BatchNorm",
     "Branch",
     "Concat",
     "Div",
@@ -45,6 +47,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Split",
+    "State",
     "Sub",
     "Sum",
     "Tanh",

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from portable_nn import random
-from portable_nn.arrays import Array, Namespace, Place, as_array, move
+from portable_nn.arrays import Array, Namespace, Place, as_array, copies, move
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
 from portable_nn.layers.inputs import as_tuple, check_values, checked_input, place_of
-from portable_nn.layers.parameter import Parameter, ParameterArrays, Transposed
+from portable_nn.layers.parameter import BoxArrays, Parameter, State, Transposed
 from portable_nn.layers.run import Arrays, Run
 
 __all__ = ["Alone"]
@@ -18,9 +18,11 @@ class Alone:
     """What a layer does by itself with its two pure passes, which `Layer` declares."""
 
     parameters: dict[str, Parameter | Transposed]
+    states: dict[str, State]
     place: Place | None
     grads: Arrays
     is_random: bool
+    state_boxes: Callable[..., dict[str, State]]
     takes: Callable[[int], bool]
     kind_of_input: Callable[[int], str]
     check_values: Callable[..., None]
@@ -31,12 +33,14 @@ class Alone:
     _stream: random.KeyStream
 
     def initialize(self, place: Place, seed: int, path: str = "", default: Initializer | None = None) -> None:
-        """Draw the parameters that have no value yet at `place`: a function of seed and path."""
+        """Draw the parameters that have no value yet at `place`, a function of seed and path; let states begin."""
         self.place = place
         self._stream = random.KeyStream(seed)
         for name, parameter in self.parameters.items():
             if isinstance(parameter, Parameter):
                 parameter.initialize(place, random.generator(seed, "weights", path + name), default or glorot_uniform())
+        for state in self.states.values():
+            state.initialize(place)
 
     def initialize_if_asked(self, xp: str | Namespace | None, device: Any, dtype: str, seed: int | None) -> Self:
         """Draw the parameters now if a namespace or a seed was given to the constructor; else leave it to a network."""
@@ -46,14 +50,14 @@ class Alone:
         return self
 
     @property
-    def params(self) -> ParameterArrays:
+    def params(self) -> BoxArrays:
         """The arrays of the parameters by name; assigning replaces them."""
         place = self._placed()
-        return ParameterArrays({n: p for n, p in self.parameters.items() if isinstance(p, Parameter)}, place)
+        return BoxArrays({n: p for n, p in self.parameters.items() if isinstance(p, Parameter)}, place)
 
     def pass_arrays(self) -> Arrays:
         """Return the parameters as the passes take them: transposed where they are shared as a transpose."""
-        if self.parameters:
+        if self.parameters or self.states:
             self._placed()
         for name, shared in self.parameters.items():
             if isinstance(shared, Transposed) and shared.parameter.value is None:
@@ -65,7 +69,7 @@ class Alone:
         }
 
     def forward(self, *inputs: Array, training: bool = True) -> Any:
-        """Return y; in training, remember what `backward` needs.
+        """Return y; in training, remember what `backward` needs, and write the states.
 
         Raises
         ------
@@ -75,13 +79,17 @@ class Alone:
         if not self.takes(len(inputs)):
             raise TypeError(f"{self} does not take {len(inputs)} input{'s' * (len(inputs) != 1)}")
         inputs = tuple(as_array(x, "x") for x in inputs)
-        place = self._placed() if self.parameters else place_of(inputs[0])
+        here = None if self.parameters else place_of(inputs[0])
+        place = here if here is not None and not self.states else self._placed(here)
         arrays = [checked_input(x, place, self, self.kind_of_input(i)) for i, x in enumerate(inputs)]
         self.output_shape(*(x.shape for x in arrays))
         layer: Any = self
         check_values(layer, arrays)
         key = self._stream.next() if training and self.is_random else None
-        y, saved = self.forward_pass(Run(place, training=training, key=key), self.pass_arrays(), *arrays)
+        run = Run(place, training=training, key=key)
+        y, saved = run.forward(self, self.pass_arrays(), *arrays)
+        for state, value in run.changed.items():
+            state.value = copies([value])[0]  # it may be memory of x
         if training:
             self._saved = (place, saved, [part.shape for part in as_tuple(y)])
         return y
@@ -106,10 +114,10 @@ class Alone:
         dx, self.grads = self.backward_pass(Run(place, training=True), self.pass_arrays(), saved, *arrays)
         return dx
 
-    def _placed(self) -> Place:
+    def _placed(self, default: Place | None = None) -> Place:
         if self.place is None:
             shared = [p.parameter if isinstance(p, Transposed) else p for p in self.parameters.values()]
-            values = [parameter.value for parameter in shared if parameter.value is not None]
-            self.initialize(place_of(values[0]) if values else Place(), random.fresh_seed())
+            values = [box.value for box in (*shared, *self.states.values()) if box.value is not None]
+            self.initialize(place_of(values[0]) if values else default or Place(), random.fresh_seed())
         assert self.place is not None
         return self.place

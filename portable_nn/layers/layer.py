@@ -1,4 +1,4 @@
-"""What every layer is: parameters, a forward pass and its backward pass.
+"""What every layer is: parameters, states, a forward pass and its backward pass.
 
 The two passes are pure: they take the arrays they need and return what they found. That is how a network runs them,
 from several threads or under a compiler alike. `forward` and `backward`, for a layer that stands alone, remember in
@@ -16,7 +16,7 @@ from portable_nn.kernels import is_recordable
 from portable_nn.layers.alone import Alone
 from portable_nn.layers.inputs import UNCAST
 from portable_nn.layers.padding import Axes
-from portable_nn.layers.parameter import Parameter, Transposed
+from portable_nn.layers.parameter import Parameter, State, Transposed
 from portable_nn.layers.run import Arrays, Run
 
 __all__ = ["Arrays", "Layer", "Run", "describe"]
@@ -26,7 +26,8 @@ class Layer(Alone):
     """A function of an array with parameters, and its derivative.
 
     A layer of your own overrides `forward_pass` and `backward_pass`, declares its parameters in `self.parameters`, and
-    overrides `output_shape` where it changes or restricts shapes. `options` names the constructor arguments that a
+    overrides `output_shape` where it changes or restricts shapes. Arrays that its passes change by `run.update`, as
+    running means, are declared in `self.states`. `options` names the constructor arguments that a
     saved network must remember; each is an attribute of the same name.
 
     In a plan, a layer of your own is one call of its pass, made anew with real arrays at every step. A class whose
@@ -54,6 +55,7 @@ class Layer(Alone):
 
     def __init__(self) -> None:
         self.parameters: dict[str, Parameter | Transposed] = {}
+        self.states: dict[str, State] = {}
         self.place: Place | None = None
         self.grads: Arrays = {}
         self._saved: Any = None
@@ -116,6 +118,10 @@ class Layer(Alone):
     def boxes(self) -> dict[str, Parameter | Transposed]:
         """Return what holds each array that the passes take: the parameters by name, those of layers within by path."""
         return self.parameters
+
+    def state_boxes(self) -> dict[str, State]:
+        """Return what holds each state, as `boxes` does."""
+        return self.states
 
     def leaves(self, path: str) -> Iterator[tuple[str, "Layer"]]:
         """Yield the layers that this one at `path` consists of, each with its own path: itself, or those within it."""

@@ -1,17 +1,20 @@
 """One way through a network, and how it calls a layer's passes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
 from portable_nn import random
-from portable_nn.arrays import Place, is_array
-from portable_nn.errors import ShapeError
+from portable_nn.arrays import Place, is_array, to_numpy
+from portable_nn.errors import DTypeError, ShapeError
 from portable_nn.kernels import Kernels, Recorder, kernels_for
+from portable_nn.layers.parameter import State
 
 __all__ = ["Arrays", "Run", "check_gradients"]
 
 Arrays: TypeAlias = dict[str, Any]
 """The arrays of a layer's parameters, or their gradients, by name."""
+
+_NONE: Mapping[Any, Any] = {}
 
 
 class _Passes(Protocol):
@@ -19,6 +22,8 @@ class _Passes(Protocol):
     def forward_pass(self) -> Callable[..., tuple[Any, Any]]: ...
     @property
     def backward_pass(self) -> Callable[..., tuple[Any, Arrays]]: ...
+    @property
+    def state_boxes(self) -> Callable[[], dict[str, State]]: ...
 
 
 class _Gradient(Protocol):
@@ -45,6 +50,8 @@ class Run:
     ----------
     mask : boolean array of shape (N, T), or None
         Which positions along axis 1 of a layer's input are real; None if all are, or there is no such axis any more.
+    changed : dict of State to array
+        What passes have made of states so far. Nothing is written to them: that is for whoever began the run.
     """
 
     mask: Any = None
@@ -59,6 +66,9 @@ class Run:
         self._masked: frozenset[int] = frozenset()
         self._key = key
         self._draws = 0
+        self.changed: dict[State, Any] = {}
+        self._given: Mapping[State, Any] = _NONE
+        self._own: Mapping[str, State] = _NONE
         self._constants: dict[tuple[float, ...], Any] = {}
 
     def heed(self, mask: Any, layers: frozenset[int]) -> None:
@@ -97,22 +107,83 @@ class Run:
             self._constants[key] = array
         return array
 
+    # States. They belong to the layer whose forward pass `forward` calls.
+
+    @property
+    def states(self) -> Mapping[str, Any]:
+        """The arrays of the layer's states by name, as they are now; in its forward pass alone."""
+        return _States((name, self.state(box)) for name, box in self._own.items())
+
+    def update(self, name: str, value: Any) -> None:
+        """Make an array, which the layer does not change afterwards, the value of its state `name` from now on.
+
+        Outside training it does nothing. In training, the state gets its value when the step's weights get theirs.
+
+        Raises
+        ------
+        KeyError
+            If there is no such state.
+        ShapeError, DTypeError
+            If the state has another shape, or the run another data type.
+        """
+        state = self._own.get(name) or self.states[name]
+        if not self.training:
+            return
+        array = value if is_array(value) else self.constant(value)
+        if tuple(array.shape) != state.shape:
+            raise ShapeError(f"the state {name} needs shape {state.shape}, got {tuple(array.shape)}")
+        if array.dtype != self.place.dtype:
+            raise DTypeError(f"the state {name} needs dtype {self.place.dtype}, got {array.dtype}")
+        self.changed[state] = array
+
+    def state(self, box: State) -> Any:
+        """Return the value that a state has in this run now."""
+        value = self.changed.get(box, self._given.get(box))
+        if value is not None:
+            return value
+        if box.value is None:
+            return box.first(self.place)
+        return box.value if self.place.is_ready(box.value) else self.place.asarray(to_numpy(box.value))
+
+    def begin(self, states: Iterable[State], arrays: Sequence[Any]) -> None:
+        """Let these states have these values, and count as unchanged; those that none is given for have their own."""
+        self._given, self.changed = dict(zip(states, arrays, strict=False)), {}
+
     # How networks call the passes: code that nobody has declared recordable stays one opaque call of a plan.
 
     def forward(self, layer: _Passes, params: Arrays, *inputs: Any) -> tuple[Any, Any]:
         """Return what the layer's forward pass returns."""
-        kernels = self.kernels
+        kernels, own = self.kernels, vars(layer).get("states")  # what a network has is its layers'
         if self._mask is not None:
             self.mask = self._mask if id(layer) in self._masked else None
-        if not isinstance(kernels, Recorder) or kernels.records(type(layer)):
+        if isinstance(kernels, Recorder) and not kernels.records(type(layer)):
+            return self._opaque_forward(kernels, layer, params, inputs)
+        if not own:
             return layer.forward_pass(self, params, *inputs)
-        names = list(params)
+        outer, self._own = self._own, own
+        try:
+            return layer.forward_pass(self, params, *inputs)
+        finally:
+            self._own = outer
+
+    def _opaque_forward(
+        self, recorder: Recorder, layer: _Passes, params: Arrays, inputs: tuple[Any, ...]
+    ) -> tuple[Any, Any]:
+        """Return what the forward pass returns; states are arguments and results of the call, like all arrays."""
+        names, boxes = list(params), list(dict.fromkeys(layer.state_boxes().values()))
+        count = len(boxes)
 
         def forward(run: Run, *arrays: Any) -> tuple[Any, Any]:
-            y, saved = layer.forward_pass(run, *_parted(names, arrays))
-            return run.arrays(y), saved
+            run.begin(boxes, arrays[:count])
+            params, *inputs = _parted(names, arrays[count:])
+            y, saved = run.forward(layer, params, *inputs)
+            return (run.arrays(y), tuple(map(run.state, boxes))), saved
 
-        return self._opaque(kernels, layer, forward, (*params.values(), *inputs), keeps=True)
+        arguments = (*map(self.state, boxes), *params.values(), *inputs)
+        (y, states), saved = self._opaque(recorder, layer, forward, arguments, keeps=True)
+        if self.training:
+            self.changed.update(zip(boxes, states, strict=True))
+        return y, saved
 
     def backward(self, layer: _Passes, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
         """Return what the layer's backward pass returns."""
@@ -174,6 +245,16 @@ class Run:
         result = recorder.opaque(name, call, (self._key, self.mask, *arguments), keeps=keeps)
         self._draws = drawn[0]
         return result
+
+
+class _States(dict[str, Any]):
+    """States by name, with an error that tells which there are."""
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(
+            f"there is no state {name!r} here; there are {', '.join(self) or 'none'}. States are known in the forward "
+            "pass, called by run.forward(layer, params, x): it keeps what the backward pass needs of them"
+        )
 
 
 def _as_key(numbers: Any) -> tuple[float, ...]:

@@ -95,7 +95,8 @@ def common_place(layers: Mapping[str, Layer], xp: str | Namespace | None, device
     MissingExtraError, BackendError, DTypeError
         If there is no such place.
     """
-    placed = {name: layer.place for name, layer in layers.items() if layer.place is not None and layer.parameters}
+    holding = {name: layer for name, layer in layers.items() if layer.parameters or layer.states}
+    placed = {name: layer.place for name, layer in holding.items() if layer.place is not None}
     if xp is None and device is None and dtype is None and placed:
         place = next(iter(placed.values()))
     else:

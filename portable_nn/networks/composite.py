@@ -5,7 +5,7 @@ from typing import Any, ClassVar, cast
 
 from portable_nn.arrays import Place
 from portable_nn.kernels import PORTABLE
-from portable_nn.layers import Layer, Parameter, Run, Transposed
+from portable_nn.layers import Layer, Parameter, Run, State, Transposed
 from portable_nn.layers.inputs import as_tuple, check_values
 from portable_nn.layers.layer import Arrays
 from portable_nn.layers.topology import Tape, Topology
@@ -56,6 +56,14 @@ class Composite(Layer):
             for path, box in zip(step.paths, step.layer.boxes().values(), strict=True)
         }
 
+    def state_boxes(self) -> dict[str, State]:
+        """Return what holds each state, by path."""
+        return {
+            f"{name}.{path}": box
+            for name, layer in self.order.distinct_layers().items()
+            for path, box in layer.state_boxes().items()
+        }
+
     def leaves(self, path: str = "") -> Iterator[tuple[str, Layer]]:
         """Yield the layers that are not made of others, by path, as often as they are passed."""
         for step in self.order.steps:
@@ -90,7 +98,7 @@ class Composite(Layer):
         for step in self.order.steps:
             given = [values.get(name) for name in step.inputs]
             if step.name in self._kinds.carried and not any(x is None for x in given):
-                y, _ = step.layer.forward_pass(run, {}, *given)
+                y, _ = run.forward(step.layer, {}, *given)
                 values |= dict(zip(step.outputs, as_tuple(y), strict=True))
             elif any(x is not None for x in given):
                 check_values(step.layer, given)

@@ -161,6 +161,8 @@ class Graph(Network):
     def forward(self, *inputs: Any, **arrays: Any) -> Any:
         """Return the output, a tuple for several, a mapping if they have names; `values` then has every value by name.
 
+        States are written.
+
         Parameters
         ----------
         *inputs, **arrays : arrays or numbers
@@ -181,6 +183,7 @@ class Graph(Network):
         run = self.run(training=True)
         self.values, self.gradients = dict(zip(self.order.inputs, x, strict=True)), {}
         self._tape = self.walk(run, self.pass_arrays(), self.values)
+        self.write_states(run.changed)
         return self.named(self.outputs_of(self.values))
 
     def backward(self, *douts: Any) -> None:

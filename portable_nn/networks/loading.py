@@ -9,7 +9,7 @@ from typing import Any
 from portable_nn.arrays import FLOATING_DTYPES, Namespace, Place
 from portable_nn.errors import CheckpointError
 from portable_nn.layer_table import layer_table, tie
-from portable_nn.layers import Layer, Parameter
+from portable_nn.layers import Layer, Parameter, State
 from portable_nn.layers.inputs import as_tuple
 from portable_nn.losses import Loss, LossByOutput
 from portable_nn.networks.graph import Graph
@@ -61,7 +61,9 @@ def load(
         for name, tied in description["ties"].items():
             tie(leaves, name, tied["to"], transposed=tied["transposed"])
         boxes = {f"{path}.{name}": box for path, leaf in leaves.items() for name, box in leaf.boxes().items()}
-        _fill(ParameterSharing(boxes).parameters, arrays, place)
+        states = {f"{path}.{name}": box for path, leaf in leaves.items() for name, box in leaf.state_boxes().items()}
+        sharing = ParameterSharing(boxes, states)
+        _fill(dict(zip(sharing.names, sharing.boxes, strict=True)), arrays, place)
         for leaf in leaves.values():
             for _, layer in leaf.leaves(""):
                 layer.place = place
@@ -109,12 +111,12 @@ def _loss(part: Mapping[str, Any], own: Mapping[str, Any]) -> Loss:
     return loss
 
 
-def _fill(parameters: Mapping[str, Parameter], arrays: Mapping[str, Any], place: Place) -> None:
-    """Give the parameters their values, before anything of a size that the file merely claims is made."""
-    if set(arrays) != set(parameters):
-        raise CheckpointError(f"it has the arrays {sorted(arrays)}, its layers need {sorted(parameters)}")
-    for name, parameter in parameters.items():
-        parameter.set(arrays[name], place, name)
+def _fill(boxes: Mapping[str, Parameter | State], arrays: Mapping[str, Any], place: Place) -> None:
+    """Give parameters and states their values, before anything of a size that the file merely claims is made."""
+    if set(arrays) != set(boxes):
+        raise CheckpointError(f"it has the arrays {sorted(arrays)}, its layers need {sorted(boxes)}")
+    for name, box in boxes.items():
+        box.set(arrays[name], place, name)
 
 
 def _laid_out(

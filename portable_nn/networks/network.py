@@ -1,20 +1,16 @@
-"""What every network does, whatever its layout: predict, measure, differentiate, move."""
+"""What every network does, whatever its layout: predict, measure, differentiate, save."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portable_nn.arrays import Array, Namespace, Place, as_array, flat, is_several
-from portable_nn.errors import ShapeError
+from portable_nn.arrays import Array, Namespace, Place, flat
 from portable_nn.layers import Run
-from portable_nn.layers.inputs import UNCAST, check_values, checked_input
 from portable_nn.layers.layer import Arrays
 from portable_nn.losses import Loss, LossByOutput
 from portable_nn.metrics import RunningAccuracy
-from portable_nn.networks.names import MASK, arranged, placed, single
-from portable_nn.networks.parts import for_outputs, loss_of
-from portable_nn.networks.placed import Placed
 from portable_nn.networks.positions import unmasked
 from portable_nn.networks.predictor import Predictor
+from portable_nn.networks.receiver import Receiver
 from portable_nn.rendering.summary import InputShape, summary
 from portable_nn.storage import PathLike
 from portable_nn.storage.networks import save
@@ -22,11 +18,7 @@ from portable_nn.storage.networks import save
 __all__ = ["Network"]
 
 
-_SHAPES = 64
-"""Shapes of batches for which the shape of the outputs is remembered."""
-
-
-class Network(Placed):
+class Network(Receiver):
     """A layer made of layers that has a place, a seed, and a loss if it is to be trained. `Sequential` is one.
 
     Without a loss, a network is a layer of other networks, like any other.
@@ -71,11 +63,8 @@ class Network(Placed):
         device: Any = None,
         dtype: str | None = None,
     ):
-        super().__init__(seed=seed, xp=xp, device=device, dtype=dtype, is_settled=loss is not None)
-        self.loss_function: Loss | None = loss_of(type(self).__name__, loss, loss_weights)
+        super().__init__(loss, loss_weights, seed=seed, xp=xp, device=device, dtype=dtype)
         self.notes: dict[str, Any] = {}
-        self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
-        self._shapes: dict[Any, Any] = {}
         self.identity = object()
         self._predictor = Predictor(self)
 
@@ -99,7 +88,14 @@ class Network(Placed):
         self._predictor = Predictor(self)
 
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
-        """Return the outputs y for x, and what the backward walk needs: a pure function."""
+        """Return the outputs y for x, and what the backward walk needs: a pure function.
+
+        `params` are as `arrays` returns them; `run.changed` is what becomes of the states.
+        """
+        if self.sharing.states:
+            count = len(self.sharing.parameters)
+            run.begin(self.sharing.states.values(), params[count:])
+            params = params[:count]
         by_path = self.sharing.by_path(run.kernels, params)
         if x.__class__ is tuple and len(x) > len(self.order.inputs):
             x = unmasked(self.order, run, x)
@@ -150,14 +146,18 @@ class Network(Placed):
         y, _ = self.forward_walk(run, self.arrays(), x)
         return self.criterion.record(self.criterion.forward_pass(run, {}, y, t, weight)[0])["loss"]
 
-    def gradient(self, x: Any, t: Any, *, sample_weight: Any = None) -> Arrays:
+    def gradient(self, x: Any, t: Any, *, sample_weight: Any = None, write_states: bool = False) -> Arrays:
         """Return the gradient of the training loss on x and t by each parameter that is not frozen, by name.
 
+        States stay as they are, unless a loop of one's own asks with `write_states` for what a training step does.
         As `batch` takes and raises, and ValueError if the loss has the reduction "none".
         """
         (self.loss_function or self.criterion).check_reduces("gradient")
         x, t, weight = self.batch(x, t, sample_weight)
-        _, grads = self.loss_and_gradients(self.run(training=True), self.arrays(), x, t, weight)
+        run = self.run(training=True)
+        _, grads = self.loss_and_gradients(run, self.arrays(), x, t, weight)
+        if write_states:
+            self.write_states(run.changed)
         trainable = self.trainable()
         return dict(zip(trainable, map(grads.__getitem__, trainable.values()), strict=True))
 
@@ -185,110 +185,7 @@ class Network(Placed):
 
     def summary(self, input_shape: InputShape = None) -> str:
         """Return a table of the layers; `input_shape`, of one sample (of each input), is often known by itself."""
-        return summary(self.order, self.sharing.parameters, input_shape)
-
-    @property
-    def criterion(self) -> Loss:
-        """The loss function; ValueError if the network was made without one."""
-        if self.loss_function is None:
-            raise ValueError(f"this needs a loss: {type(self).__name__}(..., loss=pnn.SoftmaxWithLoss())")
-        return self.loss_function
-
-    @property
-    def version(self) -> int:
-        """How often an option of a layer or of the loss, or the loss itself, was replaced."""
-        return self._changes[0]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "loss_function" and value is not None:
-            value = loss_of(type(self).__name__, value, None)
-            if self.order.outputs:
-                value = for_outputs(type(self).__name__, value, self.order.outputs, self.order.output_names)
-        super().__setattr__(name, value)
-        if name == "loss_function" and value is not None:
-            self._changes[0] += 1
-            value.tell(self._changes)
-
-    def arranged(self, x: Any) -> Any:
-        """Return x where it is: an array or nested lists as an array, a mapping as the tuple of arrays of all inputs.
-
-        Raises TypeError, ValueError or ShapeError if it is no mapping where one is needed, a name is wrong, or one
-        array has more samples than another.
-        """
-        return arranged(type(self).__name__, self.order.inputs, x)
-
-    def by_input(self, x: Any) -> Any:
-        """Return what `arranged` has returned with the names of several inputs."""
-        return dict(zip((*self.order.inputs, MASK), x, strict=False)) if is_several(x) else x
-
-    def inputs(self, x: Any, *, is_known: bool = False) -> Any:
-        """Return x at the network's place and in its data type there, its shape and whole numbers checked.
-
-        The numbers are not, if it `is_known` that they have been. Several inputs are returned as a tuple.
-        """
-        if len(self.order.inputs) > 1:
-            return self._several_inputs(self.arranged(x), is_known=is_known)
-        kind = self.input_kinds[0]
-        if kind in UNCAST or not self._place.is_ready(x):
-            x = self.arranged(x)
-            if is_several(x):  # with a mask
-                return self._several_inputs(x, is_known=is_known)
-            x = checked_input(x, self._place, type(self).__name__, kind)
-        if x.shape[1:] not in self._fitting:
-            if x.ndim == 0:
-                raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
-            self.output_shape(x.shape)
-            self._fitting.add(x.shape[1:])
-        if kind in UNCAST and not is_known:
-            check_values(self, [x])
-        return x
-
-    def _several_inputs(self, x: tuple[Any, ...], *, is_known: bool) -> tuple[Any, ...]:
-        arrays = placed(self._place, self.order.inputs, self.input_kinds, x)
-        shapes = tuple(part.shape for part in arrays[: len(self.order.inputs)])
-        key = tuple(shape[1:] for shape in shapes)
-        if key not in self._fitting:
-            self.output_shape(*shapes)
-            self._fitting.add(key)
-        if not is_known:
-            check_values(self, arrays[: len(self.order.inputs)])
-        return arrays
-
-    def batch(self, x: Any, t: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
-        """Return x (N, ...), t and the sample weights at the network's place, as the loss needs them.
-
-        Several inputs, and targets and weights of losses by output, come as mappings by their names, and are returned
-        as tuples in their order.
-
-        Raises
-        ------
-        ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
-            If one of them does not fit the network, its loss or the others.
-        """
-        x, t = self.inputs(x), as_array(t, "t")
-        weight = None if sample_weight is None else as_array(sample_weight, "sample_weight")
-        shapes = tuple([part.shape for part in x][: len(self.order.inputs)]) if x.__class__ is tuple else (x.shape,)
-        shape = self._output_shape(shapes)
-        if isinstance(t, dict) or isinstance(weight, dict):
-            return x, *self.targets(shape, t, weight)
-        return x, *(self.loss_function or self.criterion).targets(shape, t, self._place, weight)
-
-    def targets(self, shape: Any, t: Any, weight: Any) -> tuple[Any, Any]:
-        """Return what the loss makes of t and the sample weights, arrays or mappings, for outputs of `shape`."""
-        owner, criterion, names = type(self).__name__, self.criterion, self.order.output_names
-        if not isinstance(criterion, LossByOutput):
-            t, weight = (single(owner, names, *part) for part in (("t", t), ("sample_weight", weight)))
-        return criterion.targets(shape, t, self._place, weight)
-
-    def _output_shape(self, shapes: tuple[Any, ...]) -> Any:
-        """Return what `output_shape` does, remembered for some shapes, if all that decides on it counts its changes."""
-        key = shapes, self._changes[0]
-        known = self._shapes.get(key)
-        if known is None:
-            known = self.output_shape(*shapes)
-            if self.is_known:
-                self._shapes = {key: known} if len(self._shapes) >= _SHAPES else self._shapes | {key: known}
-        return known
+        return summary(self.order, self.sharing.parameters, self.sharing.states, input_shape)
 
     def loss_and_gradients(
         self, run: Run, params: Sequence[Any], x: Any, t: Any, weight: Any = None, *dout: Any

@@ -1,31 +1,36 @@
-"""Which layer uses which parameter, where several may use one."""
+"""Which layer uses which parameter or state, where several may use one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portable_nn.kernels import Kernels
-from portable_nn.layers import Parameter, Transposed
+from portable_nn.layers import Parameter, State, Transposed
 from portable_nn.layers.layer import Arrays
 
 __all__ = ["ParameterSharing"]
 
 
 class ParameterSharing:
-    """The distinct parameters of a network, and the way from each place where one is used to it.
+    """The distinct parameters and states of a network, and the way from each place where one is used to it.
 
-    Parameters are the same if they are the same object; values are never compared.
+    They are the same if they are the same object; values are never compared.
 
     Parameters
     ----------
     uses : mapping of str to Parameter or Transposed
         By the path of the use, such as "2.1.W": the name of a layer, perhaps of one in it, and the layer's own name.
+    states : mapping of str to State
+        Likewise.
 
     Attributes
     ----------
     parameters : dict of str to Parameter
+    states : dict of str to State
         Each once, by the path of its first use.
-    boxes : list of Parameter
-        The same, in order.
+    boxes : list of Parameter and State
+        All of them: the parameters in order, the states in order.
+    names : list of str
+        Their paths.
 
     Raises
     ------
@@ -33,13 +38,19 @@ class ParameterSharing:
         If the transpose of a parameter is used that is used nowhere itself.
     """
 
-    def __init__(self, uses: Mapping[str, Parameter | Transposed]):
+    def __init__(self, uses: Mapping[str, Parameter | Transposed], states: Mapping[str, State]):
         first: dict[int, tuple[str, Parameter]] = {}
         for path, shared in uses.items():
             if isinstance(shared, Parameter):
                 first.setdefault(id(shared), (path, shared))
         self.parameters = dict(first.values())
-        self.boxes = list(self.parameters.values())
+        first_of: dict[State, str] = {}
+        for path, state in states.items():
+            first_of.setdefault(state, path)
+        self.states = {path: state for state, path in first_of.items()}
+        self._shared_states = {path: first_of[state] for path, state in states.items() if first_of[state] != path}
+        self.boxes: list[Parameter | State] = [*self.parameters.values(), *self.states.values()]
+        self.names = [*self.parameters, *self.states]
         positions = {identity: i for i, identity in enumerate(first)}
         self._uses: list[tuple[str, int, bool]] = []
         for path, shared in uses.items():
@@ -59,19 +70,25 @@ class ParameterSharing:
         """Return the gradient of each of `boxes`: the sum over its uses; None where nothing came."""
         if self._plain:
             return list(map(grads.get, self.parameters))
-        sums: list[Any] = [None] * len(self.boxes)
+        sums: list[Any] = [None] * len(self.parameters)
         for path, i, transposed in reversed(self._uses):  # in the order in which they were found
             if path in grads:
                 gradient = kernels.transpose(grads[path]) if transposed else grads[path]
                 sums[i] = gradient if sums[i] is None else kernels.add(sums[i], gradient)
         return sums
 
+    def after(self, arrays: Sequence[Any], changed: Mapping[State, Any]) -> list[Any]:
+        """Return the arrays of all boxes with what has become of states in their place."""
+        count = len(self.parameters)
+        states = zip(self.states.values(), arrays[count:], strict=True)
+        return [*arrays[:count], *(changed.get(state, array) for state, array in states)]
+
     def ties(self) -> dict[str, dict[str, Any]]:
-        """Return for each use of a parameter that has another name that name, and whether it is transposed."""
+        """Return for each use of a parameter or state with another name that name, and whether it is transposed."""
         names = list(self.parameters)
-        return {
-            path: {"to": names[i], "transposed": transposed} for path, i, transposed in self._uses if names[i] != path
-        }
+        ties = [(path, names[i], transposed) for path, i, transposed in self._uses if names[i] != path]
+        ties += [(path, first, False) for path, first in self._shared_states.items()]
+        return {path: {"to": first, "transposed": transposed} for path, first, transposed in ties}
 
     def named(self, names: Sequence[str], layers: Sequence[str]) -> list[Parameter]:
         """Return the parameters with these names, or of layers with these names; all of them for no names.
@@ -82,12 +99,15 @@ class ParameterSharing:
             If there is no such parameter, and no such one among `layers`.
         """
         if not names:
-            return self.boxes
+            return list(self.parameters.values())
         chosen: list[Parameter] = []
+        boxes = list(self.parameters.values())
         for wanted in names:
-            of_layer = [self.boxes[i] for path, i, _ in self._uses if path.startswith(f"{wanted}.")]
+            of_layer = [boxes[i] for path, i, _ in self._uses if path.startswith(f"{wanted}.")]
             if wanted in self.parameters:
                 chosen.append(self.parameters[wanted])
+            elif wanted in self.states:
+                raise KeyError(f"{wanted} is a state, which no gradient changes: its layer says when it does")
             elif of_layer or wanted in layers:
                 chosen += of_layer
             else:

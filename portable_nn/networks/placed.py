@@ -1,16 +1,16 @@
 """Layers made of layers that have a place, a seed, and the arrays of their parameters there."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Self
 
 from portable_nn import random
-from portable_nn.arrays import Namespace, Place
+from portable_nn.arrays import Namespace, Place, copies
 from portable_nn.kernels import is_recordable, kernels_for
-from portable_nn.layers import Parameter, Run
+from portable_nn.layers import Parameter, Run, State
 from portable_nn.layers.layer import Arrays
-from portable_nn.layers.parameter import ParameterArrays
+from portable_nn.layers.parameter import Box, BoxArrays
 from portable_nn.layers.weights import common_place, draw
 from portable_nn.networks.composite import Composite
 from portable_nn.networks.parameter_sharing import ParameterSharing
@@ -48,7 +48,7 @@ class Placed(Composite):
         self._is_settled = is_settled or any(option is not None for option in (seed, *self._asked))
         self.seed = random.checked_seed(seed)
         self.stream = random.KeyStream(self.seed)
-        self.sharing = ParameterSharing({})
+        self.sharing = ParameterSharing({}, {})
         self.is_known = False
         """Whether all layers count what changes in them."""
 
@@ -66,7 +66,7 @@ class Placed(Composite):
         self._forget_provisional()
         leaves = dict(self.leaves())
         try:
-            self.sharing = ParameterSharing(self.boxes())
+            self.sharing = ParameterSharing(self.boxes(), self.state_boxes())
         except ValueError as error:
             if self._is_settled:
                 raise
@@ -84,7 +84,8 @@ class Placed(Composite):
     def _forget_provisional(self) -> None:
         """Leave what networks within have drawn for nobody to be drawn by this one."""
         for _, layer in self.leaves():
-            boxes = [box for box in layer.boxes().values() if isinstance(box, Parameter)]
+            own = (*layer.boxes().values(), *layer.state_boxes().values())
+            boxes = [box for box in own if isinstance(box, Box)]
             for box in boxes:
                 box.value = None if box.provisional else box.value
             if boxes and all(box.value is None for box in boxes):
@@ -101,9 +102,14 @@ class Placed(Composite):
                 layer.place = place
 
     @property
-    def parameters(self) -> ParameterArrays:  # pyright: ignore[reportIncompatibleVariableOverride]  (arrays, by path)
+    def parameters(self) -> BoxArrays:  # pyright: ignore[reportIncompatibleVariableOverride]  (arrays, by path)
         """The arrays of all parameters by name, in order; assigning replaces them, in all layers that share them."""
-        return ParameterArrays(self.sharing.parameters, self._place)
+        return BoxArrays(self.sharing.parameters, self._place)
+
+    @property
+    def states(self) -> BoxArrays:  # pyright: ignore[reportIncompatibleVariableOverride]  (arrays, by path)
+        """The arrays of all states by name, such as "1.mean"; assigning replaces them."""
+        return BoxArrays(self.sharing.states, self._place, "state")
 
     def freeze(self, *names: str) -> None:
         """Keep parameters as they are in training: those of the names given, or of layers so named; else all.
@@ -123,15 +129,15 @@ class Placed(Composite):
 
     # A layer is told where its parameters are to be, and their path; a network knows, hence the other arguments.
     def initialize(self, seed: int | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Draw all parameters anew, from `seed` or else the network's own, and start the dropout masks over."""
+        """Draw all parameters anew, from `seed` or else the network's own; start states and dropout masks over."""
         self.seed = self.seed if seed is None else random.checked_seed(seed)
         self.stream = random.KeyStream(self.seed)
-        for parameter in self.sharing.parameters.values():
-            parameter.value = None
+        for box in self.sharing.boxes:
+            box.value = None
         draw(dict(self.leaves()), self._place, self.seed)
 
     def to(self, xp: str | Namespace | None = None, *, device: Any = None, dtype: str | None = None) -> Self:
-        """Return a copy of the network elsewhere: same structure, parameters, ties and seed.
+        """Return a copy of the network elsewhere: same structure, parameters, states, ties and seed.
 
         Parameters
         ----------
@@ -146,7 +152,7 @@ class Placed(Composite):
         if xp is None:
             xp, device = self._place.xp, self._place.device if device is None else device
         place = Place(xp, device, dtype or self._place.dtype_name)
-        memo: dict[int, Any] = {id(p): p.at(place) for p in self.sharing.parameters.values()}
+        memo: dict[int, Any] = {id(box): box.at(place) for box in self.sharing.boxes}
         network = copy.deepcopy(self, memo)
         network._settle(place)
         return network
@@ -161,14 +167,19 @@ class Placed(Composite):
         return self.stream.next()
 
     def arrays(self) -> list[Any]:
-        """Return the arrays of all parameters."""
+        """Return the arrays of all parameters, and after them those of all states."""
         return list(map(attrgetter("value"), self.sharing.boxes))
 
     def set_arrays(self, arrays: Sequence[Any]) -> None:
         """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
-        for parameter, value in zip(self.sharing.boxes, arrays, strict=True):
-            parameter.value = value
-            parameter.provisional = False
+        for box, value in zip(self.sharing.boxes, arrays, strict=True):
+            box.value = value
+            box.provisional = False
+
+    def write_states(self, changed: Mapping[State, Any]) -> None:
+        """Make copies of what passes have made of states their values."""
+        for state, value in changed.items():
+            state.value = copies([value])[0]  # it may be memory of the inputs
 
     def trainable(self) -> dict[str, int]:
         """Return the names of the parameters that are not frozen, with their positions in `arrays`."""
@@ -176,7 +187,8 @@ class Placed(Composite):
 
     def pass_arrays(self) -> Arrays:
         """Return the parameters by path, as the passes take them."""
-        return self.sharing.by_path(kernels_for(self._place.xp), self.arrays())
+        params = [parameter.value for parameter in self.sharing.parameters.values()]
+        return self.sharing.by_path(kernels_for(self._place.xp), params)
 
     @property
     def place(self) -> Place:  # pyright: ignore[reportIncompatibleVariableOverride]  (known as soon as it is whole)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from portable_nn.arrays import in_order
-from portable_nn.layers import Layer, Parameter
+from portable_nn.layers import Layer, Parameter, State
 from portable_nn.layers.topology import Topology
 
 __all__ = ["InputShape", "summary"]
@@ -13,7 +13,12 @@ __all__ = ["InputShape", "summary"]
 InputShape: TypeAlias = tuple[int, ...] | Mapping[str, tuple[int, ...]] | None
 
 
-def summary(order: Topology, parameters: Mapping[str, Parameter], input_shape: InputShape = None) -> str:
+def summary(
+    order: Topology,
+    parameters: Mapping[str, Parameter],
+    states: Mapping[str, State],
+    input_shape: InputShape = None,
+) -> str:
     """Return a table of the layers: name and call, output shape, number of parameters of its own.
 
     Parameters
@@ -31,12 +36,13 @@ def summary(order: Topology, parameters: Mapping[str, Parameter], input_shape: I
         rows.append((f"{path} {layer!r}", shown, count + shared))
     total = sum(math.prod(p.shape) for p in parameters.values())
     frozen = sum(math.prod(p.shape) for p in parameters.values() if not p.trainable)
+    kept = sum(math.prod(state.shape) for state in states.values())
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}".rstrip() for a, b, c in rows]
     rule = "-" * max(map(len, lines))
-    return "\n".join(
-        [lines[0], rule, *lines[1:], rule, f"{total:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")]
-    )
+    count = f"{total:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
+    count += f"; {kept:,} numbers of state" if kept else ""
+    return "\n".join([lines[0], rule, *lines[1:], rule, count])
 
 
 def _input_shapes(order: Topology, input_shape: InputShape) -> list[Any] | None:

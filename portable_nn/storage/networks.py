@@ -42,6 +42,11 @@ class Storable(Protocol):
         ...
 
     @property
+    def states(self) -> Mapping[str, Any]:
+        """The arrays of all states by name."""
+        ...
+
+    @property
     def place(self) -> Place:
         """Where the arrays live."""
         ...
@@ -57,7 +62,7 @@ class Storable(Protocol):
 
 def save(network: Storable, path: PathLike) -> None:
     """Write `network` to `path`, replacing a file that is there only when all is written."""
-    write_arrays(path, network.parameters, describe(network))
+    write_arrays(path, {**network.parameters, **network.states}, describe(network))
 
 
 def read(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:

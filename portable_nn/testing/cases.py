@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from portable_nn import layers, losses, random
-from portable_nn.layers import Layer
+from portable_nn.arrays import Place
+from portable_nn.layers import Layer, Transposed
 from portable_nn.losses import Loss
 
 __all__ = ["CASES", "Case"]
@@ -134,6 +135,11 @@ CASES: dict[str, Case] = {
         lambda: layers.Embedding(7, 4, padding_index=6, seed=0), _whole_numbers(9)
     ),
     "Flatten": Case(layers.Flatten, _normal(5, 2, 3)),
+    "BatchNorm": Case(lambda: _with_statistics(layers.BatchNorm(3, momentum=0.3)), _normal(5, 3), batched=False),
+    "BatchNorm of images": Case(lambda: _with_statistics(layers.BatchNorm(3, epsilon=0.1)), _normal(5, 3, 2, 2)),
+    "BatchNorm, frozen statistics": Case(
+        lambda: _with_statistics(layers.BatchNorm(3, frozen_statistics=True)), _normal(5, 3)
+    ),
     "Dropout": Case(lambda: layers.Dropout(0.4, seed=0), _normal(5, 6)),
     "Add": Case(layers.Add, _several((5, 3), (5, 3))),
     "Rescale": Case(lambda: layers.Rescale(2.5, -0.3), _normal(5, 3)),
@@ -211,6 +217,18 @@ CASES: dict[str, Case] = {
     "PoissonLoss": Case(losses.PoissonLoss, _counts),
     "PoissonLoss, weighted": Case(losses.PoissonLoss, _weighted(_counts)),
 }
+
+
+def _with_statistics(layer: Layer) -> Layer:
+    """Return a BatchNorm that has seen something, with parameters of its own."""
+    rng, place = random.generator(0, "statistics"), Place("numpy")
+    for boxes in (layer.parameters, layer.states):
+        for name, box in boxes.items():
+            assert not isinstance(box, Transposed)
+            values: Any = rng.uniform(0.5, 1.5, box.shape)
+            box.set(values, place, name)
+    layer.place = place
+    return layer
 
 
 def _ones(rng: Any, shape: tuple[int, ...]) -> Any:

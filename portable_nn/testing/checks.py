@@ -203,8 +203,8 @@ def check_network(
     from tqdm.auto import tqdm
 
     report = Report(repr(network))
-    with tqdm(total=sum(p.size for p in params), unit=" elements", disable=not progress) as bar:
-        for name, array, gradient in zip(names, params, grads, strict=True):
+    with tqdm(total=sum(p.size for p in params[: len(names)]), unit=" elements", disable=not progress) as bar:
+        for name, array, gradient in zip(names, params[: len(names)], grads, strict=True):
             expected = central_differences(loss, array, bar.update)
             report.add("central differences", tolerance, {name: gradient}, {name: expected})
     if raises and not report.ok:
@@ -229,11 +229,11 @@ def _layer_subject(layer: Layer, *inputs: Array) -> Subject:
 
     def output(run: Run, arrays: dict[str, Any]) -> Any:
         params, x = split(run, arrays)
-        return layer.forward_pass(run, params, *x)[0]
+        return run.forward(layer, params, *x)[0]
 
     def by_hand(run: Run, arrays: dict[str, Any], dy: list[Any]) -> dict[str, Any]:
         params, x = split(run, arrays)
-        _, saved = layer.forward_pass(run, params, *x)
+        _, saved = run.forward(layer, params, *x)
         dx, grads = layer.backward_pass(run, params, saved, *dy)
         return dict(zip(differentiated, as_tuple(dx), strict=True)) | grads
 

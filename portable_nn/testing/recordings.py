@@ -9,7 +9,7 @@ from portable_nn import random
 from portable_nn.arrays import Place, to_numpy
 from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
 from portable_nn.kernels.recording import leaves
-from portable_nn.layers import Layer, Run
+from portable_nn.layers import Layer, Run, State
 from portable_nn.layers.inputs import as_tuple, checked_input
 from portable_nn.losses import Loss
 
@@ -45,7 +45,8 @@ def check_recordable(layer: Layer, arrays: Sequence[Any], place: Place, key: ran
     varied = 1 if isinstance(layer, Loss) else len(inputs)
     others = [-0.7 * x + 0.3 if i < varied and _is_floating(x, place) else x for i, x in enumerate(inputs)]
     dy = [place.asarray(np.ones(part.shape)) for part in _outputs(layer, params, inputs, place, key)]
-    given = {"params": list(params.values()), "x": inputs, "dy": dy}
+    states = [place.asarray(to_numpy(box.value)) for box in _boxes(layer)]
+    given = {"states": states, "params": list(params.values()), "x": inputs, "dy": dy}
     try:
         first, names, outputs = _recorded(layer, list(params), given, place, key)
         second, _, expected = _recorded(layer, list(params), given | {"x": others}, place, key)
@@ -56,7 +57,7 @@ def check_recordable(layer: Layer, arrays: Sequence[Any], place: Place, key: ran
             raise AssertionError(f"{layer!r} says it is recordable, but calls {one} for some data, {other} for others")
     if len(first.calls) != len(second.calls):
         raise AssertionError(f"{layer!r} says it is recordable, but calls more kernels for some data than for others")
-    got = Plan(first, names, outputs)(given["params"], others, dy)
+    got = Plan(first, names, outputs)(states, given["params"], others, dy)
     for a, b in zip(leaves(got), leaves(expected), strict=True):
         if a is not None and not np.array_equal(to_numpy(a), to_numpy(b), equal_nan=True):
             raise AssertionError(f"{layer!r} says it is recordable, but its plan gives other numbers than its passes")
@@ -67,7 +68,11 @@ def _is_floating(x: Any, place: Place) -> bool:
 
 
 def _outputs(layer: Layer, params: _Given, inputs: list[Any], place: Place, key: random.Key) -> tuple[Any, ...]:
-    return as_tuple(layer.forward_pass(Run(place, training=True, key=key), params, *inputs)[0])
+    return as_tuple(Run(place, training=True, key=key).forward(layer, params, *inputs)[0])
+
+
+def _boxes(layer: Layer) -> list[State]:
+    return list(dict.fromkeys(layer.state_boxes().values()))
 
 
 def _recorded(
@@ -76,10 +81,11 @@ def _recorded(
     recorder = Recorder(kernels_for(place.xp))
     inputs = {name: recorder.input(tree) for name, tree in given.items()}
     run = Run(place, recorder, training=True, key=key)
+    run.begin(_boxes(layer), inputs["states"])
     params = dict(zip(names, inputs["params"], strict=True))
-    y, saved = layer.forward_pass(run, params, *inputs["x"])
+    y, saved = run.forward(layer, params, *inputs["x"])
     dx, grads = layer.backward_pass(run, params, saved, *inputs["dy"])
-    outputs = [*as_tuple(y), *as_tuple(dx), *(grads[name] for name in names)]
+    outputs = [*as_tuple(y), *as_tuple(dx), *(grads[name] for name in names), *map(run.state, _boxes(layer))]
     recorder.values(outputs)
     return recorder, inputs, outputs
 

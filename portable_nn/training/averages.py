@@ -12,7 +12,7 @@ __all__ = ["EMA", "SWA"]
 
 
 class _Average(Callback):
-    """An average a of the weights w: the network has it while it validates, for checkpoints, and when training ends.
+    """An average a of the weights w, states among them, which the network has to validate, to save, and in the end.
 
     The next call of `fit` goes on with the weights of training, unless the network's were changed, and with a new
     average.
@@ -29,7 +29,7 @@ class _Average(Callback):
         return self._named(trainer, self._average)
 
     def _named(self, trainer: Training, average: list[Any]) -> Mapping[str, Any] | None:
-        return dict(zip(trainer.network.parameters, average, strict=True)) if average else None
+        return dict(zip(trainer.network.sharing.names, average, strict=True)) if average else None
 
     def _towards(self, trainer: Training, share: float) -> list[Any]:
         """Return a + share (w - a), or copies of w where there is no average yet."""

@@ -82,7 +82,8 @@ class TrainingStep(ABC):
         self._slots: Slots = []
         self._parts: list[Part] = []
         self._live: list[Part] = []
-        self._boxes = network.sharing.boxes
+        self._boxes = list(network.sharing.parameters.values())
+        self._states = list(network.sharing.states.values())
         self._updating: AbstractContextManager[None] = nullcontext()
         """In which `transform` and `apply` run: kernels may wait until its end, to be launched together."""
         self.after_batch: Callable[[int, dict[str, Any]], None] | None = None
@@ -156,12 +157,14 @@ class TrainingStep(ABC):
         self.reduce()
         with self._updating:
             self.apply(*self.transform())
+        if self._states:
+            self.write_states()
         self.optimizer.steps += 1
         return loss
 
     @abstractmethod
     def gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
-        """Find the gradient of the loss on a batch, and return the loss."""
+        """Find the gradient of the loss on a batch and what becomes of states, and return the loss."""
 
     @abstractmethod
     def gradient_in_parts(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
@@ -177,6 +180,10 @@ class TrainingStep(ABC):
     @abstractmethod
     def apply(self, params: list[Any], grads: list[Any], numbers: Numbers) -> None:
         """Make what `transform` returned the next parameters and slots, by the optimizer's rule."""
+
+    @abstractmethod
+    def write_states(self) -> None:
+        """Make what became of states in `gradient` their values."""
 
     def _next_key(self) -> Key | None:
         return self.network.next_key() if self.network.is_random else None
@@ -236,17 +243,17 @@ class TrainingStep(ABC):
         self.begin()
 
     def weights_norm(self) -> float:
-        """Return the norm of all weights, infinite if its square overflows; this waits for the device."""
+        """Return the norm of all parameters, infinite if its square overflows; this waits for the device."""
         half_squares = kernels_for(self.network.place.xp).half_squares
         with overflow_unreported():
-            return math.sqrt(2.0 * float(sum(half_squares(array) for array in self.network.arrays())))
+            return math.sqrt(2.0 * float(sum(half_squares(box.value) for box in self._boxes)))
 
     def _copied(self, params: list[Any], slots: Slots) -> tuple[list[Any], Slots]:
         """Return copies, or what `_take` copies by itself."""
         return copies(params), [copies(slot) for slot in slots]
 
     def is_finite(self) -> bool:
-        """Tell whether all parameters are finite; this waits for the device."""
+        """Tell whether all parameters and states are finite; this waits for the device."""
         finite = kernels_for(self.network.place.xp).all_finite
         return all(bool(finite(array)) for array in self.network.arrays())
 

@@ -67,7 +67,7 @@ class Callback:
 
         Asked for after the steps of an epoch, when training ends, and for checkpoints in between. The network has them
         while it validates, during `on_epoch`, in checkpoints and after `fit`; the last callback that has some decides.
-        The arrays are not to be written afterwards.
+        States such as running means may be among them. The arrays are not to be written afterwards.
         """
 
     def on_epoch(self, trainer: Training, epoch: int, record: dict[str, float]) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Generator
 from typing import Any
 
-from portable_nn.arrays import flat, is_several
+from portable_nn.arrays import copies, flat, is_several
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Run
 from portable_nn.layers.inputs import input_dtype
@@ -34,33 +34,37 @@ _WORK = 2_500_000_000
 
 
 def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[list[Any], Slots, Any]]:
-    """Return the first half of `pure_step`: its result is (loss, gradients of what is trained)."""
+    """Return the first half of `pure_step`: its result is (loss, gradients of what is trained, new states)."""
     place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
+    sharing, first_state = network.sharing, len(network.sharing.parameters)
 
-    def one(params: list[Any], x: Any, t: Any, weight: Any, key: Key | None, *dout: Any) -> tuple[Any, list[Any]]:
+    def one(
+        params: list[Any], x: Any, t: Any, weight: Any, key: Key | None, *dout: Any
+    ) -> tuple[Any, list[Any], list[Any]]:
         run = Run(place, kernels, training=True, key=key if network.is_random else None)
         loss, grads = network.loss_and_gradients(run, params, x, t, weight, *dout)
         found = {name: grads[i] for name, i in trained.items()}
         check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
-        return loss, list(found.values())
+        return loss, list(found.values()), sharing.after(params, run.changed)
 
     def gradient(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
         cuts = parts_of(count(x), accumulate)
         if len(cuts) <= 1:
-            return params, slots, one(params, x, t, weight, key)
+            loss, grads, after = one(params, x, t, weight, key)
+            return params, slots, (loss, grads, after[first_state:])
         shares = part_shares(network.criterion, Run(place, kernels, training=True), t, weight, cuts)
-        losses, grads = list[Any](), list[Any]()
+        losses, grads, after = list[Any](), list[Any](), params
         for cut, share in zip(cuts, shares, strict=True):
             # What losses by output count cannot be made up for when their gradients are one.
             dout, share = ((share,), 1.0) if is_several(share) else ((), share)
             part = (rows_of(cut, array) for array in (x, t, weight))
-            loss, found = one(params, *part, part_key(key, cut), *dout)
+            loss, found, after = one(after, *part, part_key(key, cut), *dout)
             losses.append(loss)
             grads.append([share * gradient for gradient in found])
         total = [sum(of_parts[1:], of_parts[0]) for of_parts in zip(*grads, strict=True)]
-        return params, slots, (weighted_sum(shares, losses), total)
+        return params, slots, (weighted_sum(shares, losses), total, after[first_state:])
 
     return gradient
 
@@ -94,13 +98,13 @@ def pure_step(
     It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
     """
     gradient, update = pure_gradient(network, accumulate), pure_update(network, optimizer)
-    place, kernels = network.place, kernels_for(network.place.xp)
+    place, kernels, first_state = network.place, kernels_for(network.place.xp), len(network.sharing.parameters)
 
     def step(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
-        params, slots, (loss, grads) = gradient(params, slots, x, t, weight, key, numbers)
-        params, slots, _ = update(params, slots, grads, key, numbers)
+        params, slots, (loss, grads, states) = gradient(params, slots, x, t, weight, key, numbers)
+        params, slots, _ = update([*params[:first_state], *states], slots, grads, key, numbers)
         run = Run(place, kernels, training=True)
         return params, slots, (loss, network.criterion.total_weight(run, t, weight))
 
@@ -208,7 +212,7 @@ class CompiledStep(TrainingStep):
         if self._halves is None:
             halves = pure_gradient(self.network, self.accumulate), pure_update(self.network, self.optimizer)
             self._halves = self._kernels.compile_step(halves[0]), self._kernels.compile_step(halves[1])
-        params, slots, (loss, self._found) = self._halves[0](
+        params, slots, (loss, self._found, self._new_states) = self._halves[0](
             self.network.arrays(), self._slots, x, t, weight, key, self._numbers()
         )
         self._take(params, slots)
@@ -228,6 +232,15 @@ class CompiledStep(TrainingStep):
         assert self._halves is not None
         params, slots, _ = self._halves[1](params, self._slots, grads, _NO_KEY, numbers)
         self._take(params, slots)
+
+    def write_states(self) -> None:
+        """Put what the batch has made of states into the network."""
+        self._take([*self.network.arrays()[: -len(self._states)], *self._new_states], self._slots)
+
+    def _take(self, params: list[Any], slots: Slots) -> None:
+        if self._states and not self._joins:  # a layer may have made a state of what is not its own
+            params = [*params[: -len(self._states)], *copies(params[-len(self._states) :])]
+        super()._take(params, slots)
 
     def _numbers(self) -> Numbers:
         return self.optimizer.numbers_for(self._live)

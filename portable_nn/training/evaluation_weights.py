@@ -57,7 +57,7 @@ class EvaluationWeights:
             return False
         network = self._trainer.network
         before = network.arrays()
-        network.set_arrays([found.get(name, array) for name, array in zip(network.parameters, before, strict=True)])
+        network.set_arrays([found.get(name, array) for name, array in zip(network.sharing.names, before, strict=True)])
         self._shown = network.arrays(), before
         return True
 

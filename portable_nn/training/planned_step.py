@@ -1,25 +1,27 @@
 """Training steps as plans: arrays written in place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import cached_property
-from itertools import accumulate, chain
-from operator import is_not, itemgetter
-from typing import Any, NamedTuple
+from itertools import chain
+from operator import is_not
+from typing import Any
 
-from portable_nn.arrays import copies, each, is_several, namespace_of, owns_memory
-from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours, kernels_for
-from portable_nn.layers import Run
+from portable_nn.arrays import copies, each, is_several, owns_memory
+from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours
+from portable_nn.layers import Run, State
 from portable_nn.losses import LossByOutput
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import has_known_walk
 from portable_nn.optimizers import Numbers, Optimizer, Slots
-from portable_nn.optimizers.groups import Part, taken
+from portable_nn.optimizers.groups import taken
 from portable_nn.optimizers.parts import slots_by_part
 from portable_nn.random import Key
 from portable_nn.training.accumulation import part_key, part_shares, parts_of, rows, weighted_sum
 from portable_nn.training.base_step import TrainingStep
+from portable_nn.training.flat import Flat, Layout
 from portable_nn.training.samples import count
+from portable_nn.training.states import StateMemory
 
 __all__ = ["PlannedStep"]
 
@@ -42,6 +44,7 @@ class PlannedStep(TrainingStep):
         self._update_kernels, together = updating
         self._plans: dict[Any, Callable[..., Any]] = {}
         self._layout = Layout((), {})
+        self._memory: StateMemory | None = None
         super().__init__(network, optimizer, accumulate)
         self._updating = together
 
@@ -77,8 +80,18 @@ class PlannedStep(TrainingStep):
         params = list(params)
         for i, view in zip(self._positions, self._flat.views, strict=True):
             params[i] = view
+        if self._states:
+            params[-len(self._states) :] = self._remembered(params[-len(self._states) :])
         self._params = params
         super()._take(params, slots)
+
+    def _remembered(self, states: list[Any]) -> list[Any]:
+        """Return the memory in which these states, or copies of them, are from now on."""
+        if self._memory is None:
+            self._memory = StateMemory(self._states, states)
+        else:
+            self._memory.take(states)
+        return self._memory.views
 
     def _rows(self, flat: "Flat") -> list[list[Any]]:
         """Return what the optimizer gets of each part that is not frozen."""
@@ -97,7 +110,10 @@ class PlannedStep(TrainingStep):
     def gradient(self, x: Any, t: Any, weight: Any = None, key: Key | None = None, *dout: Any) -> Any:
         """Write the gradient, and return the loss; `dout` as in `Network.loss_and_gradients`."""
         params = self._params
-        for mine, box in zip(params, self._boxes, strict=True):
+        if self._memory is not None and self._memory.are_replaced():
+            self.go_on_with_copies()
+            params = self._params
+        for mine, box in zip(params, self._boxes, strict=False):
             if mine is not box.value:  # somebody has assigned a parameter
                 self.go_on_with_copies()
                 params = self._params
@@ -119,14 +135,17 @@ class PlannedStep(TrainingStep):
         cuts = parts_of(count(x), self.accumulate)
         if len(cuts) == 1:
             return self.gradient(x, t, weight, key)
-        run, losses = self.network.run(), list[Any]()
+        run, losses, before = self.network.run(), list[Any](), self._params
         shares = part_shares(self.network.criterion, run, t, weight, cuts)
         for cut, share in zip(cuts, shares, strict=True):
             # What losses by output count cannot be made up for when their gradients are one.
             dout, share = ((run.arrays(share),), 1.0) if is_several(share) else ((), share)
             part = (rows(cut, array) for array in (x, t, weight))
             losses.append(self.gradient(*part, part_key(key, cut), *dout))
+            if self._memory is not None:
+                self._params = [*before[: -len(self._states)], *self._memory.between()]
             self._add_up(share, first=len(losses) == 1, last=len(losses) == len(cuts))
+        self._params = before
         return weighted_sum(shares, losses)
 
     def _add_up(self, share: Any, *, first: bool, last: bool) -> None:
@@ -166,6 +185,11 @@ class PlannedStep(TrainingStep):
                 self._write_updated(self._written, new)
                 return
 
+    def write_states(self) -> None:
+        """Write what the batch has made of states."""
+        if self._memory is not None:
+            self._memory.write()
+
     def _write_updated(self, mine: list[list[Any]], new: list[list[Any]]) -> None:
         """Write what a rule has returned; where it gave an array of ours back, as it is before anything is written."""
         pairs = [pair for rows in zip(mine, new, strict=True) for pair in zip(*rows, strict=True)]
@@ -189,14 +213,15 @@ class PlannedStep(TrainingStep):
             try:
                 loss, grads = self.network.loss_and_gradients(run, *arrays)
                 grads = self._trained(grads)
-                values = recorder.values(grads)
+                values, states = recorder.values(grads), recorder.values([*run.changed.values()])
             except UnrecordedError:
                 continue
             if recorder.is_opaque:  # whose code must run once a step
-                self._write(grads)
+                self._write(grads, run.changed)
             del grads
             recorder.forget(values)  # they make room for the flat array
             into = list(zip(values, self._grads.views, strict=True))
+            into += list(zip(states, map(self._new_states.__getitem__, run.changed), strict=True))
             plan = Plan(recorder, inputs, loss, into=into, reuses=True)
             return plan, loss if recorder.is_opaque else plan(*given.values())
         return self._walk, self._walk(*given.values())
@@ -219,60 +244,21 @@ class PlannedStep(TrainingStep):
         """Do what a plan does, for networks whose layout is somebody's own."""
         run = Run(self.network.place, self._kernels, training=True, key=key)
         loss, grads = self.network.loss_and_gradients(run, params, x, t, weight, *dout)
-        self._write(self._trained(grads))
+        self._write(self._trained(grads), run.changed)
         return loss
 
-    def _write(self, grads: list[Any]) -> None:
+    def _write(self, grads: list[Any], changed: Mapping[State, Any]) -> None:
         for view, gradient in zip(self._grads.views, grads, strict=True):
             view[...] = gradient
+        for state, value in changed.items():
+            self._new_states[state][...] = value
+
+    @property
+    def _new_states(self) -> Mapping[State, Any]:
+        """Where plans write what becomes of states."""
+        return {} if self._memory is None else self._memory.new
 
 
 def _shapes(*batch: Any) -> Any:
     """Return the shapes of all arrays, some of which are in tuples."""
     return each(lambda array: array.shape, batch)
-
-
-class Layout(NamedTuple):
-    """Where arrays lie in one array: part by part.
-
-    Attributes
-    ----------
-    order : tuple of int
-        Which array is the first one there, which the second.
-    runs : dict of tuples of positions to slices
-        Where each part lies; without them all is one part.
-    """
-
-    order: tuple[int, ...]
-    runs: dict[tuple[int, ...], slice]
-
-    @classmethod
-    def of(cls, parts: Sequence[Part], arrays: list[Any]) -> "Layout":
-        """Return the layout of arrays in these parts."""
-        order = tuple(chain(*(part.positions for part in parts)))
-        if len(parts) == 1:
-            return cls(order, {})
-        pack = kernels_for(namespace_of(arrays[0])).pack
-        sizes = [pack(taken(part, arrays))[0].shape[0] for part in parts]
-        ends = list(accumulate(sizes))
-        return cls(order, {p.positions: slice(end - n, end) for p, n, end in zip(parts, sizes, ends, strict=True)})
-
-
-class Flat:
-    """Copies of arrays in one array.
-
-    Attributes
-    ----------
-    whole : array of shape (size,)
-    views : list of arrays
-        Its parts, in the shapes and the order of the arrays.
-    """
-
-    def __init__(self, arrays: list[Any], layout: Layout):
-        self._runs = layout.runs
-        self.whole, packed = kernels_for(namespace_of(arrays[0])).pack([arrays[i] for i in layout.order])
-        self.views: list[Any] = [view for _, view in sorted(zip(layout.order, packed, strict=True), key=itemgetter(0))]
-
-    def run(self, part: Part) -> Any:
-        """Return the run of it in which a part lies."""
-        return self.whole[self._runs[part.positions]] if self._runs else self.whole

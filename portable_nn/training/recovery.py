@@ -64,7 +64,7 @@ class Recovery:
     def mark(self, step: TrainingStep, running: RunningLoss) -> None:
         """Remember this point, after steps whose losses are good, and the one before, if it is another.
 
-        Where training may never go back, all that is remembered is one copy of the weights.
+        Where training may never go back, all that is remembered is one copy of the weights and states.
         """
         if not self.allowed:
             self._keep_weights(step)

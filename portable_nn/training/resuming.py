@@ -93,9 +93,9 @@ class Checkpointing:
         self._check(state)
         trainer, numbers = self._trainer, state.numbers
         network, optimizer = trainer.network, trainer.optimizer
-        for name in network.parameters:
-            evaluated = state.arrays[f"network/{name}"]
-            network.parameters[name] = state.arrays.get(f"training/{name}", evaluated)
+        for arrays in (network.parameters, network.states):
+            for name in arrays:
+                arrays[name] = state.arrays.get(f"training/{name}", state.arrays[f"network/{name}"])
         place = network.place
         optimizer.state = {
             name: tuple(place.asarray(state.arrays[f"{slot}/{name}"]) for slot in optimizer.slots)
@@ -167,7 +167,7 @@ class Checkpointing:
         trainer, arrays, callbacks = self._trainer, dict[str, Any](), list[dict[str, Any]]()
         network, optimizer = trainer.network, trainer.optimizer
         with self._evaluation.shown():
-            names, training = list(network.parameters), self._evaluation.training()
+            names, training = network.sharing.names, self._evaluation.training()
             for name, array, trained in zip(names, network.arrays(), training, strict=True):
                 arrays |= {f"network/{name}": array} | ({} if trained is array else {f"training/{name}": trained})
         for name, slots in optimizer.state.items():
@@ -213,7 +213,8 @@ class Checkpointing:
     def _run(self) -> dict[str, Any]:
         """Return what must not change from one part of a run to the next."""
         trainer = self._trainer
-        shapes = {name: list(array.shape) for name, array in trainer.network.parameters.items()}
+        sharing = trainer.network.sharing
+        shapes = {name: list(box.shape) for name, box in zip(sharing.names, sharing.boxes, strict=True)}
         return self._data[0].about | {
             "parameters": shapes,
             "seed": trainer.network.seed,

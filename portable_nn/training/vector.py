@@ -20,7 +20,7 @@ class VectorLoss:
     Parameters
     ----------
     network : Network
-        Its parameters are set by each call.
+        Its parameters are set by each call; its states stay as they are.
     x, t, weight : arrays
         As `Network.batch` returns them.
 
@@ -32,7 +32,7 @@ class VectorLoss:
 
     def __init__(self, network: Network, x: Any, t: Any, weight: Any = None):
         self._network, self._batch = network, (x, t, weight)
-        self._shapes = [array.shape for array in network.arrays()]
+        self._shapes = [parameter.shape for parameter in network.sharing.parameters.values()]
         kernels, place = kernels_for(network.place.xp), network.place
 
         def loss_and_gradients(params: Any, slots: Any, *batch: Any) -> Any:
@@ -40,7 +40,7 @@ class VectorLoss:
 
         compiles = kernels if not opaque_parts(network) else PORTABLE
         self._function = compiles.compile_step(loss_and_gradients)
-        self.start = self._joined(network.arrays())
+        self.start = self._joined(network.arrays()[: len(self._shapes)])
 
     def __call__(self, vector: Any) -> tuple[float, Any]:
         """Return the loss and its gradient."""
@@ -57,7 +57,7 @@ class VectorLoss:
             stop = start + math.prod(shape)
             arrays.append(self._network.place.asarray(vector[start:stop].reshape(shape)))
             start = stop
-        self._network.set_arrays(arrays)
+        self._network.set_arrays([*arrays, *self._network.arrays()[len(arrays) :]])
 
     def _joined(self, arrays: list[Any]) -> Any:
         xp = self._network.place.xp

@@ -269,3 +269,10 @@ def test_several_inputs_and_targets_are_gathered_in_one_launch():
     assert launches(gathering) == 1
     assert training.reads == training.waits == 0
     assert training.functions == {"cupy_add": 1}  # of the two derivatives by h
+
+
+def test_states_stay_on_the_device_and_need_no_new_memory():
+    layers = pnn.Affine(784, 50), pnn.BatchNorm(50), pnn.ReLU(), pnn.Affine(50, 10)
+    net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy")
+    _, training, _ = warm_step(net, pnn.SGD(), LABELS)
+    assert training.reads == training.waits == training.copies_in == training.blocks == 0

@@ -110,7 +110,8 @@ class Inventor:
         simple = [self.activation] * 4 + [self.shaped] * 4 + [self.affine] * 4 + [self.pair] * 4
         if self.whole_numbers:
             simple += [self.embedding] * 2
-        return [*simple, self.tie, self.again, self.loss_node, self.reduction, self.reduction, *[self.users] * 3]
+        others = [self.tie, self.again, self.loss_node, self.reduction, self.reduction, self.norm]
+        return [*simple, *others, *[self.users] * 3]
 
     def value(self):
         """Return a value: often the last or one that nothing uses yet."""
@@ -129,7 +130,7 @@ class Inventor:
             self.draw(layer)
         run = pnn.Run(PLACE, PORTABLE, training=False)
         with np.errstate(all="ignore"):
-            arrays, _ = layer.forward_pass(run, layer.pass_arrays(), *given(layer, inputs))
+            arrays, _ = run.forward(layer, layer.pass_arrays(), *given(layer, inputs))
         several = layer.output_count > 1
         arrays, shapes = (arrays, list(zip(*shapes, strict=True))) if several else ([arrays], [shapes])
         if tame and not all(is_tame(array) for array in arrays):
@@ -152,6 +153,8 @@ class Inventor:
                 size = parameter.shape[0] if len(parameter.shape) > 1 else 4
                 array = self.rng.normal(size=parameter.shape) / np.sqrt(size)
                 parameter.set(np.asarray(array), PLACE, "p")
+        for state in layer.states.values():
+            state.initialize(PLACE)
         layer.place = PLACE
 
     # Ways to go on: each returns a layer and its inputs, or no layer where it does not fit.
@@ -240,6 +243,17 @@ class Inventor:
         axis = self.pick([None, *range(-value.array.ndim, value.array.ndim)])
         kind = self.pick([pnn.layers.Sum, pnn.layers.Mean])
         return kind(axis, keepdims=self.chance(0.5)), [value]
+
+    def norm(self):
+        """A batch normalization, by the batch where there are several values a channel in every batch."""
+        value = self.value()
+        if value.array.ndim < 2:
+            return None, []
+        several = min(np.prod(shape) // shape[1] for shape in value.shapes) > 1
+        kind = self.pick([pnn.BatchNorm, users.OwnBatchNorm])
+        kind = kind if self.allows(kind) else pnn.BatchNorm
+        frozen = not several or self.chance(0.2)
+        return kind(value.shape[1], momentum=0.3, epsilon=0.1, frozen_statistics=frozen), [value]
 
     def loss_node(self):
         """A loss between two values of one shape."""

@@ -143,6 +143,7 @@ class Plain:
         run = Run(network.place, PORTABLE, training=True, key=key)
         loss, grads = network.loss_and_gradients(run, network.arrays(), x, t, weight)
         self.optimizer.update(network.parameters, {name: grads[i] for name, i in network.trainable().items()})
+        network.write_states(run.changed)
         return loss
 
     def predict(self, x):
@@ -166,6 +167,8 @@ def results_of(case, network, optimizer, step, predict):
         if case.assigned_at == i:
             name = list(network.parameters)[-1]
             network.parameters[name] = np.asarray(pnn.to_numpy(network.parameters[name])) * 0.5
+            for name, array in network.states.items():
+                network.states[name] = np.asarray(pnn.to_numpy(array)) * 0.5
         if case.restored_at == i:
             taken = step.snapshot()
         x, t, weight = network.batch(*batch)
@@ -178,7 +181,7 @@ def results_of(case, network, optimizer, step, predict):
     for array, before in given:
         assert np.array_equal(pnn.to_numpy(array), before), "a batch was written over"
     slots = {f"{n} slot {i}": slot for n, state in optimizer.state.items() for i, slot in enumerate(state)}
-    results |= dict(network.parameters) | slots | {"steps": np.asarray(optimizer.steps)}
+    results |= dict(network.parameters) | dict(network.states) | slots | {"steps": np.asarray(optimizer.steps)}
     return {name: np.array(pnn.to_numpy(array), dtype="float64") for name, array in results.items()}
 
 

@@ -8,7 +8,7 @@ import portable_nn as pnn
 from portable_nn.arrays import namespace_of, to_numpy
 from portable_nn.layers.inputs import as_tuple
 
-__all__ = ["FIXED", "LOSSES", "ONE_OUTPUT", "OPTIMIZERS", "Both", "Twin"]
+__all__ = ["FIXED", "LOSSES", "ONE_OUTPUT", "OPTIMIZERS", "Both", "OwnBatchNorm", "Twin"]
 
 
 def watching(kind):
@@ -141,6 +141,70 @@ class OwnTanh(pnn.Tanh):
     recordable = True
 
 
+@watching
+class Following(pnn.Layer):
+    """x minus a running mean of all its elements: one number."""
+
+    def __init__(self):
+        super().__init__()
+        self.states["mean"] = pnn.State((), 0.25)
+
+    def forward_pass(self, run, params, x):
+        run.update("mean", 0.5 * run.states["mean"] + 0.5 * run.place.xp.mean(x))
+        return x - run.states["mean"], None
+
+    def backward_pass(self, run, params, kept, dy):
+        return dy, {}
+
+
+@watching
+class Remembering(pnn.Layer):
+    """x plus a part of the first row that it got the last time: the state is memory of x."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.states["row"] = pnn.State(shape[1:])
+
+    def output_shape(self, shape):
+        if shape[1:] != self.states["row"].shape or not shape or not shape[0]:
+            raise pnn.errors.ShapeError(f"{shape}")
+        return shape
+
+    def forward_pass(self, run, params, x):
+        before = run.states["row"]
+        run.update("row", x[0, ...])
+        return x + 0.3 * before, None
+
+    def backward_pass(self, run, params, kept, dy):
+        return dy, {}
+
+
+class Drifting(pnn.Layer):
+    """x plus a state that becomes a state of kernels alone: recorded, and updated twice a pass."""
+
+    recordable = True
+
+    def __init__(self):
+        super().__init__()
+        self.states["drift"] = pnn.State((), 0.5)
+
+    def forward_pass(self, run, params, x):
+        k = run.kernels
+        for factor in (0.5, 0.25):
+            old = run.states["drift"]
+            run.update("drift", k.add_scaled(old, k.mean_along(x, tuple(range(x.ndim)), False), factor))
+            run.update("drift", k.tanh(run.states["drift"]))
+        return k.add(x, run.states["drift"]), None
+
+    def backward_pass(self, run, params, kept, dy):
+        return dy, {}
+
+
+@watching
+class OwnBatchNorm(pnn.BatchNorm):
+    """Opaque, as it says nothing."""
+
+
 class Offset(pnn.Layer):
     """x + p, of one shape: the derivative by p is dy itself."""
 
@@ -195,9 +259,9 @@ class OpaqueGain(Gain):
     pass
 
 
-ONE_OUTPUT = (Halved, Halved, Through, Counting, Masked, Lazy, OwnReLU, OwnTanh)
-FIXED = (Offset, OpaqueOffset, Gain, OpaqueGain)
-"""Those whose parameter depends on the shape of their input."""
+ONE_OUTPUT = (Halved, Halved, Through, Counting, Masked, Lazy, OwnReLU, OwnTanh, Following, Drifting)
+FIXED = (Offset, OpaqueOffset, Gain, OpaqueGain, Remembering)
+"""Those whose parameter or state depends on the shape of their input."""
 
 
 class OwnError(pnn.MeanSquaredError):
