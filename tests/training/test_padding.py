@@ -417,3 +417,20 @@ def test_several_inputs_and_outputs_are_padded_where_they_are_sequences(weighted
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-12)
     for name in ("loss", "tags_loss", "age_loss"):
         assert history[name] == pytest.approx(record[name], rel=1e-13)
+
+
+def test_statistics_of_batches_are_those_of_real_rows(recordings):
+    def made():
+        layers = pnn.Affine(5, 8), pnn.Mean(axis=1), pnn.BatchNorm(8), pnn.Affine(8, 3)
+        return pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, dtype="float64")
+
+    source = batches(60, "one")
+    nets = [made(), made()]
+    losses, _, _ = fit(nets[0], source)
+    assert len(recordings) <= MOST
+    expected, _, _ = fit(nets[1], source, pad=False)
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-12)
+    for name, state in nets[0].states.items():
+        np.testing.assert_allclose(state, nets[1].states[name], rtol=0, atol=1e-12)
+    stream = BatchStream([(np.ones((n, 4, 5)), np.zeros(n, int)) for n in (4, 5, 6)], made(), again=True, pad=True)
+    assert [len(x) for x, _, _ in stream.epoch(1)] == [4, 5, 6]
