@@ -57,10 +57,10 @@ UPDATES = {
         pnn.ShapeError,
         "the gradient of b needs shape (2,), got (3,)",
     ),
-    "parameters as lists": (
+    "parameters as lists, of another shape": (
         lambda o, p: o.update({"a": [1.0]}, {"a": [1.0]}),
-        pnn.NamespaceError,
-        "got list: wrap it in numpy.asarray(...)",
+        pnn.ShapeError,
+        "has updated a parameter a of shape (2,) in numpy on cpu, float32, now it gets one of shape (1,)",
     ),
     "parameters of another network": (
         lambda o, p: o.update({"a": X}, {"a": X}),

@@ -302,7 +302,8 @@ def far_argument(kind, name, shape, launch, zeros):
     """Return a number, or `zeros`, for a parameter of a kernel that works on arrays of this shape."""
     share = launch[1][1] if len(shape) > 1 else 256
     numbers = {"size": math.prod(shape), "rows": shape[0], "columns": shape[-1], "share": share, "double": 0.5}
-    numbers |= {"count": shape[0], "uses": shape[0], "padding": -1}
+    # "count" is that of rows of a matrix, or of norms.
+    numbers |= {"count": shape[0] if len(shape) > 1 else 1, "uses": shape[0], "padding": -1}
     numbers |= {"a_width": shape[-1], "b_width": 0, "c_width": 0, "k_width": 0}
     if kind in ("integer", "double"):
         return numbers.get(name, numbers.get(kind, 1))
