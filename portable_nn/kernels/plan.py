@@ -70,12 +70,12 @@ class Plan:
             lines.append(f"    if {self._name(value)} is not {name}: {name}[...] = {self._name(value)}")
         self.source = "\n".join([*lines, f"    return {self._text(self._outputs)}"])
         exec(compile(self.source, "<plan>", "exec"), self._globals)
-        self._function = self._globals["plan"]
+        self.function = self._globals["plan"]
         del self._recorder
 
     def __call__(self, *inputs: Tree) -> Tree:
         """Return the outputs for other inputs."""
-        return self._function(*inputs)
+        return self.function(*inputs)
 
     def _unpacked(self, inputs: Mapping[str, Tree]) -> Iterator[str]:
         for name, tree in inputs.items():

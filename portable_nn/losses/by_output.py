@@ -42,7 +42,7 @@ class LossByOutput(Loss):
     options = ("losses", "weights")
 
     def __init__(self, losses: Mapping[str, Loss], weights: Mapping[str, float] | None = None):
-        super().__init__()
+        super().__init__("sum")
         self._losses = dict(losses)
         self.weights = {} if weights is None else weights
 

@@ -129,7 +129,8 @@ class Network(Receiver):
         ShapeError, DTypeError, NamespaceError, TypeError, ValueError
             If x does not fit.
         """
-        return self.named(self._predictor(self.inputs(x)))
+        y = self._predictor(self.inputs(x))
+        return y if self.order.output_names is None else self.named(y)
 
     def named(self, y: Any) -> Any:
         """Return the outputs by name, if they have names."""
@@ -152,7 +153,9 @@ class Network(Receiver):
         States stay as they are, unless a loop of one's own asks with `write_states` for what a training step does.
         As `batch` takes and raises, and ValueError if the loss has the reduction "none".
         """
-        (self.loss_function or self.criterion).check_reduces("gradient")
+        criterion = self.loss_function or self.criterion
+        if criterion.reduction != "mean":
+            criterion.check_reduces("gradient")
         x, t, weight = self.batch(x, t, sample_weight)
         run = self.run(training=True)
         _, grads = self.loss_and_gradients(run, self.arrays(), x, t, weight)

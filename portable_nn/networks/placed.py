@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any, Self
 
 from portable_nn import random
@@ -168,7 +167,7 @@ class Placed(Composite):
 
     def arrays(self) -> list[Any]:
         """Return the arrays of all parameters, and after them those of all states."""
-        return list(map(attrgetter("value"), self.sharing.boxes))
+        return [box.value for box in self.sharing.boxes]
 
     def set_arrays(self, arrays: Sequence[Any]) -> None:
         """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""

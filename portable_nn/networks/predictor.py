@@ -42,8 +42,7 @@ class Predictor:
     def __call__(self, x: Any) -> Any:
         """Return the raw outputs for x, as `Network.inputs` returns it."""
         network = self._network
-        shapes = tuple([part.shape for part in x]) if x.__class__ is tuple else x.shape
-        key = shapes, network.version
+        key = tuple([part.shape for part in x]) if x.__class__ is tuple else x.shape, network.version
         plan = self._plans.get(key)
         if plan is not None:
             return plan(network.arrays(), x)
@@ -66,6 +65,7 @@ class Predictor:
             except UnrecordedError:
                 continue
             function = plan if recorder.is_opaque else kernels.compile_pass(plan)
+            function = plan.function if function is plan else function  # one call less
             # A view of x, from a network that only reshapes, is one each time; what opaque code returns may be, or not.
             copied = recorder.is_opaque or any(_is_of(x, part) for part in flat(y))
             self._plans[key] = partial(_apart, function) if copied else function

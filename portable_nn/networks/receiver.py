@@ -39,7 +39,7 @@ class Receiver(Placed):
     ):
         super().__init__(seed=seed, xp=xp, device=device, dtype=dtype, is_settled=loss is not None)
         self.loss_function: Loss | None = loss_of(type(self).__name__, loss, loss_weights)
-        self._fitting: set[tuple[int, ...]] = set()  # shapes of samples that were checked
+        self._fitting: set[tuple[Any, ...]] = set()  # shapes of samples that were checked
         self._shapes: dict[Any, Any] = {}
 
     @property
@@ -81,19 +81,19 @@ class Receiver(Placed):
 
         The numbers are not, if it `is_known` that they have been. Several inputs are returned as a tuple.
         """
-        if len(self.order.inputs) > 1:
-            return self._several_inputs(self.arranged(x), is_known=is_known)
+        if self._place.is_ready(x) and x.shape[1:] in self._fitting:  # which has such shapes of one input to be cast
+            return x
+        x = self.arranged(x)
+        if is_several(x):  # or one with a mask
+            return self._several_inputs(x, is_known=is_known)
         kind = self.input_kinds[0]
-        if kind in UNCAST or not self._place.is_ready(x):
-            x = self.arranged(x)
-            if is_several(x):  # with a mask
-                return self._several_inputs(x, is_known=is_known)
-            x = checked_input(x, self._place, type(self).__name__, kind)
-        if x.shape[1:] not in self._fitting:
+        x = checked_input(x, self._place, type(self).__name__, kind)
+        key = (kind, *x.shape[1:]) if kind in UNCAST else x.shape[1:]
+        if key not in self._fitting:
             if x.ndim == 0:
                 raise ShapeError(f"{type(self).__name__} needs x of shape (N, ...), got {x.shape}")
             self.output_shape(x.shape)
-            self._fitting.add(x.shape[1:])
+            self._fitting.add(key)
         if kind in UNCAST and not is_known:
             check_values(self, [x])
         return x
