@@ -86,7 +86,7 @@ class Receiver(Placed):
         x = self.arranged(x)
         if is_several(x):  # or one with a mask
             return self._several_inputs(x, is_known=is_known)
-        kind = self.input_kinds[0]
+        kind, given = self.input_kinds[0], x
         x = checked_input(x, self._place, type(self).__name__, kind)
         key = (kind, *x.shape[1:]) if kind in UNCAST else x.shape[1:]
         if key not in self._fitting:
@@ -95,7 +95,7 @@ class Receiver(Placed):
             self.output_shape(x.shape)
             self._fitting.add(key)
         if kind in UNCAST and not is_known:
-            check_values(self, [x])
+            check_values(self, [given])  # which may be on the CPU
         return x
 
     def _several_inputs(self, x: tuple[Any, ...], *, is_known: bool) -> tuple[Any, ...]:
@@ -106,7 +106,7 @@ class Receiver(Placed):
             self.output_shape(*shapes)
             self._fitting.add(key)
         if not is_known:
-            check_values(self, arrays[: len(self.order.inputs)])
+            check_values(self, x[: len(self.order.inputs)])
         return arrays
 
     def batch(self, x: Any, t: Any, sample_weight: Any = None) -> tuple[Any, Any, Any]:
