@@ -63,6 +63,7 @@ from portable_nn.layers import (
 from portable_nn.losses import (
     Huber,
     Loss,
+    LossByOutput,
     MeanAbsoluteError,
     MeanSquaredError,
     PoissonLoss,
@@ -122,6 +123,7 @@ __all__ = [
     "LeakyReLU",
     "Log",
     "Loss",
+    "LossByOutput",
     "MatMul",
     "Mean",
     "MeanAbsoluteError",
