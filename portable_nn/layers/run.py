@@ -129,7 +129,8 @@ class Run:
         state = self._own.get(name) or self.states[name]
         if not self.training:
             return
-        array = value if is_array(value) else self.constant(value)
+        # Asked so that torch can compile it.
+        array = value if hasattr(value, "dtype") else self.constant(value)
         if tuple(array.shape) != state.shape:
             raise ShapeError(f"the state {name} needs shape {state.shape}, got {tuple(array.shape)}")
         if array.dtype != self.place.dtype:
