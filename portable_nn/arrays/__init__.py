@@ -19,6 +19,7 @@ from portable_nn.arrays.namespaces import (
     owns_memory,
     shares_memory,
     to_numpy,
+    widened,
     without_graph,
 )
 from portable_nn.arrays.place import FLOATING_DTYPES, Place, indices_beside, move
@@ -51,5 +52,6 @@ __all__ = [
     "same_length",
     "shares_memory",
     "to_numpy",
+    "widened",
     "without_graph",
 ]

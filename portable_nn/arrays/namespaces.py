@@ -32,6 +32,7 @@ __all__ = [
     "owns_memory",
     "shares_memory",
     "to_numpy",
+    "widened",
     "without_graph",
 ]
 
@@ -206,6 +207,14 @@ def to_numpy(array: Any) -> Any:
         strict: Any = namespace("array_api_strict")
         return numpy.asarray(array.to_device(strict.Device("CPU_DEVICE")))
     return numpy.asarray(array)
+
+
+def widened(array: Any) -> Any:
+    """Return an array of float16 or bfloat16 as float32, for sums and statistics; any other as it is."""
+    if getattr(array.dtype, "itemsize", 4) != 2:
+        return array
+    xp = namespace_of(array)
+    return xp.astype(array, xp.float32)
 
 
 def overflow_unreported() -> AbstractContextManager[Any]:

@@ -19,6 +19,7 @@ from portable_nn.arrays import (
     namespace_of,
     namespaces,
     to_numpy,
+    widened,
 )
 from portable_nn.errors import BackendError, MissingExtraError, NamespaceError
 
@@ -132,3 +133,13 @@ def test_a_tracer_is_anywhere_and_has_no_values():
 
     jax.jit(trace)(jax.numpy.ones(2))
     assert seen == [(False, True, True)]
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_half_precision_is_widened_and_nothing_else(library):
+    module = pytest.importorskip("jax.numpy" if library == "jax" else library)
+    for name in ("float16", "bfloat16") if library != "numpy" else ("float16",):
+        half = module.ones(2, dtype=getattr(module, name))
+        assert widened(half).dtype == module.float32
+    single = module.ones(2, dtype=module.float32)
+    assert widened(single) is single
