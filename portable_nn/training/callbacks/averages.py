@@ -5,7 +5,7 @@ from typing import Any
 
 from portable_nn.arrays import copies
 from portable_nn.optimizers.checks import in_range
-from portable_nn.training.callbacks import Callback, Training
+from portable_nn.training.callbacks.callback import Callback, Training
 from portable_nn.training.samples import whole
 
 __all__ = ["EMA", "SWA"]
