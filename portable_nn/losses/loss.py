@@ -1,7 +1,7 @@
 """What every loss is. N = batch, ... = the axes of one sample.
 
 A loss is a layer that takes y, t and perhaps sample weights. As a network's criterion it is asked only for dy, by
-`gradient`. The maths and its sources stand in `kernels/portable/losses.py`.
+`gradient`. The maths and its sources stand in `kernels/portable/losses_of_*.py`.
 """
 
 import math

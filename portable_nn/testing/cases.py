@@ -1,116 +1,32 @@
 """The conformance table: every layer and loss of the library, with inputs to check it on."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from portable_nn import layers, losses, random
+from portable_nn import layers, random
 from portable_nn.arrays import Place
 from portable_nn.layers import Layer, Transposed
-from portable_nn.losses import Loss
+from portable_nn.testing.case import Case, Inputs
+from portable_nn.testing.loss_cases import LOSS_CASES
 
 __all__ = ["CASES", "Case"]
 
 
-@dataclass(frozen=True)
-class Case:
-    """How to make a layer or loss, and inputs for it.
-
-    Attributes
-    ----------
-    layer : callable
-        Returns a new layer or loss.
-    inputs : callable
-        Takes a `numpy.random.Generator` and returns NumPy arrays: the inputs of a layer, or y, t and perhaps sample
-        weights.
-    batched : bool
-        Whether all inputs have the batch axis first, and any size of it, 0 too, makes sense.
-    """
-
-    layer: Callable[[], Layer | Loss]
-    inputs: Callable[[np.random.Generator], tuple[Any, ...]]
-    batched: bool = True
-
-    def make(self) -> tuple[Layer | Loss, tuple[Any, ...]]:
-        """Return a new layer, drawn from seed 0, and its inputs: float64 or int64; the same each time."""
-        return self.layer(), self.inputs(random.generator(0, "case"))
-
-
-def _normal(*shape: int) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+def _normal(*shape: int) -> Inputs:
     return _several(shape)
 
 
-def _several(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+def _several(*shapes: tuple[int, ...]) -> Inputs:
     return lambda rng: tuple(np.asarray(rng.standard_normal(shape)) for shape in shapes)
 
 
-def _positive(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+def _positive(*shapes: tuple[int, ...]) -> Inputs:
     return lambda rng: tuple(np.asarray(rng.uniform(0.5, 2.0, shape)) for shape in shapes)
 
 
-def _whole_numbers(*shape: int) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+def _whole_numbers(*shape: int) -> Inputs:
     return lambda rng: (rng.integers(0, 6, shape),)
-
-
-def _labels(rng: np.random.Generator) -> tuple[Any, ...]:
-    return rng.standard_normal((5, 4)), rng.integers(0, 4, 5)
-
-
-def _labels_of_sequences(rng: np.random.Generator) -> tuple[Any, ...]:
-    labels = np.where(rng.random((5, 3)) < 0.3, -100, rng.integers(0, 4, (5, 3)))
-    return rng.standard_normal((5, 3, 4)), labels, rng.uniform(0.1, 2.0, (5, 3))
-
-
-def _labels_of_images(rng: np.random.Generator) -> tuple[Any, ...]:
-    return rng.standard_normal((5, 4, 3, 2)), np.where(rng.random((5, 3, 2)) < 0.3, 255, rng.integers(0, 4, (5, 3, 2)))
-
-
-def _distributions_of_images(rng: np.random.Generator) -> tuple[Any, ...]:
-    return rng.standard_normal((5, 4, 3, 2)), np.moveaxis(rng.dirichlet(np.ones(4), (5, 3, 2)), -1, 1)
-
-
-def _one_hot(rng: np.random.Generator) -> tuple[Any, ...]:
-    y, t = _labels(rng)
-    return y, np.eye(4)[t]
-
-
-def _distributions(rng: np.random.Generator) -> tuple[Any, ...]:
-    return rng.standard_normal((5, 4)), rng.dirichlet(np.ones(4), 5)
-
-
-def _answers(rng: np.random.Generator) -> tuple[Any, ...]:
-    return rng.standard_normal((5, 3)), rng.integers(0, 2, (5, 3))
-
-
-def _numbers(rng: np.random.Generator) -> tuple[Any, ...]:
-    return 2 * rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
-
-
-def _counts(rng: np.random.Generator) -> tuple[Any, ...]:
-    return rng.standard_normal((5, 3)), rng.poisson(2.0, (5, 3)).astype(float)
-
-
-def _images(rng: np.random.Generator) -> tuple[Any, ...]:
-    return rng.standard_normal((5, 2, 3, 2)), rng.standard_normal((5, 2, 3, 2))
-
-
-def _each_weighted(
-    inputs: Callable[[np.random.Generator], tuple[Any, ...]],
-) -> Callable[[np.random.Generator], tuple[Any, ...]]:
-    def given(rng: np.random.Generator) -> tuple[Any, ...]:
-        y, t = inputs(rng)
-        shape: tuple[int, ...] = t.shape
-        return y, t, rng.uniform(0.1, 2.0, shape)
-
-    return given
-
-
-def _weighted(
-    inputs: Callable[[np.random.Generator], tuple[Any, ...]],
-) -> Callable[[np.random.Generator], tuple[Any, ...]]:
-    return lambda rng: (*inputs(rng), rng.uniform(0.1, 2.0, 5))
 
 
 CASES: dict[str, Case] = {
@@ -177,46 +93,7 @@ CASES: dict[str, Case] = {
     "Concat along an axis": Case(lambda: layers.Concat(1), _several((5, 3, 2), (5, 1, 2))),
     "Split": Case(lambda: layers.Split(3), _normal(5, 6)),
     "Split by sizes": Case(lambda: layers.Split((1, 2), axis=1), _normal(5, 3, 2)),
-    "SoftmaxWithLoss": Case(losses.SoftmaxWithLoss, _labels),
-    "SoftmaxWithLoss of one-hot": Case(losses.SoftmaxWithLoss, _one_hot),
-    "SoftmaxWithLoss of distributions": Case(lambda: losses.SoftmaxWithLoss("sum"), _distributions),
-    "SoftmaxWithLoss, all options": Case(
-        lambda: losses.SoftmaxWithLoss(label_smoothing=0.2, class_weight=[1.0, 2.0, 0.5, 3.0]), _weighted(_labels)
-    ),
-    "SoftmaxWithLoss of sequences": Case(
-        lambda: losses.SoftmaxWithLoss(class_weight=[1.0, 2.0, 0.5, 3.0], ignore_label=-100), _labels_of_sequences
-    ),
-    "SoftmaxWithLoss of images": Case(
-        lambda: losses.SoftmaxWithLoss(label_smoothing=0.2, ignore_label=255), _labels_of_images
-    ),
-    "SoftmaxWithLoss of distributions of images": Case(losses.SoftmaxWithLoss, _weighted(_distributions_of_images)),
-    "SoftmaxWithLoss, an axis said": Case(
-        lambda: losses.SoftmaxWithLoss(axis=-1),
-        lambda rng: (rng.standard_normal((5, 2, 3, 4)), rng.integers(0, 4, (5, 2, 3))),
-    ),
-    "SoftmaxWithLoss of each label": Case(
-        lambda: losses.SoftmaxWithLoss("none", class_weight=[1.0, 2.0, 0.5, 3.0], ignore_label=-100),
-        _labels_of_sequences,
-    ),
-    "SoftmaxWithLoss of each pixel": Case(
-        lambda: losses.SoftmaxWithLoss("none", label_smoothing=0.2, ignore_label=255), _labels_of_images
-    ),
-    "SigmoidWithLoss, each weighted": Case(losses.SigmoidWithLoss, _each_weighted(_answers)),
-    "SigmoidWithLoss, not summed": Case(lambda: losses.SigmoidWithLoss("none"), _weighted(_answers)),
-    "MeanSquaredError, each weighted": Case(losses.MeanSquaredError, _each_weighted(_images)),
-    "MeanSquaredError, not summed": Case(lambda: losses.MeanSquaredError("none"), _each_weighted(_images)),
-    "MeanAbsoluteError, not summed": Case(lambda: losses.MeanAbsoluteError("none"), _numbers),
-    "Huber, not summed": Case(lambda: losses.Huber("none", delta=0.8), _weighted(_numbers)),
-    "PoissonLoss, not summed": Case(lambda: losses.PoissonLoss("none"), _each_weighted(_counts)),
-    "SigmoidWithLoss": Case(losses.SigmoidWithLoss, _answers),
-    "SigmoidWithLoss, weighted": Case(losses.SigmoidWithLoss, _weighted(_answers)),
-    "MeanSquaredError": Case(losses.MeanSquaredError, _numbers),
-    "MeanSquaredError of images": Case(losses.MeanSquaredError, _weighted(_images)),
-    "MeanAbsoluteError": Case(lambda: losses.MeanAbsoluteError("sum"), _weighted(_numbers)),
-    "Huber": Case(lambda: losses.Huber(delta=0.8), _numbers),
-    "PoissonLoss": Case(losses.PoissonLoss, _counts),
-    "PoissonLoss, weighted": Case(losses.PoissonLoss, _weighted(_counts)),
-}
+} | LOSS_CASES
 
 
 def _with_statistics(layer: Layer) -> Layer:

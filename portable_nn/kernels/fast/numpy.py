@@ -20,7 +20,7 @@ from portable_nn.kernels.fast._numpy_products import (
 )
 from portable_nn.kernels.fast._numpy_rows import embedding, embedding_gradient
 from portable_nn.kernels.fast._numpy_threads import limited_threads
-from portable_nn.kernels.portable import losses as portable
+from portable_nn.kernels.portable import losses_of_classes as portable
 
 __all__ = [
     "add",

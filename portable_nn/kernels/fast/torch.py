@@ -13,7 +13,7 @@ from portable_nn.kernels.fast import _torch_updates
 from portable_nn.kernels.fast._torch_compilation import compile_step
 from portable_nn.kernels.fast._torch_feeding import feeder
 from portable_nn.kernels.fast._torch_rows import embedding, embedding_gradient
-from portable_nn.kernels.portable import losses as portable
+from portable_nn.kernels.portable import losses_of_answers, losses_of_classes, losses_of_numbers
 
 __all__ = [
     "affine",
@@ -179,7 +179,7 @@ def softmax_loss(
     All else is left to the portable kernel.
     """
     if t.ndim != 1 or class_weight is not None:
-        return portable.softmax_loss(y, t, scale, class_weight, smoothing)
+        return losses_of_classes.softmax_loss(y, t, scale, class_weight, smoothing)
     log_p, t = _log_softmax(y, None if out is None else out[1][0]), t.long()
     if isinstance(scale, float):
         loss = _nn.nll_loss(log_p, t, None, 2).mul_((1.0 - smoothing) * scale)  # 2: the sum over the samples
@@ -197,7 +197,7 @@ def softmax_loss_gradient(dout: float | Tensor, saved: tuple[Any, ...], out: Ten
     """Return dy = dout s_n (p_nc - q_nc), p the softmax, q the smoothed targets: (N, C)."""
     log_p, t, scale = saved[:3]
     if t.ndim != 1:
-        return portable.softmax_loss_gradient(dout, saved)
+        return losses_of_classes.softmax_loss_gradient(dout, saved)
     smoothing, weight = saved[3], dout * scale
     dy = torch.exp(log_p, out=out)
     if smoothing:
@@ -212,7 +212,7 @@ def softmax_loss_gradient(dout: float | Tensor, saved: tuple[Any, ...], out: Ten
 
 def sigmoid_loss(y: Tensor, t: Tensor, scale: float | Tensor) -> Tensor:
     """Return the cross-entropy of sigmoid(y), one question an output: l = log(1 + exp(y)) - t y. y, t (N, ...)."""
-    return portable.sigmoid_loss(y, t, scale)
+    return losses_of_answers.sigmoid_loss(y, t, scale)
 
 
 def sigmoid_loss_gradient(
@@ -225,7 +225,7 @@ def sigmoid_loss_gradient(
 def squared_error(y: Tensor, t: Tensor, scale: float | Tensor) -> Tensor:
     """Return the squared error, l = (y - t)^2: y, t (N, ...)."""
     if not isinstance(scale, float):
-        return portable.squared_error(y, t, scale)
+        return losses_of_numbers.squared_error(y, t, scale)
     return _nn.mse_loss(y, t, 2).mul_(scale)  # 2: the sum
 
 

@@ -1,4 +1,4 @@
-"""Losses and their gradients, as `kernels/portable/losses.py` defines them; loss, gradient and sums are one launch.
+"""Losses and their gradients, as `kernels/portable/losses_of_*.py` define them; loss, gradient and sums are one launch.
 
 A scale is `factor`, and where `scales` is no null pointer, also that of each `portion` elements: of a sample, or one.
 To ys (N, O) a bias b (O,) is added first; the gradient is written to dys, which may be ys, and its sums over the batch
@@ -30,7 +30,7 @@ ERRORS = {
     "sigmoid_loss": Error("cross_entropy_of(y, t)", "sigmoid_of(y) - t"),
     "squared_error": Error("(y - t) * (y - t)", "2 * (y - t)"),
 }
-"""The losses of `kernels/portable/losses.py` that compare element by element, by name."""
+"""The losses of `kernels/portable/losses_of_*.py` that compare element by element, by name."""
 
 _ERROR = """
 extern "C" __global__ void kernel_NAME(
