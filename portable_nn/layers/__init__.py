@@ -6,7 +6,10 @@ from portable_nn.layers.arithmetic import Add, Div, Exp, Log, Mul, Neg, Power, R
 from portable_nn.layers.dropout import Dropout
 from portable_nn.layers.embedding import Embedding
 from portable_nn.layers.flatten import Flatten
+from portable_nn.layers.group_norm import GroupNorm, InstanceNorm
 from portable_nn.layers.layer import Layer, Run
+from portable_nn.layers.layer_norm import LayerNorm, RMSNorm
+from portable_nn.layers.local_response_norm import LocalResponseNorm
 from portable_nn.layers.matmul import MatMul
 from portable_nn.layers.normalization import BatchNorm
 from portable_nn.layers.parameter import Parameter, State, Transposed
@@ -27,9 +30,13 @@ __all__ = [
     "Embedding",
     "Exp",
     "Flatten",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
+    "LocalResponseNorm",
     "Log",
     "MatMul",
     "Mean",
@@ -37,6 +44,7 @@ __all__ = [
     "Neg",
     "Parameter",
     "Power",
+    "RMSNorm",
     "ReLU",
     "Repeat",
     "Rescale",

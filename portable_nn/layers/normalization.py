@@ -7,7 +7,7 @@ from portable_nn.errors import ShapeError
 from portable_nn.initializers import constant, zeros
 from portable_nn.layers.layer import Arrays, Layer, Run
 from portable_nn.layers.parameter import Parameter, State
-from portable_nn.layers.weights import size
+from portable_nn.layers.weights import positive, size
 
 __all__ = ["BatchNorm"]
 
@@ -62,9 +62,7 @@ class BatchNorm(Layer):
         self.channels = size("BatchNorm", "channels", channels)
         if not 0.0 <= momentum <= 1.0:
             raise ValueError(f"BatchNorm needs a momentum in [0, 1], got {momentum}")
-        if not 0.0 < epsilon < math.inf:
-            raise ValueError(f"BatchNorm needs an epsilon of more than 0, got {epsilon}")
-        self.momentum, self.epsilon = float(momentum), float(epsilon)
+        self.momentum, self.epsilon = float(momentum), positive("BatchNorm", "epsilon", epsilon)
         self.frozen_statistics = bool(frozen_statistics)
         self.parameters["gamma"] = Parameter((self.channels,), constant(1.0))
         self.parameters["beta"] = Parameter((self.channels,), zeros())

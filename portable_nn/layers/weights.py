@@ -1,5 +1,6 @@
 """How layers with weights come by them: declared to be drawn, shared with another layer, or given as arrays."""
 
+import math
 import operator
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from portable_nn.initializers import Initializer
 from portable_nn.layers.layer import Layer
 from portable_nn.layers.parameter import Parameter, Transposed
 
-__all__ = ["adopt_arrays", "common_place", "declare", "draw", "index", "size"]
+__all__ = ["adopt_arrays", "common_place", "declare", "draw", "index", "positive", "size"]
 
 
 def size(owner: str, name: str, value: int) -> int:
@@ -28,6 +29,13 @@ def size(owner: str, name: str, value: int) -> int:
     if number < 1:
         raise ShapeError(f"{owner} needs {name} to be a positive integer, got {value!r}")
     return number
+
+
+def positive(owner: str, name: str, value: float) -> float:
+    """Return `value` as a float; ValueError if it is not a finite number of more than 0."""
+    if not 0.0 < value < math.inf:
+        raise ValueError(f"{owner} needs {name} of more than 0, got {value}")
+    return float(value)
 
 
 def index(owner: str, name: str, value: int, count: int) -> int:

@@ -51,10 +51,20 @@ CASES: dict[str, Case] = {
         lambda: layers.Embedding(7, 4, padding_index=6, seed=0), _whole_numbers(9)
     ),
     "Flatten": Case(layers.Flatten, _normal(5, 2, 3)),
-    "BatchNorm": Case(lambda: _with_statistics(layers.BatchNorm(3, momentum=0.3)), _normal(5, 3), batched=False),
-    "BatchNorm of images": Case(lambda: _with_statistics(layers.BatchNorm(3, epsilon=0.1)), _normal(5, 3, 2, 2)),
-    "BatchNorm, frozen statistics": Case(
-        lambda: _with_statistics(layers.BatchNorm(3, frozen_statistics=True)), _normal(5, 3)
+    "BatchNorm": Case(lambda: _drawn(layers.BatchNorm(3, momentum=0.3)), _normal(5, 3), batched=False),
+    "BatchNorm of images": Case(lambda: _drawn(layers.BatchNorm(3, epsilon=0.1)), _normal(5, 3, 2, 2)),
+    "BatchNorm, frozen statistics": Case(lambda: _drawn(layers.BatchNorm(3, frozen_statistics=True)), _normal(5, 3)),
+    "LayerNorm": Case(lambda: _drawn(layers.LayerNorm(4)), _normal(5, 4)),
+    "LayerNorm of sequences": Case(lambda: _drawn(layers.LayerNorm(4, epsilon=0.1)), _normal(5, 3, 4)),
+    "LayerNorm over two axes": Case(lambda: _drawn(layers.LayerNorm((3, 4))), _normal(5, 2, 3, 4)),
+    "RMSNorm": Case(lambda: _drawn(layers.RMSNorm(4)), _normal(5, 3, 4)),
+    "RMSNorm over two axes": Case(lambda: _drawn(layers.RMSNorm((3, 4), epsilon=0.1)), _normal(5, 3, 4)),
+    "GroupNorm": Case(lambda: _drawn(layers.GroupNorm(2, 6)), _normal(5, 6)),
+    "GroupNorm of images": Case(lambda: _drawn(layers.GroupNorm(2, 4, epsilon=0.1)), _normal(5, 4, 3, 2)),
+    "InstanceNorm": Case(lambda: _drawn(layers.InstanceNorm(3)), _normal(5, 3, 4)),
+    "LocalResponseNorm": Case(lambda: layers.LocalResponseNorm(3, alpha=0.6), _normal(5, 4)),
+    "LocalResponseNorm of images": Case(
+        lambda: layers.LocalResponseNorm(4, alpha=0.6, beta=0.5, k=2.0), _normal(5, 7, 3, 2)
     ),
     "Dropout": Case(lambda: layers.Dropout(0.4, seed=0), _normal(5, 6)),
     "Add": Case(layers.Add, _several((5, 3), (5, 3))),
@@ -96,8 +106,8 @@ CASES: dict[str, Case] = {
 } | LOSS_CASES
 
 
-def _with_statistics(layer: Layer) -> Layer:
-    """Return a BatchNorm that has seen something, with parameters of its own."""
+def _drawn(layer: Layer) -> Layer:
+    """Return a layer with parameters, and statistics, other than those at first."""
     rng, place = random.generator(0, "statistics"), Place("numpy")
     for boxes in (layer.parameters, layer.states):
         for name, box in boxes.items():

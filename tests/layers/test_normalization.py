@@ -135,7 +135,7 @@ def test_other_channels_are_refused(shape):
         ({"channels": 0}, "channels to be a positive integer"),
         ({"channels": 3, "momentum": 1.5}, r"momentum in \[0, 1\]"),
         ({"channels": 3, "momentum": float("nan")}, r"momentum in \[0, 1\]"),
-        ({"channels": 3, "epsilon": 0.0}, "epsilon of more than 0"),
+        ({"channels": 3, "epsilon": 0.0}, "needs epsilon of more than 0"),
     ],
 )
 def test_options_out_of_range(options, words):

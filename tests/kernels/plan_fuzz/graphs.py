@@ -245,10 +245,16 @@ class Inventor:
         return kind(axis, keepdims=self.chance(0.5)), [value]
 
     def norm(self):
-        """A batch normalization, by the batch where there are several values a channel in every batch."""
+        """A normalization; that of batches, by the batch where there are several values a channel in every batch."""
         value = self.value()
         if value.array.ndim < 2:
             return None, []
+        if self.chance(0.5):
+            of_samples = [
+                pnn.LayerNorm(value.shape[-1], epsilon=0.1), pnn.RMSNorm(value.shape[-1], epsilon=0.1),
+                pnn.GroupNorm(1, value.shape[1], epsilon=0.1), pnn.LocalResponseNorm(3, alpha=0.5),
+            ]  # fmt: skip
+            return self.pick(of_samples), [value]
         several = min(np.prod(shape) // shape[1] for shape in value.shapes) > 1
         kind = self.pick([pnn.BatchNorm, users.OwnBatchNorm])
         kind = kind if self.allows(kind) else pnn.BatchNorm
