@@ -62,10 +62,10 @@ def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
     return partial(getattr(kernels, kernel), *arguments[kernel])
 
 
-def training_step(kernels: Kernels, place: pnn.Place, size: int) -> Call:
+def training_step(kernels: Kernels, place: pnn.Place, size: int, micro_batches: int = 1) -> Call:
     """Return a call of one step of Adam: 100 samples, `size` inputs, two hidden layers as wide, 10 classes."""
     (network, *batch), optimizer = _network(place, size), pnn.Adam()
-    step = kernels.compile_step(pure_step(network, optimizer))
+    step = kernels.compile_step(pure_step(network, optimizer, micro_batches, kernels.accumulate))
     numbers = optimizer.numbers()
     state: list[Any] = [network.arrays(), optimizer.slots_of(list(network.trainable()), network.arrays())]
 
@@ -159,6 +159,7 @@ _SIZES = "elements", (100, 1_000, 10_000, 100_000, 1_000_000)
 
 # How each fast kernel is called, what its size counts, and the sizes.
 CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[int, ...]]] = {
+    "accumulate": (partial(training_step, micro_batches=4), "units a layer", (16, 64, 256)),
     "compile_step": (training_step, "units a layer", (16, 64, 256, 1024)),
     "compile_pass": (one_pass, "units a layer", (16, 64, 256, 1024)),
     "compile_steps": (many_steps, "units a layer", (16, 64, 256)),

@@ -93,7 +93,10 @@ class Run:
 
     @property
     def first_row(self) -> int:
-        """The number of the first row at hand in its batch: 0, unless the batch is computed in parts."""
+        """The number of the first row at hand in its batch: 0, unless the batch is computed in micro-batches.
+
+        A 0-d array while a step is being traced.
+        """
         return 0 if self._key is None or len(self._key) == 2 else self._key[2]
 
     def constant(self, numbers: Any) -> Any:

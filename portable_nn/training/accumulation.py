@@ -1,59 +1,69 @@
-"""The gradient of a batch from its parts, one after the other: what a large batch needs in memory is a part's.
+"""The gradient of a batch from micro-batches, one after the other: what a large batch needs in memory is a small one's.
 
-The loss of a batch is sum_m w_m l_m / sum_m w_m over its parts m, w_m the total weight of a part, or for a loss that
-sums over samples sum_m l_m; and so is its gradient. Of several losses each has its own weights.
+The loss of a batch is sum_m w_m l_m / w over its micro-batches m, w_m and w the total weights of a micro-batch and of
+the batch, or for a loss that sums over samples sum_m l_m; and so is its gradient. Of several losses each has its own
+weights. `kernels.accumulate` goes through the micro-batches.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-from portable_nn.arrays import each, flat, is_array
+from portable_nn.arrays import flat, is_array, is_several
 from portable_nn.layers import Run
 from portable_nn.losses import Loss
 from portable_nn.random import Key
-from portable_nn.training.batches import cuts
+from portable_nn.training.samples import count
 
-__all__ = ["part_key", "part_shares", "parts_of", "rows", "weighted_sum"]
-
-
-def parts_of(rows: int, count: int) -> list[slice]:
-    """Return the slices of a batch of so many rows: at most `count`, of equal size but for the last."""
-    return cuts(rows, max(1, -(-rows // count)))
+__all__ = ["Shares", "micro_key", "micro_rows", "weighted"]
 
 
-def part_key(key: Key | None, part: slice) -> Key | None:
-    """Return the random key for a part of a batch, whose masks are the rows of the whole batch's."""
-    return None if key is None else (*key[:2], part.start, part.stop - part.start)
+def micro_rows(batch: Any, accumulate: int) -> int:
+    """Return how many rows a micro-batch of inputs has, the last one perhaps less; all if it is but one."""
+    return max(1, -(-count(batch) // accumulate))
 
 
-def part_shares(criterion: Loss, run: Run, t: Any, weight: Any, cuts: Sequence[slice]) -> list[Any]:
-    """Return what the loss of each part counts in that of the batch: a number or a 0-d array.
+def micro_key(key: Key | None, first: Any, rows: int) -> Key | None:
+    """Return the random key for so many rows of a batch from the first on: their masks are these rows of its masks."""
+    return None if key is None else (*key[:2], first, rows)
 
-    Of losses by output each has its own: they are returned as tuples, one for each part.
+
+class Shares:
+    """What the losses of micro-batches count in that of their batch.
+
+    Parameters
+    ----------
+    criterion : Loss
+    run : Run
+    t, weight : arrays, or tuples of arrays by output
+        Of the batch.
     """
-    losses = [loss for loss, _ in criterion.by_name().values()]
-    weights = (None,) * len(losses) if weight is None else flat(weight)
-    shares = [_shares(*of_one, run, cuts) for of_one in zip(losses, flat(t), weights, strict=True)]
-    return list(zip(*shares, strict=True)) if isinstance(t, tuple) else shares[0]
+
+    def __init__(self, criterion: Loss, run: Run, t: Any, weight: Any):
+        self._losses = [loss for loss, _ in criterion.by_name().values()]
+        self._per_weight = [
+            _inverse(run, loss.total_weight(run, *of_one)) if loss.reduction == "mean" else None
+            for loss, *of_one in self._each(t, weight)
+        ]
+
+    def _each(self, t: Any, weight: Any) -> Any:
+        weights = (None,) * len(self._losses) if weight is None else flat(weight)
+        return zip(self._losses, flat(t), weights, strict=True)
+
+    def of(self, run: Run, t: Any, weight: Any) -> Any:
+        """Return the share of a micro-batch, a number or a 0-d array; of losses by output the tuple of their shares."""
+        shares = [
+            1.0 if factor is None else loss.total_weight(run, *of_one) * factor
+            for (loss, *of_one), factor in zip(self._each(t, weight), self._per_weight, strict=True)
+        ]
+        return tuple(shares) if is_several(t) else shares[0]
 
 
-def _shares(criterion: Loss, t: Any, weight: Any, run: Run, cuts: Sequence[slice]) -> list[Any]:
-    if criterion.reduction != "mean":
-        return [1.0] * len(cuts)
-    of_parts = [criterion.total_weight(run, rows(cut, t), rows(cut, weight)) for cut in cuts]
-    whole: Any = sum(of_parts[1:], of_parts[0])
-    factor = run.kernels.per_weight(1.0, whole[None]) if is_array(whole) else 1.0 / whole if whole else 0.0
-    return [weight * factor for weight in of_parts]
+def _inverse(run: Run, weight: Any) -> Any:
+    """Return 1 / weight, and 0 for 0."""
+    if is_array(weight):
+        return run.kernels.per_weight(1.0, weight[None])
+    return 1.0 / weight if weight else 0.0
 
 
-def rows(cut: slice, part: Any) -> Any:
-    """Return some rows of an array, or of each of several; None of None."""
-    return each(lambda array: array[cut, ...], part)
-
-
-def weighted_sum(shares: Sequence[Any], values: Sequence[Any]) -> Any:
-    """Return the sum of shares times values; of tuples, that by output."""
-    if isinstance(values[0], tuple):
-        return tuple(map(weighted_sum, zip(*shares, strict=True), zip(*values, strict=True)))
-    first, *others = (share * value for share, value in zip(shares, values, strict=True))
-    return sum(others, first)
+def weighted(share: Any, value: Any) -> Any:
+    """Return share times value; of tuples, by output."""
+    return tuple(map(weighted, share, value)) if is_several(value) else share * value

@@ -72,7 +72,7 @@ class TrainingStep(ABC):
     network : Network
     optimizer : Optimizer
     accumulate : int
-        In how many parts the gradient of a batch is computed, one after the other.
+        In how many micro-batches the gradient of a batch is computed, one after the other.
     """
 
     def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1):
@@ -152,7 +152,7 @@ class TrainingStep(ABC):
         """Update from a batch as `Network.batch` returns it; return its loss, 0-d on its device, or those by output."""
         if self.network.version != self._version or self.optimizer.grouping != self._grouping:
             self._look_again()
-        gradient = self.gradient if self.accumulate == 1 else self.gradient_in_parts
+        gradient = self.gradient if self.accumulate == 1 else self.accumulated_gradient
         loss = gradient(x, t, weight, self._next_key() if self._may_draw else None)
         self.reduce()
         with self._updating:
@@ -167,8 +167,8 @@ class TrainingStep(ABC):
         """Find the gradient of the loss on a batch and what becomes of states, and return the loss."""
 
     @abstractmethod
-    def gradient_in_parts(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
-        """Do what `gradient` does, with the memory that a part of the batch needs."""
+    def accumulated_gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        """Do what `gradient` does, with the memory that a micro-batch needs."""
 
     def reduce(self) -> None:  # noqa: B027  (there is nothing to do as long as there is one process)
         """Make one gradient of those of all processes: there is one."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from portable_nn.arrays import copies, flat, is_several
-from portable_nn.kernels import PORTABLE, kernels_for
+from portable_nn.kernels import PORTABLE, Kernel, kernels_for
 from portable_nn.layers import Run
 from portable_nn.layers.inputs import input_dtype
 from portable_nn.layers.run import check_gradients
@@ -14,8 +14,7 @@ from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.optimizers.groups import rows
 from portable_nn.optimizers.parts import joined, joined_slots, slots_by_part
 from portable_nn.random import Key
-from portable_nn.training.accumulation import part_key, part_shares, parts_of, weighted_sum
-from portable_nn.training.accumulation import rows as rows_of
+from portable_nn.training.accumulation import Shares, micro_key, micro_rows, weighted
 from portable_nn.training.base_step import Done, TrainingStep, versions
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
@@ -33,7 +32,9 @@ _WORK = 2_500_000_000
 """Multiplications in one call, about: some 50 ms on one core."""
 
 
-def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[list[Any], Slots, Any]]:
+def pure_gradient(
+    network: Network, micro_batches: int = 1, accumulate: Kernel = PORTABLE.accumulate
+) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the first half of `pure_step`: its result is (loss, gradients of what is trained, new states)."""
     place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
     sharing, first_state = network.sharing, len(network.sharing.parameters)
@@ -45,26 +46,26 @@ def pure_gradient(network: Network, accumulate: int = 1) -> Callable[..., tuple[
         loss, grads = network.loss_and_gradients(run, params, x, t, weight, *dout)
         found = {name: grads[i] for name, i in trained.items()}
         check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
-        return loss, list(found.values()), sharing.after(params, run.changed)
+        return loss, list(found.values()), sharing.after(params, run.changed)[first_state:]
 
     def gradient(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
-        cuts = parts_of(count(x), accumulate)
-        if len(cuts) <= 1:
-            loss, grads, after = one(params, x, t, weight, key)
-            return params, slots, (loss, grads, after[first_state:])
-        shares = part_shares(network.criterion, Run(place, kernels, training=True), t, weight, cuts)
-        losses, grads, after = list[Any](), list[Any](), params
-        for cut, share in zip(cuts, shares, strict=True):
+        rows = micro_rows(x, micro_batches)
+        if count(x) <= rows:
+            return params, slots, one(params, x, t, weight, key)
+        shares = Shares(network.criterion, Run(place, kernels, training=True), t, weight)
+
+        def add(states: list[Any], first: Any, batch: tuple[Any, ...]) -> tuple[list[Any], Any]:
+            share = shares.of(Run(place, kernels, training=True), *batch[1:])
             # What losses by output count cannot be made up for when their gradients are one.
-            dout, share = ((share,), 1.0) if is_several(share) else ((), share)
-            part = (rows_of(cut, array) for array in (x, t, weight))
-            loss, found, after = one(after, *part, part_key(key, cut), *dout)
-            losses.append(loss)
-            grads.append([share * gradient for gradient in found])
-        total = [sum(of_parts[1:], of_parts[0]) for of_parts in zip(*grads, strict=True)]
-        return params, slots, (weighted_sum(shares, losses), total, after[first_state:])
+            dout, factor = ((share,), 1.0) if is_several(share) else ((), share)
+            key_of_rows = micro_key(key, first, count(batch[0]))
+            loss, grads, states = one([*params[:first_state], *states], *batch, key_of_rows, *dout)
+            return states, (weighted(share, loss), [factor * gradient for gradient in grads])
+
+        states, (loss, grads) = accumulate(add, params[first_state:], (x, t, weight), rows)
+        return params, slots, (loss, grads, states)
 
     return gradient
 
@@ -91,13 +92,14 @@ def pure_update(network: Network, optimizer: Optimizer) -> Callable[..., tuple[l
 
 
 def pure_step(
-    network: Network, optimizer: Optimizer, accumulate: int = 1
+    network: Network, optimizer: Optimizer, micro_batches: int = 1, accumulate: Kernel = PORTABLE.accumulate
 ) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the function (params, slots, x, t, weight, key, numbers) -> (params, slots, (loss, weight of the batch)).
 
-    It reads nothing of the network and the optimizer but what stays fixed, and writes nothing.
+    It reads nothing of the network and the optimizer but what stays fixed, and writes nothing. `accumulate` is the
+    kernel that goes through the micro-batches of a batch.
     """
-    gradient, update = pure_gradient(network, accumulate), pure_update(network, optimizer)
+    gradient, update = pure_gradient(network, micro_batches, accumulate), pure_update(network, optimizer)
     place, kernels, first_state = network.place, kernels_for(network.place.xp), len(network.sharing.parameters)
 
     def step(
@@ -132,7 +134,7 @@ class CompiledStep(TrainingStep):
 
     def _compile(self) -> None:
         self._versions = versions(self.network, self.optimizer)
-        step = pure_step(self.network, self.optimizer, self.accumulate)
+        step = pure_step(self.network, self.optimizer, self.accumulate, self._kernels.accumulate)
         self._step, self._steps = self._kernels.compile_step(step), self._kernels.compile_steps(step)
         self._halves: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
@@ -210,7 +212,8 @@ class CompiledStep(TrainingStep):
     def gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
         """Find the gradient, and return the loss."""
         if self._halves is None:
-            halves = pure_gradient(self.network, self.accumulate), pure_update(self.network, self.optimizer)
+            gradient = pure_gradient(self.network, self.accumulate, self._kernels.accumulate)
+            halves = gradient, pure_update(self.network, self.optimizer)
             self._halves = self._kernels.compile_step(halves[0]), self._kernels.compile_step(halves[1])
         params, slots, (loss, self._found, self._new_states) = self._halves[0](
             self.network.arrays(), self._slots, x, t, weight, key, self._numbers()
@@ -218,7 +221,7 @@ class CompiledStep(TrainingStep):
         self._take(params, slots)
         return loss
 
-    gradient_in_parts = gradient
+    accumulated_gradient = gradient
 
     def transform(self) -> tuple[list[Any], list[Any], Numbers]:
         """Let `on_gradients` change the gradient; `pure_update` does the rest."""

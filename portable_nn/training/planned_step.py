@@ -17,7 +17,7 @@ from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.optimizers.groups import taken
 from portable_nn.optimizers.parts import slots_by_part
 from portable_nn.random import Key
-from portable_nn.training.accumulation import part_key, part_shares, parts_of, rows, weighted_sum
+from portable_nn.training.accumulation import Shares, micro_key, micro_rows, weighted
 from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.flat import Flat, Layout
 from portable_nn.training.samples import count
@@ -130,23 +130,27 @@ class PlannedStep(TrainingStep):
         self._plans[shapes, self._version], loss = self._planned(params, x, t, weight, key, *dout)
         return loss
 
-    def gradient_in_parts(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
-        """Write the gradient, added up from parts of the batch, and return the loss."""
-        cuts = parts_of(count(x), self.accumulate)
-        if len(cuts) == 1:
+    def accumulated_gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
+        """Write the gradient, added up from micro-batches, and return the loss."""
+        rows, end, before = micro_rows(x, self.accumulate), count(x), self._params
+        if end <= rows:
             return self.gradient(x, t, weight, key)
-        run, losses, before = self.network.run(), list[Any](), self._params
-        shares = part_shares(self.network.criterion, run, t, weight, cuts)
-        for cut, share in zip(cuts, shares, strict=True):
+        run = self.network.run()
+        shares = Shares(self.network.criterion, run, t, weight)
+
+        def add(state: None, first: int, batch: tuple[Any, ...]) -> tuple[None, Any]:
+            share = shares.of(run, *batch[1:])
             # What losses by output count cannot be made up for when their gradients are one.
-            dout, share = ((run.arrays(share),), 1.0) if is_several(share) else ((), share)
-            part = (rows(cut, array) for array in (x, t, weight))
-            losses.append(self.gradient(*part, part_key(key, cut), *dout))
+            dout, factor = ((run.arrays(share),), 1.0) if is_several(share) else ((), share)
+            loss = self.gradient(*batch, micro_key(key, first, count(batch[0])), *dout)
             if self._memory is not None:
                 self._params = [*before[: -len(self._states)], *self._memory.between()]
-            self._add_up(share, first=len(losses) == 1, last=len(losses) == len(cuts))
+            self._add_up(factor, first=first == 0, last=first + rows >= end)
+            return None, weighted(share, loss)
+
+        _, loss = self._kernels.accumulate(add, None, (x, t, weight), rows)
         self._params = before
-        return weighted_sum(shares, losses)
+        return loss
 
     def _add_up(self, share: Any, *, first: bool, last: bool) -> None:
         """Add a share of the gradient to the total, or last of all the total to the gradient: in place."""
@@ -233,7 +237,7 @@ class PlannedStep(TrainingStep):
 
     @cached_property
     def _total(self) -> Any:
-        """Where the gradients of parts of a batch are added up."""
+        """Where the gradients of micro-batches are added up."""
         return copies([self.slope])[0]
 
     @cached_property

@@ -50,7 +50,7 @@ class StateMemory:
         self._flat.whole[...] = self._next.whole
 
     def between(self) -> list[Any]:
-        """Return what the step has made of them so far, for its next part to begin with."""
+        """Return what the step has made of them so far, for the next micro-batch to begin with."""
         self._between.whole[...] = self._next.whole
         return self._between.views
 

@@ -112,7 +112,7 @@ ARGUMENTS = {
     "total": [lambda draw, shape: [draw(shape[:1], "share")], lambda draw, shape: [draw(shape, "share"), 3.0]],
 }
 TESTED_BY_BEHAVIOUR = {
-    *("compile_pass", "compile_step", "compile_steps", "feeder", "gather", "pack"),
+    *("accumulate", "compile_pass", "compile_step", "compile_steps", "feeder", "gather", "pack"),
     *("softmax_loss", "softmax_loss_gradient"),
 }
 

@@ -64,7 +64,7 @@ def test_it_is_weighted_exactly(xp, loss, weight):
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_losses_of_several_outputs(xp, weight):
-    # XLA compiles every part anew, so there are few; the last batch has 7 rows, in parts of 3, 3 and 1.
+    # The last batch has 7 rows, in micro-batches of 3, 3 and 1.
     few, t = slice(295), RNG.standard_normal((295, 2)).astype("float32")
     weight = None if weight is None else weight[few]
     runs = [
@@ -166,10 +166,57 @@ def test_wrong_numbers_are_refused(number):
         trained(network(), accumulate=number)
 
 
-def test_one_part_is_the_plain_step():
+def test_one_micro_batch_is_the_plain_step():
     one, other = trained(network(), batch_size=100), trained(network(), batch_size=100, accumulate=1)
     for name, p in one[1].items():
         np.testing.assert_array_equal(other[1][name], p)
+
+
+class Counted(pnn.Layer):
+    """Counts how often its passes run: on JAX, how often they are traced."""
+
+    recordable = True
+    passes = 0
+
+    def forward_pass(self, run, params, x):
+        Counted.passes += 1
+        return x, None
+
+    def backward_pass(self, run, params, saved, dy):
+        Counted.passes += 1
+        return dy, {}
+
+
+@pytest.mark.parametrize("rows", [64, 65])
+def test_compiling_does_not_grow_with_the_number_of_micro_batches(rows):
+    pytest.importorskip("jax")
+    counts = []
+    for accumulate in (4, 32):
+        layers = pnn.Affine(6, 4), pnn.BatchNorm(4), pnn.Dropout(0.2), Counted(), pnn.Affine(4, 3)
+        net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="jax")
+        Counted.passes = 0
+        trained(net, x=X[:rows], t=T[:rows], batch_size=-(-rows // accumulate), accumulate=accumulate, epochs=2)
+        counts.append(Counted.passes)
+    assert counts[0] == counts[1] <= 6  # what the results are like, all micro-batches but the last, and the last
+
+
+def test_a_batch_is_summed_up_in_turn(xp):
+    kernels = pnn.kernels.kernels_for(xp.place.xp)
+    x, y = (xp.asarray(RNG.standard_normal((7, 2)), dtype=xp.float32) for _ in range(2))
+
+    def function(state, first, batch):
+        (x, y), nothing = batch
+        assert nothing is None
+        return [state[0] * 0.5 + xp.sum(x)], (xp.sum(y), [first + 1, x.shape[0]])
+
+    for rows in (1, 3, 7):
+        state, (total, numbers) = kernels.accumulate(function, [xp.sum(x) * 0.0], ((x, y), None), rows)
+        expected = 0.0
+        for first in range(0, 7, rows):
+            expected = expected * 0.5 + to_numpy(x)[first : first + rows].sum()
+        np.testing.assert_allclose(float(state[0]), expected, rtol=1e-5)
+        np.testing.assert_allclose(float(total), to_numpy(y).sum(), rtol=1e-5)
+        assert [int(number) for number in numbers] == [sum(first + 1 for first in range(0, 7, rows)), 7]
 
 
 def test_the_sum_takes_no_new_memory_a_step():

@@ -7,11 +7,36 @@ from typing import Any
 import jax as _jax
 import numpy as np
 
+from portable_nn.arrays import each, flat
 from portable_nn.kernels.portable import embedding as portable
 
-__all__ = ["compile_pass", "compile_step", "compile_steps", "embedding_gradient"]
+__all__ = ["accumulate", "compile_pass", "compile_step", "compile_steps", "embedding_gradient"]
 
 jax: Any = _jax  # its types are in part unknown
+
+
+def accumulate(function: Callable[..., Any], state: Any, batch: Any, rows: int) -> tuple[Any, Any]:
+    """Call `function` for every `rows` rows in one `lax.scan`: however many there are, it is compiled once.
+
+    And once more for fewer rows at the end.
+    """
+    tree = jax.tree
+    calls, rest = divmod(flat(batch[0])[0].shape[0], rows)
+    together = calls * rows
+    firsts = jax.numpy.arange(calls, dtype=jax.numpy.int32) * rows
+    parts = each(lambda array: array[:together].reshape(calls, rows, *array.shape[1:]), batch)
+
+    def one(carry: Any, part: Any) -> Any:
+        state, result = function(carry[0], *part)
+        return (state, tree.map(jax.numpy.add, carry[1], result)), None
+
+    result = jax.eval_shape(function, state, firsts[0], each(lambda array: array[0], parts))[1]
+    zeros = tree.map(jax.numpy.zeros_like, result)
+    (state, total), _ = jax.lax.scan(one, (state, zeros), (firsts, parts))
+    if rest:
+        state, result = function(state, together, each(lambda array: array[together:], batch))
+        total = tree.map(jax.numpy.add, total, result)
+    return state, total
 
 
 def compile_pass(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,12 +1,37 @@
-"""Compiling what is called again and again: nothing to do where arrays are computed at once."""
+"""Compiling what is called again and again: nothing to do where arrays are computed at once. N = batch."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from portable_nn.arrays import device_of, each, flat, indices_beside, namespace_of
 from portable_nn.kernels.portable.memory import rows
 
-__all__ = ["compile_pass", "compile_step", "compile_steps"]
+__all__ = ["accumulate", "compile_pass", "compile_step", "compile_steps"]
+
+
+def accumulate(
+    function: Callable[[Any, Any, Any], tuple[Any, Any]], state: Any, batch: tuple[Any, ...], rows: int
+) -> tuple[Any, Any]:
+    """Call `function` for every `rows` rows of a batch in turn, and return the last state and the sum of the results.
+
+    `function` is (state, first, rows of the batch) -> (state, result), with `first` the number of the first of these
+    rows: an integer, or a 0-d integer array of int32. `batch` is a tuple of arrays (N, ...), of tuples of such, and of
+    None, N > 0; the last call may get fewer rows. The results are trees of numbers and arrays in tuples and lists.
+    """
+    total: Any = None
+    count = flat(batch[0])[0].shape[0]
+    for first in range(0, count, rows):
+        part = each(lambda array, first=first: array[first : min(first + rows, count), ...], batch)
+        state, result = function(state, first, part)
+        total = result if total is None else _sum(total, result)
+    return state, total
+
+
+def _sum(one: Any, other: Any) -> Any:
+    if not isinstance(one, tuple | list):
+        return one + other
+    sums = map(_sum, cast("list[Any]", one), other)
+    return tuple(sums) if isinstance(one, tuple) else [*sums]
 
 
 def compile_pass(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,8 +21,8 @@ def dropout_mask(x: Array, rate: float, key: Key, layer: int) -> Array:
     xp, kind = namespace_of(x), {"dtype": namespace_of(x).int32, "device": device_of(x)}
     rows = x.shape[0] if x.ndim else 1
     n: Any = xp.arange(rows, **kind)
-    if first := first_row(rows, key):
-        n = n + first
+    if key[2:]:
+        n = n + first_row(rows, key)
     i: Any = xp.arange(math.prod(x.shape[1:]), **kind)
     bits = _mix(_mix(_mix(n ^ key[0]) ^ layer)[:, None] + _mix(i ^ key[1])[None, :])
     keep = _logical_shift(bits, 8) >= round(rate * 2**24)
