@@ -87,7 +87,21 @@ from portable_nn.schedules import (
     StepDecay,
     WarmUp,
 )
-from portable_nn.training import EMA, SWA, Callback, EarlyStopping, History, Trainer
+from portable_nn.training import (
+    EMA,
+    SWA,
+    Callback,
+    CSVLog,
+    EarlyStopping,
+    Freeze,
+    History,
+    OnEpoch,
+    PrintLog,
+    SaveBest,
+    SaveEvery,
+    TimeLimit,
+    Trainer,
+)
 
 __all__ = [
     "ELU",
@@ -104,6 +118,7 @@ __all__ = [
     "BackendError",
     "BatchNorm",
     "Branch",
+    "CSVLog",
     "Callback",
     "CheckpointError",
     "Concat",
@@ -119,6 +134,7 @@ __all__ = [
     "Exp",
     "Exponential",
     "Flatten",
+    "Freeze",
     "Graph",
     "GroupNorm",
     "History",
@@ -144,12 +160,14 @@ __all__ = [
     "Neg",
     "Nesterov",
     "Network",
+    "OnEpoch",
     "OneCycle",
     "Optimizer",
     "Parameter",
     "Place",
     "PoissonLoss",
     "Power",
+    "PrintLog",
     "RMSNorm",
     "RMSprop",
     "ReLU",
@@ -159,6 +177,8 @@ __all__ = [
     "Reshape",
     "Residual",
     "Run",
+    "SaveBest",
+    "SaveEvery",
     "Schedule",
     "Sequential",
     "ShapeError",
@@ -174,6 +194,7 @@ __all__ = [
     "Sub",
     "Sum",
     "Tanh",
+    "TimeLimit",
     "Trainer",
     "Transpose",
     "Transposed",
@@ -217,6 +238,10 @@ _FOREIGN = {
     "GroupNormalization": "GroupNorm",
     "InstanceNorm1d": "InstanceNorm",
     "InstanceNorm2d": "InstanceNorm",
+    "CSVLogger": "CSVLog",
+    "LambdaCallback": "OnEpoch",
+    "ModelCheckpoint": "SaveBest",
+    "TensorBoard": "adapters.tensorboard.TensorBoard",
 }
 
 

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import Any, cast
 
 from portable_nn.arrays import is_array, namespace_of, to_numpy
@@ -137,6 +138,8 @@ def _plain(value: Any) -> Any:
         return _named(cast("Any", value))
     if is_array(value):
         return _array(value, exact=True)
+    if isinstance(value, PurePath):
+        return "<a path>"  # where files lie does not count, as the device does not
     if hasattr(value, "item"):  # a NumPy scalar
         return _plain(value.item())
     return f"<uncomparable {_named(cast('type[Any]', type(value)))}>"

@@ -1,7 +1,35 @@
 """Training: batches, the step, the loop around it, and what it records."""
 
-from portable_nn.training.callbacks import EMA, SWA, Callback, EarlyStopping, Training
+from portable_nn.training.callbacks import (
+    EMA,
+    SWA,
+    Callback,
+    CSVLog,
+    EarlyStopping,
+    Freeze,
+    OnEpoch,
+    PrintLog,
+    SaveBest,
+    SaveEvery,
+    TimeLimit,
+    Training,
+)
 from portable_nn.training.history import History
 from portable_nn.training.trainer import Trainer
 
-__all__ = ["EMA", "SWA", "Callback", "EarlyStopping", "History", "Trainer", "Training"]
+__all__ = [
+    "EMA",
+    "SWA",
+    "CSVLog",
+    "Callback",
+    "EarlyStopping",
+    "Freeze",
+    "History",
+    "OnEpoch",
+    "PrintLog",
+    "SaveBest",
+    "SaveEvery",
+    "TimeLimit",
+    "Trainer",
+    "Training",
+]

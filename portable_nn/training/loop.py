@@ -163,7 +163,7 @@ class Loop:
                 self.checkpointing.watched(watcher)
         self.checkpointing.check_record(record)
         trainer.history.append(record)
-        self.bar.show(record)
+        self.bar.end_epoch(record)
         if self.interruption.asked:
             trainer.stop(f"interrupted after epoch {epoch}")
 

@@ -1,5 +1,6 @@
-"""The progress bar: samples done and a second, loss and metric; in a terminal or a notebook."""
+"""Progress: a bar over samples, with loss and metric, in a terminal or a notebook; elsewhere a line an epoch."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ _SHOWN_BY_OUTPUT = ("_loss", "_accuracy")
 
 
 class Progress:
-    """A bar over samples.
+    """What is shown of a run on stderr.
 
     Parameters
     ----------
@@ -23,7 +24,9 @@ class Progress:
     def __init__(self, total: int | None, *, shown: bool):
         self._bar: Any = None
         self._values: dict[str, str] = {}
-        if shown:
+        self._title = ""
+        self._writes_lines = shown and not _can_draw()
+        if shown and not self._writes_lines:
             from tqdm.auto import tqdm
 
             self._bar = tqdm(total=total, unit=" samples", unit_scale=True, dynamic_ncols=True)
@@ -36,7 +39,8 @@ class Progress:
             self._bar.close()
 
     def begin(self, title: str, total: int | None = None) -> None:
-        """Show `title` before the bar, which may know the total only now."""
+        """Show `title` before the bar, which may know the total only now, or before the line of the epoch."""
+        self._title = title
         if self._bar is not None:
             self._bar.total = total or self._bar.total
             self._bar.set_description(title, refresh=False)
@@ -55,6 +59,23 @@ class Progress:
     def show(self, values: Mapping[str, float]) -> None:
         """Show these values behind the bar, beside those of the epoch before that they do not replace."""
         if self._bar is not None:
-            names = [name for name in values if name in _SHOWN or name.endswith(_SHOWN_BY_OUTPUT)]
-            self._values |= {name: f"{values[name]:.4f}" for name in names}
+            self._values |= _said(values)
             self._bar.set_postfix(self._values, refresh=False)
+
+    def end_epoch(self, record: Mapping[str, float]) -> None:
+        """Show what an epoch has come to, behind the bar or on a line."""
+        self.show(record)
+        if self._writes_lines and sys.stderr is not None:
+            values = ", ".join(f"{name}={value}" for name, value in _said(record).items())
+            sys.stderr.write(f"{self._title}: {values}, {record['seconds']:.3g} s\n")
+            sys.stderr.flush()
+
+
+def _said(values: Mapping[str, float]) -> dict[str, str]:
+    names = [name for name in values if name in _SHOWN or name.endswith(_SHOWN_BY_OUTPUT)]
+    return {name: f"{values[name]:.4f}" for name in names}
+
+
+def _can_draw() -> bool:
+    """Tell whether a bar can be drawn again and again: in a terminal, or in a notebook, where stderr is none."""
+    return getattr(sys.stderr, "isatty", bool)() or "ipykernel" in sys.modules

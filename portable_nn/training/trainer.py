@@ -172,7 +172,7 @@ class Trainer:
         shuffle : bool
             Whether the samples come in a new order every epoch.
         progress : bool
-            Whether to show a bar with loss, metric and samples a second.
+            Whether to show a bar with loss, metric and samples a second, or without a terminal a line an epoch.
         callbacks : Callbacks, optional
         checkpoint : path, optional
             A folder for the checkpoints of this run: the last two, and that of the best epoch.
@@ -215,7 +215,7 @@ class Trainer:
             last recovery, or the best ones if EarlyStopping keeps them. Without `recoveries` an optimizer with slots
             has forgotten them, as they may be NaN.
         """
-        watchers: list[Callback] = instances("fit", "callbacks", callbacks, Callback, "pnn.EarlyStopping(), say")
+        watchers: list[Callback] = instances("fit", "callbacks", callbacks, Callback, "pnn.OnEpoch(function), say")
         epochs, batch_size = whole("epochs", epochs, 0), whole("batch_size", batch_size, 1)
         every, self._accumulate = whole("every", every, 1), whole("accumulate", accumulate, 1)
         recovery = Recovery(whole("recoveries", recoveries, 0), loss_limit, self, watchers)

@@ -4,6 +4,7 @@ import ctypes
 import gc
 import itertools
 import signal
+import sys
 import threading
 import time
 import tracemalloc
@@ -225,7 +226,8 @@ def test_what_does_not_go_with_batches(options, message):
         fit(network(), batches(), **options)
 
 
-def test_progress_shows_the_total_once_it_is_known(capsys):
+def test_progress_shows_the_total_once_it_is_known(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     pnn.Trainer(network()).fit(batches(), epochs=2, progress=True)
     shown = capsys.readouterr().err
     assert "epoch 2/2: 100%" in shown
@@ -303,7 +305,8 @@ def test_a_torch_dataloader_trains_a_network_on_torch():
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_the_bar_of_a_resumed_run_ends_at_its_end(streamed, tmp_path, capsys):
+def test_the_bar_of_a_resumed_run_ends_at_its_end(streamed, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     data = (batches(),) if streamed else (X, T)
     for epochs in (1, 3):
         pnn.Trainer(network()).fit(*data, epochs=epochs, checkpoint=tmp_path, resume=True)

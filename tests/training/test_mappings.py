@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 from collections import OrderedDict
 
 import numpy as np
@@ -596,7 +597,8 @@ def test_the_history_is_drawn_by_output():
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "kind loss", "age loss", "kind accuracy"]
 
 
-def test_the_bar_shows_each_loss(capsys):
+def test_the_bar_shows_each_loss(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fitted(two_heads(), epochs=1, validation_data=(X, T), progress=True)
     shown = capsys.readouterr().err
     for name in ("kind_loss=", "age_loss=", "val_kind_accuracy="):

@@ -1,6 +1,7 @@
 import math
 import os
 import signal
+import sys
 import threading
 
 import numpy as np
@@ -256,7 +257,8 @@ def test_training_outside_the_main_thread_works():
     assert histories[0]["loss"] == histories[1]["loss"] == fit(net(), epochs=3)["loss"]
 
 
-def test_the_progress_bar_shows_loss_metric_and_throughput(capsys):
+def test_the_progress_bar_shows_loss_metric_and_throughput(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fit(net(), epochs=2, validation_data=(X, T), progress=True)
     shown = capsys.readouterr().err
     for part in ("epoch 2/2: 100%", "180/180", "samples/s", "loss=", "val_accuracy="):

@@ -46,6 +46,8 @@ class Descent:
     _network: PenalizedNetwork
     _optimizer: Solver
     _step: TrainingStep | None = None
+    _begun: int = 0
+    """Epochs with this optimizer: those of all calls of `partial_fit`."""
 
     def _targets(self: Any, y: Any) -> Any:
         """Return encoded targets (N, K) as the network's loss takes them: labels (N,) for a softmax."""
@@ -92,7 +94,7 @@ class Descent:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer, self._step = solver_of(self), None
+            self._optimizer, self._step, self._begun = solver_of(self), None, 0
         X, y, weight, held_out = self._held_out(network, X, y, weight)
         samples = X.shape[0]
         if self.batch_size != "auto" and self.batch_size > samples:
@@ -105,6 +107,7 @@ class Descent:
         step = self._step = training_step(network, self._optimizer.optimizer, self._step, self.compile)
         self._take_over()
         watched = Watched(self, network, self._optimizer.optimizer, validates=held_out is not None)
+        watched.epochs = self._begun
         watched.evaluation = EvaluationWeights(watched, self.callbacks)
         step.watch(watched, self.callbacks)
         for callback in self.callbacks:
@@ -150,7 +153,7 @@ class Descent:
     def _epoch(self: Any, step: TrainingStep, batches: Any, held_out: Any, watched: Watched, bar: Progress) -> None:
         """Train on every sample once; tell the attributes, the schedule and the callbacks."""
         started, rate = time.perf_counter(), self._optimizer.learning_rate
-        watched.epochs += 1
+        self._begun = watched.epochs = watched.epochs + 1
         self._optimizer.optimizer.begin_epoch(watched.epochs)
         if self.shuffle:
             batches.current = shuffle(batches.current, random_state=self._random_state)
@@ -167,19 +170,19 @@ class Descent:
         self: Any, held_out: Any, watched: Watched, bar: Progress, running: RunningLoss, rate: float, started: float
     ) -> None:
         self._take_over()
-        self.n_iter_, self.loss_ = watched.epochs, running.read()
+        self.n_iter_, self.loss_ = self.n_iter_ + 1, running.read()
         self.loss_curve_.append(self.loss_)
         if self.verbose:
-            print(f"Iteration {watched.epochs}, loss = {self.loss_:.8f}")  # noqa: T201  (asked for)
+            print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")  # noqa: T201  (asked for)
         record = {"loss": self.loss_} | self._validated_on(held_out)
-        bar.show(record)
         self._count_improvements(held_out)
         self._optimizer.end_epoch(self.t_)
         observe(self._optimizer.optimizer.schedule, record.get("val_loss", self.loss_))
         record |= {"lr": rate, "seconds": time.perf_counter() - started}
         for callback in self.callbacks:
-            callback.on_epoch(watched, watched.epochs, record)
+            callback.on_epoch(watched, self.n_iter_, record)
         watched.history.append(record)
+        bar.end_epoch(record)
 
     def _batches(self: Any, network: PenalizedNetwork, X: Any, y: Any, weight: Any, size: int) -> Any:
         kind = SparseBatches if sparse.issparse(X) else OrderedBatches

@@ -32,7 +32,7 @@ class Watched:
     evaluation : EvaluationWeights
         What the network is evaluated with.
     epochs : int
-        How many were begun in this fit.
+        How many were begun with this optimizer: in this fit, or over all calls of `partial_fit`.
     """
 
     def __init__(self, estimator: Any, network: Network, optimizer: Optimizer, *, validates: bool):
