@@ -21,6 +21,10 @@ def _several(*shapes: tuple[int, ...]) -> Inputs:
     return lambda rng: tuple(np.asarray(rng.standard_normal(shape)) for shape in shapes)
 
 
+def _wide(*shape: int) -> Inputs:
+    return lambda rng: (4 * rng.standard_normal(shape),)
+
+
 def _positive(*shapes: tuple[int, ...]) -> Inputs:
     return lambda rng: tuple(np.asarray(rng.uniform(0.5, 2.0, shape)) for shape in shapes)
 
@@ -45,7 +49,27 @@ CASES: dict[str, Case] = {
     "ELU": Case(lambda: layers.ELU(0.7), _normal(5, 3)),
     "SiLU": Case(layers.SiLU, _normal(5, 3)),
     "GELU": Case(layers.GELU, _normal(20, 3)),
+    "GELU by tanh": Case(lambda: layers.GELU(approximate="tanh"), _normal(20, 3)),
+    "SELU": Case(layers.SELU, _normal(5, 3)),
+    "CELU": Case(lambda: layers.CELU(0.7), _normal(5, 3)),
+    "Mish": Case(layers.Mish, _normal(20, 3)),
+    "Softsign": Case(layers.Softsign, _normal(5, 3)),
+    "HardSigmoid": Case(layers.HardSigmoid, _wide(20, 3)),
+    "HardSwish": Case(layers.HardSwish, _wide(20, 3)),
+    "HardTanh": Case(lambda: layers.HardTanh(-0.5, 0.7), _normal(5, 3)),
+    "ReLU6": Case(layers.ReLU6, _wide(20, 3)),
+    "PReLU": Case(lambda: layers.PReLU(init=0.1), _normal(5, 3)),
+    "PReLU of channels": Case(lambda: layers.PReLU(3), _normal(5, 3, 2, 2)),
+    "Maxout": Case(lambda: layers.Maxout(3), _normal(5, 6)),
+    "Maxout of channels": Case(lambda: layers.Maxout(2, axis=1), _normal(5, 4, 2, 3)),
+    "GLU": Case(layers.GLU, _normal(5, 6)),
+    "GLU of channels": Case(lambda: layers.GLU(axis=1), _normal(5, 4, 2, 3)),
+    "SwiGLU": Case(layers.SwiGLU, _normal(5, 6)),
+    "SwiGLU of sequences": Case(layers.SwiGLU, _normal(5, 3, 4)),
     "Softmax": Case(layers.Softmax, _normal(5, 3)),
+    "Softmax of channels": Case(lambda: layers.Softmax(axis=1), _normal(5, 3, 2, 2)),
+    "LogSoftmax": Case(layers.LogSoftmax, _normal(5, 3)),
+    "LogSoftmax of channels": Case(lambda: layers.LogSoftmax(axis=-3), _normal(5, 3, 2, 2)),
     "Embedding": Case(lambda: layers.Embedding(7, 4, seed=0), _whole_numbers(5, 3)),
     "Embedding of one number a sample, none of it padding": Case(
         lambda: layers.Embedding(7, 4, padding_index=6, seed=0), _whole_numbers(9)

@@ -1,24 +1,35 @@
-"""Softmax over the last axis, in forms that do not overflow. N = batch, C = classes."""
+"""Softmax over an axis, the last if none is named, in forms that do not overflow. N = batch, C = classes."""
 
-from portable_nn.arrays import Array, namespace_of
+from portable_nn.arrays import Array, namespace_of, widened
 
-__all__ = ["log_softmax", "softmax", "softmax_gradient"]
+__all__ = ["log_softmax", "log_softmax_gradient", "softmax", "softmax_gradient"]
 
 
-def log_softmax(x: Array) -> Array:
+def log_softmax(x: Array, axis: int = -1) -> Array:
     """Return log(exp(x_c) / sum_k exp(x_k)) of x (N, C), with the maximum of each row taken out first."""
-    xp = namespace_of(x)
-    shifted = x - xp.max(x, axis=-1, keepdims=True)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+    xp, wide = namespace_of(x), widened(x)
+    shifted = wide - xp.max(wide, axis=axis, keepdims=True)
+    return _as(shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True)), x)
 
 
-def softmax(x: Array) -> Array:
+def log_softmax_gradient(dy: Array, y: Array, axis: int = -1) -> Array:
+    """Return dy - exp(y) times the sum of dy, row by row: dy (N, C), y (N, C)."""
+    xp, wide = namespace_of(y), widened(dy)
+    return _as(wide - xp.exp(widened(y)) * xp.sum(wide, axis=axis, keepdims=True), y)
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
     """Return exp(x_c) / sum_k exp(x_k) of x (N, C). Source: Bishop, Pattern Recognition (2006), eq. 4.104."""
-    xp = namespace_of(x)
-    e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
-    return e / xp.sum(e, axis=-1, keepdims=True)
+    xp, wide = namespace_of(x), widened(x)
+    e = xp.exp(wide - xp.max(wide, axis=axis, keepdims=True))
+    return _as(e / xp.sum(e, axis=axis, keepdims=True), x)
 
 
-def softmax_gradient(dy: Array, y: Array) -> Array:
+def softmax_gradient(dy: Array, y: Array, axis: int = -1) -> Array:
     """Return (diag(y) - y y^T) dy row by row: dy (N, C), y (N, C). Source: Bishop (2006), eq. 4.106."""
-    return y * (dy - namespace_of(y).sum(dy * y, axis=-1, keepdims=True))
+    xp, wide = namespace_of(y), widened(y)
+    return _as(wide * (dy - xp.sum(dy * wide, axis=axis, keepdims=True)), y)
+
+
+def _as(wide: Array, x: Array) -> Array:
+    return namespace_of(x).astype(wide, x.dtype, copy=False)
