@@ -155,6 +155,10 @@ def _with_number(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> 
     return elementwise(kernel, 2 if kernel.endswith(("gradient", "scaled")) else 1, kernels, place, size, 0.1)
 
 
+def _between(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    return elementwise(kernel, 2 if kernel.endswith("gradient") else 1, kernels, place, size, -1.0, 1.0)
+
+
 _SIZES = "elements", (100, 1_000, 10_000, 100_000, 1_000_000)
 
 # How each fast kernel is called, what its size counts, and the sizes.
@@ -190,12 +194,16 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
                 "sigmoid_gradient",
             ),
             *("silu", "silu_gradient", "softplus", "softplus_gradient", "tanh", "tanh_gradient"),
+            *("gelu_tanh", "gelu_tanh_gradient", "mish", "mish_gradient", "selu", "selu_gradient"),
+            *("hard_sigmoid", "hard_sigmoid_gradient", "hard_swish", "hard_swish_gradient"),
+            *("softsign", "softsign_gradient"),
         )
     },
     **{
         name: (partial(_with_number, name), *_SIZES)
-        for name in ("add_scaled", "elu", "elu_gradient", "leaky_relu", "leaky_relu_gradient")
+        for name in ("add_scaled", "celu", "celu_gradient", "elu", "elu_gradient", "leaky_relu", "leaky_relu_gradient")
     },
+    **{name: (partial(_between, name), *_SIZES) for name in ("hard_tanh", "hard_tanh_gradient")},
     **{
         name: (partial(layer, name), "units", (10, 50, 512, 2048))
         for name in (

@@ -26,10 +26,17 @@ __all__ = ["add_to"]
 _ACTIVATIONS: dict[str, type[layers.Layer]] = {
     "relu": layers.ReLU,
     "leaky-relu": layers.LeakyReLU,
+    "prelu": layers.PReLU,
+    "relu6": layers.ReLU6,
     "elu": layers.ELU,
+    "celu": layers.CELU,
+    "selu": layers.SELU,
     "silu": layers.SiLU,
+    "mish": layers.Mish,
+    "hard-swish": layers.HardSwish,
     "gelu": layers.GELU,
     "softplus": layers.Softplus,
+    "softsign": layers.Softsign,
     "tanh": layers.Tanh,
     "sigmoid": layers.Sigmoid,
 }

@@ -12,6 +12,24 @@ SLOPE, ALPHA = 0.1, 1.5
 GRID = np.linspace(-6.0, 6.0, 241)
 
 
+SELU = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717  # of the authors' own code
+
+
+def gate(x):
+    return 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def gate_derivative(x):
+    scale = math.sqrt(2 / math.pi)
+    return 0.5 * scale * (1 + 3 * 0.044715 * x * x) / math.cosh(scale * (x + 0.044715 * x**3)) ** 2
+
+
+def mish_derivative(x):
+    # Misra's equation for it
+    omega = 4 * (x + 1) + 4 * math.exp(2 * x) + math.exp(3 * x) + math.exp(x) * (4 * x + 6)
+    return math.exp(x) * omega / (2 * math.exp(x) + math.exp(2 * x) + 2) ** 2
+
+
 def normal_distribution(x):
     return 0.5 * math.erfc(-x / math.sqrt(2.0))
 
@@ -43,6 +61,34 @@ ACTIVATIONS = {
         (),
         lambda x: x * normal_distribution(x),
         lambda x: normal_distribution(x) + x * normal_density(x),
+        False,
+    ),
+    "gelu_tanh": ((), lambda x: x * gate(x), lambda x: gate(x) + x * gate_derivative(x), False),
+    "selu": (
+        (),
+        lambda x: SELU[0] * (x if x > 0 else SELU[1] * (math.exp(x) - 1)),
+        lambda x: SELU[0] * (1.0 if x > 0 else SELU[1] * math.exp(x)),
+        False,
+    ),
+    "celu": (
+        (ALPHA,),
+        lambda x: max(0.0, x) + min(0.0, ALPHA * (math.exp(x / ALPHA) - 1)),
+        lambda x: 1.0 if x > 0 else math.exp(x / ALPHA),
+        False,
+    ),
+    "mish": ((), lambda x: x * math.tanh(math.log(1 + math.exp(x))), mish_derivative, False),
+    "softsign": ((), lambda x: x / (1 + abs(x)), lambda x: 1 / (1 + abs(x)) ** 2, False),
+    "hard_tanh": (
+        (-0.51, 1.52),
+        lambda x: min(max(x, -0.51), 1.52),
+        lambda x: float(-0.51 < x < 1.52),
+        True,
+    ),
+    "hard_sigmoid": ((), lambda x: min(max(x + 3, 0), 6) / 6, lambda x: (-3 < x < 3) / 6, True),
+    "hard_swish": (
+        (),
+        lambda x: x * min(max(x + 3, 0), 6) / 6,
+        lambda x: x / 3 + 0.5 if -3 < x < 3 else float(x >= 3),
         False,
     ),
 }
@@ -92,15 +138,41 @@ LIMITS = {
     "elu": ((-ALPHA, 1e4), (0.0, 1.0)),
     "silu": ((0.0, 1e4), (0.0, 1.0)),
     "gelu": ((0.0, 1e4), (0.0, 1.0)),
+    "gelu_tanh": ((0.0, 1e4), (0.0, 1.0)),
+    "selu": ((-np.float32(SELU[0] * SELU[1]), np.float32(SELU[0] * 1e4)), (0.0, np.float32(SELU[0]))),
+    "celu": ((-ALPHA, 1e4), (0.0, 1.0)),
+    "mish": ((0.0, 1e4), (0.0, 1.0)),
+    "softsign": ((-np.float32(1e4 / 10001), np.float32(1e4 / 10001)), (np.float32(1 / 10001**2),) * 2),
+    "hard_tanh": ((np.float32(-0.51), np.float32(1.52)), (0.0, 0.0)),
+    "hard_sigmoid": ((0.0, 1.0), (0.0, 0.0)),
+    "hard_swish": ((0.0, 1e4), (0.0, 1.0)),
 }
+EXACT = LIMITS.keys() - {"softsign"}
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_nothing_overflows_at_ten_thousand(xp, name):
     x = xp.asarray([-1e4, 1e4], dtype=xp.float32)
     expected_y, expected_dx = LIMITS[name]
-    np.testing.assert_array_equal(to_numpy(forward(name, x)), expected_y)
-    np.testing.assert_array_equal(to_numpy(gradient(name, xp.ones(2, dtype=xp.float32), x)), expected_dx)
+    rtol = 0 if name in EXACT else 1e-6
+    np.testing.assert_allclose(to_numpy(forward(name, x)), expected_y, rtol=rtol)
+    np.testing.assert_allclose(to_numpy(gradient(name, xp.ones(2, dtype=xp.float32), x)), expected_dx, rtol=rtol)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - {"gelu"}))  # which squares x, and then has the limit
+def test_nothing_overflows_at_the_largest_numbers(xp, name):
+    largest = np.finfo(np.float32).max / 2
+    x = xp.asarray(np.asarray([-largest, largest], dtype=np.float32), copy=True)
+    with np.errstate(all="raise", under="ignore"):
+        y, dx = to_numpy(forward(name, x)), to_numpy(gradient(name, xp.ones(2, dtype=xp.float32), x))
+    assert np.isfinite(y).all()
+    assert np.isfinite(dx).all()
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_nan_stays_nan(xp, name):
+    y = to_numpy(forward(name, xp.asarray([math.nan, 1.0], dtype=xp.float32)))
+    assert np.isnan(y).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -20,13 +20,42 @@ def _sigmoid(x):
     return math.exp(min(x, 0.0)) / (1.0 + math.exp(-abs(x)))
 
 
+def _twice_u(x):
+    return 2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+
+
+def _gelu_slope(x):
+    growth = x * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    return _sigmoid(_twice_u(x)) * (1 + _sigmoid(-_twice_u(x)) * growth)
+
+
+def _mish_slope(x):
+    w = math.tanh(_log1p_exp(x))
+    return w + x * _sigmoid(x) / math.cosh(_log1p_exp(x)) ** 2
+
+
+SELU = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 ACTIVATIONS = {
     "sigmoid": _sigmoid,
     "tanh": math.tanh,
     "silu": lambda x: x * _sigmoid(x),
     "softplus": _log1p_exp,
     "relu": lambda x: max(x, 0.0),
+    "selu": lambda x: SELU[0] * (x if x > 0 else SELU[1] * math.expm1(x)),
+    "mish": lambda x: x * math.tanh(_log1p_exp(x)),
+    "softsign": lambda x: x / (1 + abs(x)),
+    "gelu_tanh": lambda x: x * _sigmoid(_twice_u(x)),
+    "hard_sigmoid": lambda x: min(max(x + 3, 0), 6) / 6,
+    "hard_swish": lambda x: x * min(max(x + 3, 0), 6) / 6,
 }
+SLOPES = {
+    "selu": lambda x: SELU[0] * (1 if x > 0 else SELU[1] * math.exp(x)),
+    "mish": _mish_slope,
+    "softsign": lambda x: 1 / (1 + abs(x)) ** 2,
+    "gelu_tanh": _gelu_slope,
+}
+# Of exp(-v) a rounding of v takes v times as many digits: v reaches 87 where x is the result of a polynomial.
+RTOL = {"gelu_tanh": 3e-5}
 
 
 def both(xp):
@@ -38,7 +67,47 @@ def test_activations(xp, name):
     expected = np.asarray([ACTIVATIONS[name](float(x)) for x in X])
     for which, kernels in both(xp):
         y = to_numpy(getattr(kernels, name)(xp.asarray(X, device=xp.place.device))).astype("float64")
-        np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-37, err_msg=which)
+        np.testing.assert_allclose(y, expected, rtol=RTOL.get(name, 1e-6), atol=1e-37, err_msg=which)
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_derivatives(xp, name):
+    expected = np.asarray([SLOPES[name](float(x)) for x in X])
+    x, ones = (xp.asarray(a, device=xp.place.device) for a in (X, np.ones_like(X)))
+    for which, kernels in both(xp):
+        dx = to_numpy(getattr(kernels, f"{name}_gradient")(ones, x)).astype("float64")
+        far = (np.abs(expected) > 0.1) | (X < -3)  # between, some slopes change their sign, in a difference
+        np.testing.assert_allclose(dx[far], expected[far], rtol=RTOL.get(name, 1e-5), atol=1e-37, err_msg=which)
+        np.testing.assert_allclose(dx, expected, rtol=1e-5, atol=1e-6, err_msg=which)
+
+
+# What is let through of 1, and its derivative by the gate.
+GATES = {
+    "glu": (_sigmoid, lambda b: _sigmoid(b) * _sigmoid(-b)),
+    "swiglu": (lambda b: b * _sigmoid(b), lambda b: _sigmoid(b) * (1 + b * _sigmoid(-b))),
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_gates(xp, name):
+    pairs = xp.asarray(np.stack([np.full_like(X, 3.0), X], axis=1), device=xp.place.device)
+    ones = xp.ones((len(X), 1), dtype=xp.float32, device=xp.place.device)
+    values, slopes = (np.asarray([f(float(b)) for b in X]) for f in GATES[name])
+    far = np.abs(slopes) > 0.05 if name == "swiglu" else X < 81  # silu's slope changes its sign
+    far |= X < -3
+    for which, kernels in both(xp):
+        y = to_numpy(getattr(kernels, name)(pairs, 1))
+        dx = to_numpy(getattr(kernels, f"{name}_gradient")(ones, pairs, 1))
+        np.testing.assert_allclose(y[:, 0], 3.0 * values, rtol=1e-6, atol=1e-37, err_msg=which)
+        np.testing.assert_allclose(dx[:, 0], values, rtol=1e-6, atol=1e-37, err_msg=which)
+        np.testing.assert_allclose(dx[far, 1], 3.0 * slopes[far], rtol=1e-5, atol=1e-37, err_msg=which)
+
+
+def test_the_logarithms_of_vanishing_probabilities(xp):
+    x = xp.asarray(np.asarray([[0.0, -80.0, -1e4], [200.0, 0.0, -200.0]], dtype="float32"), device=xp.place.device)
+    for _, kernels in both(xp):
+        y = to_numpy(kernels.log_softmax(x, 1))
+        np.testing.assert_allclose(y, [[-math.exp(-80.0), -80.0, -1e4], [0.0, -200.0, -400.0]], rtol=1e-6, atol=1e-30)
 
 
 def test_sigmoid_takes_infinities_and_nan(xp):

@@ -12,6 +12,7 @@ from typing import Any
 import cupy
 
 from portable_nn.kernels.fast import _cuda, _cupy_memory, _cupy_updates
+from portable_nn.kernels.fast._cupy_activations import ActivationKernels
 from portable_nn.kernels.fast._cupy_feeding import CupyCopier
 from portable_nn.kernels.fast._cupy_losses import LossKernels
 from portable_nn.kernels.fast._cupy_rows import RowKernels
@@ -25,6 +26,8 @@ __all__ = [
     "affine_gradient_W",
     "affine_gradient_b",
     "affine_gradient_x",
+    "celu",
+    "celu_gradient",
     "class_share",
     "class_total",
     "dropout_mask",
@@ -36,15 +39,27 @@ __all__ = [
     "gather",
     "gelu",
     "gelu_gradient",
+    "gelu_tanh",
+    "gelu_tanh_gradient",
+    "hard_sigmoid",
+    "hard_sigmoid_gradient",
+    "hard_swish",
+    "hard_swish_gradient",
+    "hard_tanh",
+    "hard_tanh_gradient",
     "huber_error",
     "huber_error_gradient",
     "leaky_relu",
     "leaky_relu_gradient",
     "mean_scale",
+    "mish",
+    "mish_gradient",
     "poisson_error",
     "poisson_error_gradient",
     "relu",
     "relu_gradient",
+    "selu",
+    "selu_gradient",
     "sigmoid",
     "sigmoid_gradient",
     "sigmoid_loss",
@@ -55,6 +70,8 @@ __all__ = [
     "softmax_loss_gradient",
     "softplus",
     "softplus_gradient",
+    "softsign",
+    "softsign_gradient",
     "squared_error",
     "squared_error_gradient",
     "tanh",
@@ -85,85 +102,23 @@ gather = partial(_cupy_memory.gather, _device)
 _rows = RowKernels(cupy, _device)
 embedding, embedding_gradient = _rows.embedding, _rows.embedding_gradient
 
-
-def relu(x: Any, out: _Out = None) -> Any:
-    """Return max(x, 0)."""
-    return _device.elementwise("relu", (x,), out)
-
-
-def relu_gradient(dy: Any, y: Any, out: _Out = None) -> Any:
-    """Return dy where y > 0, else 0."""
-    return _device.elementwise("relu_gradient", (dy, y), out)
-
-
-def leaky_relu(x: Any, slope: float, out: _Out = None) -> Any:
-    """Return x where x > 0, else slope x."""
-    return _device.elementwise("leaky_relu", (x,), out, slope)
-
-
-def leaky_relu_gradient(dy: Any, x: Any, slope: float, out: _Out = None) -> Any:
-    """Return dy where x > 0, else slope dy."""
-    return _device.elementwise("leaky_relu_gradient", (dy, x), out, slope)
-
-
-def sigmoid(x: Any, out: _Out = None) -> Any:
-    """Return 1 / (1 + exp(-x))."""
-    return _device.elementwise("sigmoid", (x,), out)
-
-
-def sigmoid_gradient(dy: Any, y: Any, out: _Out = None) -> Any:
-    """Return dy y (1 - y)."""
-    return _device.elementwise("sigmoid_gradient", (dy, y), out)
-
-
-def tanh(x: Any, out: _Out = None) -> Any:
-    """Return the hyperbolic tangent of x."""
-    return _device.elementwise("tanh", (x,), out)
-
-
-def tanh_gradient(dy: Any, y: Any, out: _Out = None) -> Any:
-    """Return dy (1 - y^2)."""
-    return _device.elementwise("tanh_gradient", (dy, y), out)
-
-
-def softplus(x: Any, out: _Out = None) -> Any:
-    """Return log(1 + exp(x))."""
-    return _device.elementwise("softplus", (x,), out)
-
-
-def softplus_gradient(dy: Any, x: Any, out: _Out = None) -> Any:
-    """Return dy sigmoid(x)."""
-    return _device.elementwise("softplus_gradient", (dy, x), out)
-
-
-def elu(x: Any, alpha: float, out: _Out = None) -> Any:
-    """Return x where x > 0, else alpha (exp(x) - 1)."""
-    return _device.elementwise("elu", (x,), out, alpha)
-
-
-def elu_gradient(dy: Any, x: Any, alpha: float, out: _Out = None) -> Any:
-    """Return dy where x > 0, else dy alpha exp(x)."""
-    return _device.elementwise("elu_gradient", (dy, x), out, alpha)
-
-
-def silu(x: Any, out: _Out = None) -> Any:
-    """Return x sigmoid(x)."""
-    return _device.elementwise("silu", (x,), out)
-
-
-def silu_gradient(dy: Any, x: Any, out: _Out = None) -> Any:
-    """Return dy s (1 + x (1 - s)) with s = sigmoid(x)."""
-    return _device.elementwise("silu_gradient", (dy, x), out)
-
-
-def gelu(x: Any, out: _Out = None) -> Any:
-    """Return x Phi(x)."""
-    return _device.elementwise("gelu", (x,), out)
-
-
-def gelu_gradient(dy: Any, x: Any, out: _Out = None) -> Any:
-    """Return dy (Phi(x) + x phi(x))."""
-    return _device.elementwise("gelu_gradient", (dy, x), out)
+_activations = ActivationKernels(_device)
+relu, relu_gradient = _activations.relu, _activations.relu_gradient
+leaky_relu, leaky_relu_gradient = _activations.leaky_relu, _activations.leaky_relu_gradient
+sigmoid, sigmoid_gradient = _activations.sigmoid, _activations.sigmoid_gradient
+tanh, tanh_gradient = _activations.tanh, _activations.tanh_gradient
+softplus, softplus_gradient = _activations.softplus, _activations.softplus_gradient
+elu, elu_gradient = _activations.elu, _activations.elu_gradient
+silu, silu_gradient = _activations.silu, _activations.silu_gradient
+gelu, gelu_gradient = _activations.gelu, _activations.gelu_gradient
+selu, selu_gradient = _activations.selu, _activations.selu_gradient
+celu, celu_gradient = _activations.celu, _activations.celu_gradient
+mish, mish_gradient = _activations.mish, _activations.mish_gradient
+softsign, softsign_gradient = _activations.softsign, _activations.softsign_gradient
+gelu_tanh, gelu_tanh_gradient = _activations.gelu_tanh, _activations.gelu_tanh_gradient
+hard_tanh, hard_tanh_gradient = _activations.hard_tanh, _activations.hard_tanh_gradient
+hard_sigmoid, hard_sigmoid_gradient = _activations.hard_sigmoid, _activations.hard_sigmoid_gradient
+hard_swish, hard_swish_gradient = _activations.hard_swish, _activations.hard_swish_gradient
 
 
 def dropout_mask(x: Any, rate: float, key: Key, layer: int, out: _Out = None) -> Any:

@@ -144,8 +144,9 @@ def gathered(kernels):
 
 
 ELEMENTWISE, SUMMED = {}, {}
+_NUMBERS = {"leaky_relu": (0.1,), "elu": (1.3,), "celu": (1.3,), "hard_tanh": (-0.5, 0.8)}
 for _name in _cuda.ACTIVATIONS:
-    _numbers, _gradient = {"leaky_relu": (0.1,), "elu": (1.3,)}.get(_name, ()), f"{_name}_gradient"
+    _numbers, _gradient = _NUMBERS.get(_name, ()), f"{_name}_gradient"
     _layer, _pair = ("affine", _name), (_gradient, "affine_gradient_b")
     ELEMENTWISE[_name] = case(_name, lambda draw, n, m, more=_numbers: (draw.wide(n, m), *more))
     ELEMENTWISE[_gradient] = case(_gradient, lambda draw, n, m, more=_numbers: (draw(n, m), draw.wide(n, m), *more))

@@ -19,7 +19,8 @@ HIGHEST, MOST = 8.0, 400
 
 ACTIVATIONS = [
     pnn.ReLU, pnn.ReLU, pnn.Sigmoid, pnn.Tanh, pnn.Softplus, pnn.SiLU, pnn.GELU, pnn.Identity, pnn.layers.Neg,
-    pnn.Softmax, pnn.Flatten,
+    pnn.Softmax, pnn.Flatten, pnn.SELU, pnn.Mish, pnn.Softsign, pnn.HardSigmoid, pnn.HardSwish, pnn.HardTanh, pnn.ReLU6,
+    pnn.LogSoftmax,
 ]  # fmt: skip
 PAIRS = [pnn.layers.Add, pnn.layers.Sub, pnn.layers.Mul, pnn.layers.Div, pnn.MatMul, pnn.layers.Concat]
 LOSS_NODES = [pnn.MeanSquaredError, pnn.MeanAbsoluteError, pnn.Huber, pnn.SigmoidWithLoss]
@@ -164,6 +165,9 @@ class Inventor:
         others = [
             pnn.LeakyReLU(float(rng.uniform(0.01, 0.5))), pnn.ELU(self.pick([1.0, 0.6])),
             pnn.Dropout(self.pick([0.0, 0.3, 0.5])), pnn.layers.Power(self.pick([1, 2, 3, 0])),
+            pnn.CELU(0.6), pnn.GELU("tanh"), pnn.PReLU(init=0.1), pnn.HardTanh(-0.2, 0.9),
+            pnn.PReLU((*value.shape, 1, 1)[1]), self.pick([pnn.GLU, pnn.SwiGLU, pnn.Softmax, pnn.LogSoftmax])(axis=1),
+            pnn.Maxout(self.whole(1, 3), axis=self.whole(-1, 1)),
         ]  # fmt: skip
         if value.array.max(initial=0) < 2.5:
             others.append(pnn.layers.Exp())

@@ -35,8 +35,34 @@ ACTIVATIONS = {
         "x",
         "dy * (normal_distribution(x) + x * (exp(real(-0.5) * x * x) * real(0.39894228040143267794)))",
     ),
+    "gelu_tanh": Activation("x * gate_of(x)", "x", "dy * gate_slope_of(x)"),
+    "selu": Activation(
+        "x > 0 ? real(1.0507009873554804934) * x : real(1.7580993408473768599) * expm1(x)",
+        "x",
+        "dy * (x > 0 ? real(1.0507009873554804934) : real(1.7580993408473768599) * exp(x))",
+    ),
+    "celu": Activation(
+        "x > 0 ? x : real(alpha) * expm1(x / real(alpha))",
+        "x",
+        "dy * (x > 0 ? real(1) : exp(x / real(alpha)))",
+        numbers=("double alpha",),
+    ),
+    "mish": Activation("x * tanh_of_softplus(x)", "x", "dy * mish_slope_of(x)"),
+    "softsign": Activation("x / (1 + fabs(x))", "x", "dy / (1 + fabs(x)) / (1 + fabs(x))"),
+    "hard_tanh": Activation(
+        "clipped(x, real(low), real(high))",
+        "y",
+        "y > real(low) && y < real(high) ? dy : real(0)",
+        numbers=("double low", "double high"),
+    ),
+    "hard_sigmoid": Activation("clipped(x + 3, real(0), real(6)) / 6", "y", "y > 0 && y < 1 ? dy / 6 : real(0)"),
+    "hard_swish": Activation(
+        "x * (clipped(x + 3, real(0), real(6)) / 6)",
+        "x",
+        "dy * (x >= 3 ? real(1) : x > -3 ? (x + real(1.5)) / 3 : real(0))",
+    ),
 }
-"""The activations of `kernels/portable/activations.py`, by name."""
+"""The activations of `kernels/portable`, element by element, by name."""
 
 _VALUE = """
 extern "C" __global__ void kernel_NAME(const real* xs, real* ys, integer size NUMBERS)

@@ -187,4 +187,34 @@ __device__ real core_of(real size, real delta) { return size > delta ? delta : s
 __device__ real softplus_of(real x) { return (x > 0 || x != x ? x : real(0)) + log1p(exp(-fabs(x))); }
 
 __device__ real normal_distribution(real x) { return real(0.5) * (1 + erf(x * real(0.70710678118654752440))); }
+
+__device__ real clipped(real x, real low, real high) { return x < low ? low : x > high ? high : x; }
+
+// What GELU by tanh multiplies x by, and its derivative; beyond 40 it is 0 or 1, and nothing overflows.
+__device__ real gate_of(real x)
+{
+    x = clipped(x, real(-40), real(40));
+    return sigmoid_of(x * (real(1.59576912160573071176) + real(0.07135481627260024960) * (x * x)));
+}
+
+__device__ real gate_slope_of(real x)
+{
+    real gate = gate_of(x);
+    x = clipped(x, real(-40), real(40));
+    real slope = x * (real(1.59576912160573071176) + real(0.21406444881780074880) * (x * x));
+    return gate * (1 + (1 - gate) * slope);
+}
+
+__device__ real tanh_of_softplus(real x)
+{
+    real e = exp(-fabs(x));
+    real above = x >= 0 ? 1 + 2 * e : e * (2 + e);
+    return above / (above + 2 * (x >= 0 ? e * e : real(1)));
+}
+
+__device__ real mish_slope_of(real x)
+{
+    real w = tanh_of_softplus(x);
+    return w + x * (1 - w * w) * sigmoid_of(x);
+}
 """
