@@ -20,7 +20,7 @@ from portable_nn.testing.backends import Backend
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:the network ends in Softmax"),  # which invented graphs do at times
+    pytest.mark.filterwarnings("ignore:the network ends in S"),  # as invented graphs do at times
 ]
 
 FOLDER = Path(__file__).parent / "plan_fuzz"
