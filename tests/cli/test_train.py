@@ -50,7 +50,7 @@ def test_every_optimizer_learns_with_its_default_rate(run: Run, optimizer: str) 
 
 
 @pytest.mark.parametrize(
-    "activation", ["relu", "prelu", "celu", "selu", "mish", "hard-swish", "gelu", "softsign", "sigmoid"]
+    "activation", ["relu", "prelu", "celu", "selu", "mish", "hard-swish", "gelu", "softsign", "tanh", "sigmoid"]
 )
 def test_every_activation_learns(run: Run, activation: str) -> None:
     assert accuracy(run(f"train digits --activation {activation} --epochs 5 --quiet").out) > 0.85
