@@ -68,7 +68,6 @@ def test_arrays_with_negative_strides_are_copied_to_other_libraries(xp):
 @pytest.mark.parametrize(
     ("make", "kind", "message"),
     [
-        (lambda torch, x: x.bfloat16(), pnn.DTypeError, "got torch.bfloat16: use x.float()"),
         (lambda torch, x: x.to_sparse(), TypeError, "got one of torch.sparse_coo: use x.to_dense()"),
         (lambda torch, x: x.to("meta"), TypeError, 'got a tensor on the device "meta", which has none'),
         (lambda torch, x: list(x), pnn.NamespaceError, "x needs to be one array, got a list of Tensor: stack them"),

@@ -8,9 +8,11 @@ from portable_nn.arrays.array import Array
 from portable_nn.arrays.namespaces import (
     BACKENDS,
     Namespace,
+    as_dtype_of,
     backend_name,
     copies,
     device_of,
+    floating_dtype,
     is_array,
     is_on_cpu,
     namespace,
@@ -22,22 +24,25 @@ from portable_nn.arrays.namespaces import (
     widened,
     without_graph,
 )
-from portable_nn.arrays.place import FLOATING_DTYPES, Place, indices_beside, move
+from portable_nn.arrays.place import FLOATING_DTYPES, PRECISIONS, Place, indices_beside, move
 from portable_nn.arrays.several import check_names, each, flat, in_order, is_several, same_length
 
 __all__ = [
     "BACKENDS",
     "FLOATING_DTYPES",
+    "PRECISIONS",
     "Array",
     "Namespace",
     "Place",
     "as_array",
+    "as_dtype_of",
     "backend_name",
     "check_names",
     "copies",
     "device_of",
     "each",
     "flat",
+    "floating_dtype",
     "in_order",
     "indices_beside",
     "is_array",

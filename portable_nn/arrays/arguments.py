@@ -25,7 +25,7 @@ def as_array(thing: Any, name: str) -> Any:
     ShapeError
         If lists in it are of different lengths.
     DTypeError
-        If a list holds something else than numbers, or the array is of a data type of no use here, such as bfloat16.
+        If a list holds something else than numbers, or a NumPy array bfloat16, of which NumPy knows nothing.
     NamespaceError
         If a list holds arrays of another library than NumPy.
     TypeError
@@ -39,6 +39,8 @@ def as_array(thing: Any, name: str) -> Any:
                 f"{name} needs to be an array without a mask, got a masked array, whose mask would be lost: "
                 f"use {name}.filled(...), or leave the samples out"
             )
+        if thing.dtype.name == "bfloat16":
+            raise DTypeError(f'{name} needs a data type of NumPy, got bfloat16: use {name}.astype("float32")')
     elif compat.is_torch_array(thing):
         _check_tensor(thing, name)
     elif isinstance(thing, Mapping):
@@ -79,5 +81,3 @@ def _check_tensor(tensor: Any, name: str) -> None:
         raise TypeError(f"{name} needs to be a dense array, got one of {tensor.layout}: use {name}.to_dense()")
     if device_of(tensor).type == "meta":
         raise TypeError(f'{name} needs to be an array with values, got a tensor on the device "meta", which has none')
-    if str(tensor.dtype) == "torch.bfloat16":
-        raise DTypeError(f"{name} needs a data type of the Array API standard, got torch.bfloat16: use {name}.float()")

@@ -21,9 +21,11 @@ numpy: Any = np
 __all__ = [
     "BACKENDS",
     "Namespace",
+    "as_dtype_of",
     "backend_name",
     "copies",
     "device_of",
+    "floating_dtype",
     "is_on_cpu",
     "namespace",
     "namespace_of",
@@ -140,6 +142,13 @@ def device_of(array: Array) -> Any:
     return compat.device(array)
 
 
+def floating_dtype(xp: Namespace, name: str) -> Any:
+    """Return the floating data type of a name; that of CuPy's bfloat16 comes from the package ml_dtypes."""
+    if name == "bfloat16" and not hasattr(xp, name):
+        return numpy.dtype(importlib.import_module("ml_dtypes").bfloat16)
+    return getattr(xp, name)
+
+
 def is_array(thing: object) -> bool:
     """Tell whether `thing` is an array of a library that is known."""
     return compat.is_array_api_obj(thing)
@@ -196,9 +205,14 @@ def owns_memory(array: Any) -> bool:
 
 
 def to_numpy(array: Any) -> Any:
-    """Return a NumPy array of the values of `array`, which may share its memory: read it, do not write it."""
+    """Return a NumPy array of the values of `array`, which may share its memory: read it, do not write it.
+
+    bfloat16, which NumPy does not have, comes as float32.
+    """
     if compat.is_numpy_array(array):
         return array
+    if str(array.dtype).endswith("bfloat16"):
+        array = widened(array)
     if compat.is_cupy_array(array):
         return array.get()
     if compat.is_torch_array(array):
@@ -215,6 +229,11 @@ def widened(array: Any) -> Any:
         return array
     xp = namespace_of(array)
     return xp.astype(array, xp.float32)
+
+
+def as_dtype_of(like: Any, array: Any) -> Any:
+    """Return what was computed from `widened(like)` in the data type of `like`."""
+    return array if array.dtype == like.dtype else namespace_of(array).astype(array, like.dtype)
 
 
 def overflow_unreported() -> AbstractContextManager[Any]:

@@ -8,6 +8,7 @@ from portable_nn.arrays.namespaces import (
     Namespace,
     backend_name,
     device_of,
+    floating_dtype,
     namespace,
     namespace_of,
     numpy,
@@ -15,14 +16,25 @@ from portable_nn.arrays.namespaces import (
 )
 from portable_nn.errors import BackendError, DTypeError, NamespaceError
 
-__all__ = ["FLOATING_DTYPES", "Place", "indices_beside", "move"]
+__all__ = ["FLOATING_DTYPES", "PRECISIONS", "Place", "indices_beside", "move"]
 
 FLOATING_DTYPES = ("float32", "float64")
 """The data types that parameters may have, where the backend has them: those of the Array API standard."""
 
+_LOW = ("bfloat16", "float16")
+
+_COMPUTE_LOW = ("torch", "jax", "cupy")
+"""NumPy computes float16 in software, many times slower than float32."""
+
+PRECISIONS = (*FLOATING_DTYPES, *_LOW)
+"""The data types that layers may compute in, where the backend has them."""
+
 
 class Place:
     """Where the arrays of a network live: a namespace, a device and a floating data type.
+
+    With "bfloat16" or "float16" that is the data type in which layers compute, while all that is kept, parameters,
+    states, losses, is in float32 (docs/precision.md; Micikevicius et al., Mixed precision training, ICLR 2018).
 
     Parameters
     ----------
@@ -32,7 +44,16 @@ class Place:
         A device of that library or its name (`"cpu"`, `"cuda:0"`, `"device1"`); by default the library's own default.
         For CuPy that is the current device, and there is no other: `with cupy.cuda.Device(1):` makes another current.
     dtype : str
-        The name of a floating data type.
+        The name of a floating data type, one of `PRECISIONS`.
+
+    Attributes
+    ----------
+    precision : str
+        The name of the data type that layers compute in: what was asked for.
+    dtype, dtype_name : data type of the library, and its name
+        Of what is kept here: float32 or float64.
+    is_mixed : bool
+        Whether the two differ.
 
     Raises
     ------
@@ -40,14 +61,23 @@ class Place:
         As `namespace` raises them, and BackendError if the device does not exist.
     DTypeError
         If the library or the device has no such floating data type.
+
+    Examples
+    --------
+    >>> import portable_nn as pnn
+    >>> place = pnn.Place("torch", "cpu", "bfloat16")
+    >>> place.precision, place.dtype_name, place.computing.dtype
+    ('bfloat16', 'float32', torch.bfloat16)
     """
 
     def __init__(self, xp: str | Namespace = "numpy", device: Any = None, dtype: str = "float32"):
         self.xp = namespace(xp)
         self.backend = backend_name(self.xp)
-        self.dtype_name = str(getattr(dtype, "__name__", dtype)).rpartition(".")[2]  # a dtype's class or its name
-        if self.dtype_name not in FLOATING_DTYPES:
-            raise DTypeError(f"one of the dtypes {', '.join(FLOATING_DTYPES)} is needed, got {self.dtype_name!r}")
+        self.precision = str(getattr(dtype, "__name__", dtype)).rpartition(".")[2]  # a dtype's class or its name
+        if self.precision not in PRECISIONS:
+            raise DTypeError(f"one of the dtypes {', '.join(PRECISIONS)} is needed, got {self.precision!r}")
+        self.is_mixed = self.precision in _LOW
+        self.dtype_name = "float32" if self.is_mixed else self.precision
         device = _find_device(self.backend, device)
         if self.backend == "torch" and str(device).partition(":")[0] == "meta":
             raise BackendError('torch\'s device "meta" holds no values: take "cpu" or "cuda"')
@@ -64,6 +94,43 @@ class Place:
         self.dtype = getattr(self.xp, self.dtype_name)
         self.index_dtype: Any = self.xp.__array_namespace_info__().default_dtypes(device=self.device)["integral"]
         """The data type of labels here: the library's default integer."""
+        self._other = self._low() if self.is_mixed else self
+
+    def _low(self) -> "Place":
+        """Return the place of what is computed here."""
+        if self.backend not in _COMPUTE_LOW:
+            raise DTypeError(
+                f"{self.backend} has no products of {self.precision} that are faster than those of float32: "
+                f"take dtype float32 there, or one of {', '.join(_COMPUTE_LOW)}"
+            )
+        try:
+            dtype = floating_dtype(self.xp, self.precision)
+            one = self.xp.ones((1, 1), dtype=dtype, device=self.device)
+            float((one @ one)[0, 0])
+        except Exception as error:  # each library raises its own
+            raise DTypeError(
+                f"{self.backend} does not compute in {self.precision} on the device {self.device}: {error}"
+            ) from error
+        low = object.__new__(Place)
+        vars(low).update(vars(self))
+        low.dtype, low.dtype_name, low.is_mixed, low._other = dtype, self.precision, False, self
+        return low
+
+    @property
+    def computing(self) -> "Place":
+        """Where layers compute: the same, but that its `dtype` is that of the `precision`."""
+        return self._other if self.is_mixed else self
+
+    @property
+    def keeping(self) -> "Place":
+        """Where what layers compute is kept: the same, but that its `dtype` is that of parameters and states."""
+        return self if self.is_mixed else self._other
+
+    @classmethod
+    def of_precision(cls, xp: str | Namespace, device: Any, precision: str) -> "Place":
+        """Return a place of this precision, or of float32 where a library does not compute in it."""
+        low = precision in _LOW and backend_name(namespace(xp)) in _COMPUTE_LOW
+        return cls(xp, device, precision if low or precision in FLOATING_DTYPES else "float32")
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
         """Return `values` (NumPy array, list or number) as a new array here, of the place's data type by default."""
@@ -98,17 +165,23 @@ class Place:
     def __hash__(self) -> int:
         return hash(self._key())
 
-    def _key(self) -> tuple[str, str, str]:
+    def without_precision(self) -> tuple[str, str, str]:
+        """Return what two places have in common that keep the same arrays."""
         return self.backend, str(self.device), self.dtype_name
 
+    def _key(self) -> tuple[str, str, str, bool]:
+        return self.backend, str(self.device), self.precision, self.keeping is self
+
     def __repr__(self) -> str:
-        return f"{self.backend} on {self.device}, {self.dtype_name}"
+        return f"{self.backend} on {self.device}, {self.precision}"
 
     def __deepcopy__(self, memo: Any) -> "Place":
         return self  # a value; modules and devices cannot be copied
 
     def __reduce__(self) -> Any:
-        return Place, self._key()
+        if self.keeping is not self:
+            return getattr, (self.keeping, "computing")
+        return Place, self._key()[:3]
 
 
 def _find_device(backend: str, device: Any) -> Any:

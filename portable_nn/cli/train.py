@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from portable_nn import layers, optimizers
-from portable_nn.arrays import BACKENDS, FLOATING_DTYPES, Place, move, namespace, to_numpy
+from portable_nn.arrays import BACKENDS, PRECISIONS, Place, move, namespace, to_numpy
 from portable_nn.cli.arguments import column, count, fraction, natural, output_file, positive, share, size
 from portable_nn.cli.console import Commands, Parser, say
 from portable_nn.cli.samples import SETS, Samples, load_samples
@@ -79,7 +79,8 @@ def add_to(commands: Commands) -> None:
     group = parser.add_argument_group("place")
     group.add_argument("--backend", choices=BACKENDS, default="numpy", help="(default: numpy)")
     group.add_argument("--device", help="such as cpu or cuda:0 (default: the backend's own)")
-    group.add_argument("--dtype", choices=FLOATING_DTYPES, help="(default: float32 if it holds a table's digits)")
+    dtypes = "bfloat16 and float16 are what is computed in (default: float32 if it holds a table's digits)"
+    group.add_argument("--dtype", choices=PRECISIONS, help=dtypes)
     group = parser.add_argument_group("output")
     group.add_argument("--save", type=output_file(".safetensors"), metavar="NET.safetensors", help="keep the network")
     kept = "write checkpoints of the run, after every epoch"
@@ -112,7 +113,9 @@ def train(options: Namespace) -> int:
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         raise MissingExtraError.of("matplotlib", "plot", "--plot")
     xp = namespace(options.backend)
-    Place(xp, options.device)  # there is one: reading may take long
+    precision = str(options.dtype)
+    # There is one: reading may take long. JAX is told of float64 later.
+    Place(xp, options.device, "float32" if precision in ("None", "float64") else precision)
     samples = _samples(options)
     with float64_enabled(xp) if options.dtype == "float64" else contextlib.nullcontext():
         _complete(options, samples)
@@ -145,7 +148,7 @@ def _samples(options: Namespace) -> Samples:
         target=options.target,
         test_fraction=options.test_fraction,
         regression=options.regression,
-        dtype="float32" if options.dtype == "float32" else "float64",
+        dtype="float64" if options.dtype in (None, "float64") else "float32",
     )
     if options.dtype is None:
         tables = [samples.x, *([samples.t] if samples.classes is None else [])]
@@ -182,7 +185,7 @@ def _network(options: Namespace, samples: Samples, place: Place) -> Sequential:
         width = outputs
     stack.append(layers.Affine(width, 1 if samples.classes is None else len(samples.classes)))
     loss = MeanSquaredError() if samples.classes is None else SoftmaxWithLoss()
-    network = Sequential(*stack, loss=loss, seed=options.seed, xp=place.xp, device=place.device, dtype=place.dtype_name)
+    network = Sequential(*stack, loss=loss, seed=options.seed, xp=place.xp, device=place.device, dtype=place.precision)
     if samples.classes is not None:
         network.notes["classes"] = samples.classes
     if options.target is not None:

@@ -1,6 +1,6 @@
 """The maths of the library: functions of arrays, no classes, no state; and plans of which functions to call."""
 
-from portable_nn.kernels._dispatch import PORTABLE_KERNELS, Kernel, Kernels, kernels_for
+from portable_nn.kernels._dispatch import PORTABLE_KERNELS, Kernel, Kernels, kernels_at, kernels_for
 from portable_nn.kernels.declarations import declares, is_ours, is_recordable
 from portable_nn.kernels.donation import Donating
 from portable_nn.kernels.plan import Plan
@@ -18,6 +18,7 @@ __all__ = [
     "declares",
     "is_ours",
     "is_recordable",
+    "kernels_at",
     "kernels_for",
 ]
 

@@ -4,14 +4,14 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, cached_property
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from portable_nn.arrays import Namespace, backend_name
 from portable_nn.errors import MissingExtraError
 
-__all__ = ["PORTABLE_KERNELS", "Kernel", "Kernels", "kernels_for"]
+__all__ = ["PORTABLE_KERNELS", "Kernel", "Kernels", "kernels_at", "kernels_for"]
 
 Kernel: TypeAlias = Callable[..., Any]
 
@@ -49,6 +49,13 @@ PORTABLE_KERNELS: dict[str, Kernel] = {
 """All kernels by name, in their portable form."""
 
 
+class _Place(Protocol):
+    @property
+    def xp(self) -> Namespace: ...
+    @property
+    def is_mixed(self) -> bool: ...
+
+
 class Kernels:
     """The kernels of one backend as attributes: `kernels.affine(x, W, b)`.
 
@@ -77,6 +84,15 @@ class Kernels:
             fast, "LIMITED_THREADS", _as_many_as_there_are
         )
         self.compiler: str | None = getattr(fast, "COMPILED", None)
+        self._wide_only: frozenset[str] = getattr(fast, "WIDE_ONLY", frozenset[str]())
+
+    @cached_property
+    def low(self) -> "Kernels":
+        """The kernels for networks that compute in float16 or bfloat16: the portable ones where no fast one does."""
+        if not self._wide_only:
+            return self
+        portable = {name: PORTABLE_KERNELS[name] for name in self._wide_only}
+        return self._with(**portable, fused={}, paired={}, chained=None, chainable=frozenset[str]())
 
     def in_place(self) -> "Kernels":
         """Return kernels of which those that update parameters write into the arrays they get."""
@@ -124,6 +140,12 @@ def _as_many_as_there_are(multiplications: float, count: int | None = None) -> A
 def kernels_for(xp: Namespace) -> Kernels:
     """Return the kernels for arrays of the namespace `xp`."""
     return _kernels_of_backend(backend_name(xp))
+
+
+def kernels_at(place: _Place) -> Kernels:
+    """Return the kernels for what is computed at a place."""
+    kernels = kernels_for(place.xp)
+    return kernels.low if place.is_mixed else kernels
 
 
 @cache

@@ -8,6 +8,7 @@ from portable_nn.arrays import Array, Namespace, Place, as_array, copies, move
 from portable_nn.errors import ShapeError
 from portable_nn.initializers import Initializer, glorot_uniform
 from portable_nn.layers.inputs import as_tuple, check_values, checked_input, place_of
+from portable_nn.layers.low_run import LowRun
 from portable_nn.layers.parameter import BoxArrays, Parameter, State, Transposed
 from portable_nn.layers.run import Arrays, Run
 
@@ -29,6 +30,8 @@ class Alone:
     output_shape: Callable[..., Any]
     forward_pass: Callable[..., tuple[Any, Any]]
     backward_pass: Callable[..., tuple[Any, Arrays]]
+    differentiated: Callable[[int], tuple[int, ...]]
+    is_wide: bool
     _saved: Any
     _stream: random.KeyStream
 
@@ -71,6 +74,8 @@ class Alone:
     def forward(self, *inputs: Array, training: bool = True) -> Any:
         """Return y; in training, remember what `backward` needs, and write the states.
 
+        y is of the data type in which the layer's place computes.
+
         Raises
         ------
         ShapeError, DTypeError, NamespaceError, TypeError, ValueError
@@ -86,8 +91,11 @@ class Alone:
         layer: Any = self
         check_values(layer, arrays)
         key = self._stream.next() if training and self.is_random else None
-        run = Run(place, training=training, key=key)
-        y, saved = run.forward(self, self.pass_arrays(), *arrays)
+        run, params = Run(place, training=training, key=key), self.pass_arrays()
+        if place.is_mixed:
+            run = LowRun(run)
+            params, arrays = run.narrow_all(params), run.narrow_inputs(self, arrays)
+        y, saved = run.forward(self, params, *arrays)
         for state, value in run.changed.items():
             state.value = copies([value])[0]  # it may be memory of x
         if training:
@@ -111,7 +119,13 @@ class Alone:
         if [dy.shape for dy in arrays] != shapes:
             needed, got = (", ".join(map(str, s)) for s in (shapes, [dy.shape for dy in arrays]))
             raise ShapeError(f"{self} needs dy of shape {needed}, as y had, got {got}")
-        dx, self.grads = self.backward_pass(Run(place, training=True), self.pass_arrays(), saved, *arrays)
+        run, params = Run(place, training=True), self.pass_arrays()
+        if place.is_mixed:
+            run = LowRun(run)
+            dx, grads = run.backward(self, run.narrow_all(params), saved, *map(run.narrow, arrays))
+            self.grads = run.widen_all(grads)
+        else:
+            dx, self.grads = self.backward_pass(run, params, saved, *arrays)
         return dx
 
     def _placed(self, default: Place | None = None) -> Place:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from portable_nn.arrays import (
-    FLOATING_DTYPES,
+    PRECISIONS,
     Array,
     Place,
     backend_name,
@@ -93,7 +93,7 @@ def place_of(x: Array) -> Place:
     """Return where x lies, with its data type, or the one to which a network would cast it."""
     xp = namespace_of(x)
     name = str(x.dtype).rpartition(".")[2]
-    if name not in FLOATING_DTYPES:
+    if name not in PRECISIONS or (name == "float16" and backend_name(xp) in ("numpy", "array_api_strict")):
         wide = xp.isdtype(x.dtype, "real floating") and x.dtype.itemsize >= 8  # such as big-endian numbers
         name = "float64" if wide else "float32"
     return Place(xp, device_of(x), name)

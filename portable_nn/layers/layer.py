@@ -48,6 +48,8 @@ class Layer(Alone):
     """What each input is, the last entry standing for all further ones: "real floating", to which anything is cast;
     "integral" or "bool", which come uncast and have no derivative; or "any", as the output is, for what only moves
     elements."""
+    is_wide: bool = False
+    """Whether the passes get and give float32 where the network computes in a lower precision, as those of losses."""
     is_random: bool = False
     """Whether the training pass draws random numbers."""
     weights_before: ClassVar[Initializer | None] = None

@@ -6,10 +6,10 @@ from typing import Any, Protocol, TypeAlias, cast
 from portable_nn import random
 from portable_nn.arrays import Place, is_array, to_numpy
 from portable_nn.errors import DTypeError, ShapeError
-from portable_nn.kernels import Kernels, Recorder, kernels_for
+from portable_nn.kernels import Kernels, Recorder, kernels_at
 from portable_nn.layers.parameter import State
 
-__all__ = ["Arrays", "Run", "check_gradients"]
+__all__ = ["Arrays", "Passes", "Run", "check_gradients"]
 
 Arrays: TypeAlias = dict[str, Any]
 """The arrays of a layer's parameters, or their gradients, by name."""
@@ -17,13 +17,25 @@ Arrays: TypeAlias = dict[str, Any]
 _NONE: Mapping[Any, Any] = {}
 
 
-class _Passes(Protocol):
+class Passes(Protocol):
+    """What a run calls of a layer, and asks it."""
+
+    is_wide: bool
+
     @property
-    def forward_pass(self) -> Callable[..., tuple[Any, Any]]: ...
+    def forward_pass(self) -> Callable[..., tuple[Any, Any]]:
+        """The function of the run, parameters and inputs to the output and what the backward pass needs."""
+        ...
+
     @property
-    def backward_pass(self) -> Callable[..., tuple[Any, Arrays]]: ...
+    def backward_pass(self) -> Callable[..., tuple[Any, Arrays]]:
+        """The function of the run, parameters, what was saved and derivatives to derivatives and gradients."""
+        ...
+
     @property
-    def state_boxes(self) -> Callable[[], dict[str, State]]: ...
+    def state_boxes(self) -> Callable[[], dict[str, State]]:
+        """The function to what holds each state."""
+        ...
 
 
 class _Gradient(Protocol):
@@ -60,7 +72,7 @@ class Run:
         self, place: Place, kernels: Kernels | None = None, *, training: bool = False, key: random.Key | None = None
     ):
         self.place = place
-        self.kernels = kernels_for(place.xp) if kernels is None else kernels
+        self.kernels = kernels_at(place) if kernels is None else kernels
         self.training = training
         self._mask: Any = None
         self._masked: frozenset[int] = frozenset()
@@ -136,8 +148,11 @@ class Run:
         array = value if hasattr(value, "dtype") else self.constant(value)
         if tuple(array.shape) != state.shape:
             raise ShapeError(f"the state {name} needs shape {state.shape}, got {tuple(array.shape)}")
-        if array.dtype != self.place.dtype:
-            raise DTypeError(f"the state {name} needs dtype {self.place.dtype}, got {array.dtype}")
+        kept = self.place.keeping
+        if array.dtype != kept.dtype:
+            if array.dtype != self.place.dtype:
+                raise DTypeError(f"the state {name} needs dtype {kept.dtype}, got {array.dtype}")
+            array = self.kernels.as_floating(array, kept.dtype_name)
         self.changed[state] = array
 
     def state(self, box: State) -> Any:
@@ -145,9 +160,10 @@ class Run:
         value = self.changed.get(box, self._given.get(box))
         if value is not None:
             return value
+        place = self.place.keeping
         if box.value is None:
-            return box.first(self.place)
-        return box.value if self.place.is_ready(box.value) else self.place.asarray(to_numpy(box.value))
+            return box.first(place)
+        return box.value if place.is_ready(box.value) else place.asarray(to_numpy(box.value))
 
     def begin(self, states: Iterable[State], arrays: Sequence[Any]) -> None:
         """Let these states have these values, and count as unchanged; those that none is given for have their own."""
@@ -155,7 +171,7 @@ class Run:
 
     # How networks call the passes: code that nobody has declared recordable stays one opaque call of a plan.
 
-    def forward(self, layer: _Passes, params: Arrays, *inputs: Any) -> tuple[Any, Any]:
+    def forward(self, layer: Passes, params: Arrays, *inputs: Any) -> tuple[Any, Any]:
         """Return what the layer's forward pass returns."""
         kernels, own = self.kernels, vars(layer).get("states")  # what a network has is its layers'
         if self._mask is not None:
@@ -171,7 +187,7 @@ class Run:
             self._own = outer
 
     def _opaque_forward(
-        self, recorder: Recorder, layer: _Passes, params: Arrays, inputs: tuple[Any, ...]
+        self, recorder: Recorder, layer: Passes, params: Arrays, inputs: tuple[Any, ...]
     ) -> tuple[Any, Any]:
         """Return what the forward pass returns; states are arguments and results of the call, like all arrays."""
         names, boxes = list(params), list(dict.fromkeys(layer.state_boxes().values()))
@@ -189,7 +205,7 @@ class Run:
             self.changed.update(zip(boxes, states, strict=True))
         return y, saved
 
-    def backward(self, layer: _Passes, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
+    def backward(self, layer: Passes, params: Arrays, saved: Any, *douts: Any) -> tuple[Any, Arrays]:
         """Return what the layer's backward pass returns."""
         kernels = self.kernels
         if self._mask is not None:

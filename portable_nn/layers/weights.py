@@ -110,7 +110,7 @@ def common_place(layers: Mapping[str, Layer], xp: str | Namespace | None, device
     else:
         place = Place("numpy" if xp is None else xp, device, dtype or "float32")
     for name, other in placed.items():
-        if other != place:
+        if other != place and (dtype is None or other.without_precision() != place.without_precision()):
             raise NamespaceError(f"layer {name} has parameters in {other}, the network is in {place}")
     return place
 

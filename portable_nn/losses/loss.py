@@ -38,6 +38,7 @@ class Loss(Layer):
 
     options = ("reduction",)
     constants = (1, 2)
+    is_wide = True
     counts_correct: ClassVar[str | None] = None
     """The kernel that counts right answers; None where there is no right and wrong."""
 

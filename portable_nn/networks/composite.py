@@ -140,7 +140,7 @@ class Composite(Layer):
             for name in forget.get(step.name, ()) if forget else ():
                 del values[name]
         for name in self._kinds.cast_outputs:
-            values[name] = run.kernels.as_floating(values[name], run.place.dtype_name)
+            values[name] = run.kernels.as_floating(values[name], run.place.keeping.dtype_name)
         return tape
 
     def walk_back(

@@ -6,7 +6,7 @@ Layers and losses are rebuilt from closed tables of names, to which the caller m
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from portable_nn.arrays import FLOATING_DTYPES, Namespace, Place
+from portable_nn.arrays import PRECISIONS, Namespace, Place
 from portable_nn.errors import CheckpointError
 from portable_nn.layer_table import layer_table, tie
 from portable_nn.layers import Layer, Parameter, State
@@ -37,7 +37,8 @@ def load(
     ----------
     path : path
     xp, device, dtype : optional
-        Where to put it: NumPy and the data type that it had, by default.
+        Where to put it: by default NumPy and the data type that it had, but float32 where the library does not compute
+        in the network's float16 or bfloat16. What is in the file is float32 then, too.
     classes : layer and loss classes, optional
         Those of your own that the network uses; a file is never asked where to import anything from.
 
@@ -52,9 +53,9 @@ def load(
     """
     description, arrays = read(path)
     own_dtype = description.get("dtype", "float32")
-    if own_dtype not in FLOATING_DTYPES:
-        raise CheckpointError(f"{path} needed a network of {' or '.join(FLOATING_DTYPES)}, got {own_dtype!r}")
-    place = Place(xp, device, dtype or own_dtype)
+    if own_dtype not in PRECISIONS:
+        raise CheckpointError(f"{path} needed a network of {' or '.join(PRECISIONS)}, got {own_dtype!r}")
+    place = Place(xp, device, dtype) if dtype else Place.of_precision(xp, device, own_dtype)
     own = {kind.__name__: kind for kind in classes}
     try:
         leaves = {path: _build(part, own) for path, part in _leaves(description["layers"])}
@@ -69,7 +70,7 @@ def load(
                 layer.place = place
         loss = None if description["loss"] is None else _loss(description["loss"], own)
         options = {"loss": loss, "seed": description["seed"], "xp": place.xp, "device": place.device}
-        network = _laid_out(description, leaves, "", options | {"dtype": place.dtype_name})
+        network = _laid_out(description, leaves, "", options | {"dtype": place.precision})
         if description["frozen"]:
             network.freeze(*description["frozen"])
         network.notes = dict(description["notes"])

@@ -6,6 +6,7 @@ from typing import Any
 from portable_nn.arrays import Array, Namespace, Place, flat
 from portable_nn.layers import Run
 from portable_nn.layers.layer import Arrays
+from portable_nn.layers.low_run import LowRun
 from portable_nn.losses import Loss, LossByOutput
 from portable_nn.metrics import RunningAccuracy
 from portable_nn.networks.positions import unmasked
@@ -90,7 +91,8 @@ class Network(Receiver):
     def forward_walk(self, run: Run, params: Sequence[Any], x: Any) -> tuple[Any, Any]:
         """Return the outputs y for x, and what the backward walk needs: a pure function.
 
-        `params` are as `arrays` returns them; `run.changed` is what becomes of the states.
+        `params` are as `arrays` returns them; `run.changed` is what becomes of the states. Where the place is one of a
+        lower precision, casts at both ends are part of the walk, unless parameters are of that precision already.
         """
         if self.sharing.states:
             count = len(self.sharing.parameters)
@@ -99,13 +101,25 @@ class Network(Receiver):
         by_path = self.sharing.by_path(run.kernels, params)
         if x.__class__ is tuple and len(x) > len(self.order.inputs):
             x = unmasked(self.order, run, x)
+        if run.place.is_mixed:
+            return self._forward_low(LowRun(run), by_path, x)
         y, saved = (
             self.forward_pass(run, by_path, *x) if len(self.order.inputs) > 1 else self.forward_pass(run, by_path, x)
         )
         return y, (by_path, saved)
 
+    def _forward_low(self, run: LowRun, params: Arrays, x: Any) -> tuple[Any, Any]:
+        """Do what `forward_walk` does in a lower precision."""
+        params = run.narrow_all(params)
+        y, saved = self.forward_pass(run, params, *run.narrow_inputs(self, flat(x)))
+        return run.widen(y), (params, saved)
+
     def backward_walk(self, run: Run, params: Sequence[Any], tape: Any, dy: Any) -> list[Any]:
         """Return the gradient of each parameter, in the order of `parameters`: a pure function."""
+        if run.place.is_mixed:
+            low = LowRun(run)
+            _, grads = self.backward_pass(low, *tape, *map(low.narrow, flat(dy)))
+            return low.as_given(self.sharing.collected(run.kernels, grads), params)
         _, grads = (
             self.backward_pass(run, *tape, *dy) if len(self.order.outputs) > 1 else self.backward_pass(run, *tape, dy)
         )

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from portable_nn import random
 from portable_nn.arrays import Namespace, Place, copies
-from portable_nn.kernels import is_recordable, kernels_for
+from portable_nn.kernels import is_recordable, kernels_at
 from portable_nn.layers import Parameter, Run, State
 from portable_nn.layers.layer import Arrays
 from portable_nn.layers.parameter import Box, BoxArrays
@@ -141,7 +141,8 @@ class Placed(Composite):
         Parameters
         ----------
         xp, device, dtype : optional
-            By default the same, but the default device of another namespace.
+            By default the same, but the default device of another namespace, and float32 where that does not compute
+            in the network's float16 or bfloat16. Parameters are in float32 anyway.
 
         Raises
         ------
@@ -150,7 +151,7 @@ class Placed(Composite):
         """
         if xp is None:
             xp, device = self._place.xp, self._place.device if device is None else device
-        place = Place(xp, device, dtype or self._place.dtype_name)
+        place = Place(xp, device, dtype) if dtype else Place.of_precision(xp, device, self._place.precision)
         memo: dict[int, Any] = {id(box): box.at(place) for box in self.sharing.boxes}
         network = copy.deepcopy(self, memo)
         network._settle(place)
@@ -159,7 +160,7 @@ class Placed(Composite):
     def run(self, *, training: bool = False) -> Run:
         """Return a run at the network's place; in training with the next random key, if a layer needs one."""
         key = self.next_key() if training and self.is_random else None
-        return Run(self._place, kernels_for(self._place.xp), training=training, key=key)
+        return Run(self._place, kernels_at(self._place), training=training, key=key)
 
     def next_key(self) -> random.Key:
         """Return the random key of the next training pass."""
@@ -187,7 +188,7 @@ class Placed(Composite):
     def pass_arrays(self) -> Arrays:
         """Return the parameters by path, as the passes take them."""
         params = [parameter.value for parameter in self.sharing.parameters.values()]
-        return self.sharing.by_path(kernels_for(self._place.xp), params)
+        return self.sharing.by_path(kernels_at(self._place), params)
 
     @property
     def place(self) -> Place:  # pyright: ignore[reportIncompatibleVariableOverride]  (known as soon as it is whole)

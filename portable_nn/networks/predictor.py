@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from portable_nn.arrays import Place, copies, each, flat, shares_memory
-from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_for
+from portable_nn.kernels import Plan, Recorder, UnrecordedError, kernels_at
 from portable_nn.layers import Run
 from portable_nn.layers.topology import Topology
 from portable_nn.networks.opacity import has_known_walk
@@ -56,7 +56,7 @@ class Predictor:
     def _planned(self, key: Any, x: Any) -> Any:
         """Return the outputs, and keep the plan that would give them."""
         for trusting in (True, False):
-            kernels = kernels_for(self._network.place.xp)
+            kernels = kernels_at(self._network.place)
             recorder = Recorder(kernels, trusting=trusting)
             inputs = {"params": recorder.input(self._network.arrays()), "x": recorder.input(x)}
             try:

@@ -92,7 +92,7 @@ def describe(network: Storable) -> dict[str, Any]:
         "loss": None if loss is None else _kind(loss),
         "ties": network.sharing.ties(),
         "frozen": [name for name in network.parameters if name not in network.trainable()],
-        "dtype": network.place.dtype_name,
+        "dtype": network.place.precision,
         "seed": network.seed,
         "notes": network.notes,
     }

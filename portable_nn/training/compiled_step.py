@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from portable_nn.arrays import copies, flat, is_several
-from portable_nn.kernels import PORTABLE, Kernel, kernels_for
+from portable_nn.kernels import PORTABLE, Kernel, kernels_at
 from portable_nn.layers import Run
 from portable_nn.layers.inputs import input_dtype
 from portable_nn.layers.run import check_gradients
@@ -36,7 +36,7 @@ def pure_gradient(
     network: Network, micro_batches: int = 1, accumulate: Kernel = PORTABLE.accumulate
 ) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the first half of `pure_step`: its result is (loss, gradients of what is trained, new states)."""
-    place, kernels, trained = network.place, kernels_for(network.place.xp), network.trainable()
+    place, kernels, trained = network.place, kernels_at(network.place), network.trainable()
     sharing, first_state = network.sharing, len(network.sharing.parameters)
 
     def one(
@@ -72,7 +72,7 @@ def pure_gradient(
 
 def pure_update(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
     """Return the second half of `pure_step`, the function (params, slots, gradients, key, numbers)."""
-    kernels, trained = kernels_for(network.place.xp), list(network.trainable().values())
+    kernels, trained = kernels_at(network.place), list(network.trainable().values())
     arrays = network.arrays()
     parts = optimizer.parts(list(network.trainable()), [arrays[i] for i in trained], list(network.parameters))
     parts = optimizer.live(parts)
@@ -100,7 +100,7 @@ def pure_step(
     kernel that goes through the micro-batches of a batch.
     """
     gradient, update = pure_gradient(network, micro_batches, accumulate), pure_update(network, optimizer)
-    place, kernels, first_state = network.place, kernels_for(network.place.xp), len(network.sharing.parameters)
+    place, kernels, first_state = network.place, kernels_at(network.place), len(network.sharing.parameters)
 
     def step(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
@@ -122,7 +122,7 @@ class CompiledStep(TrainingStep):
 
     def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1, *, compiled: bool = True):
         super().__init__(network, optimizer, accumulate)
-        self._kernels = kernels_for(network.place.xp) if compiled else PORTABLE
+        self._kernels = kernels_at(network.place) if compiled else PORTABLE
         self._joins = self._kernels.compile_steps is not PORTABLE.compile_steps
         self._versions: tuple[int, ...] = ()
 

@@ -5,7 +5,7 @@ import math
 import warnings
 from typing import Literal
 
-from portable_nn.kernels import PORTABLE, Kernels, is_recordable, kernels_for
+from portable_nn.kernels import PORTABLE, Kernels, is_recordable, kernels_at
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import opaque_parts
 from portable_nn.optimizers import Optimizer
@@ -54,7 +54,7 @@ def training_step(
 def _new(network: Network, optimizer: Optimizer, compile: Compile, accumulate: int) -> TrainingStep:
     if compile not in ("auto", True, False):
         raise ValueError(f'compile needs to be "auto", True or False, got {compile!r}')
-    kernels = kernels_for(network.place.xp)
+    kernels = kernels_at(network.place)
     whole = kernels.compile_step is not PORTABLE.compile_step
     if compile is True and not whole and kernels.compiler is None:
         raise ValueError(f"compile=True needs jax, torch or numpy: nothing compiles steps of {network.place.backend}")

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from portable_nn.arrays import to_numpy
-from portable_nn.kernels import PORTABLE, kernels_for
+from portable_nn.kernels import PORTABLE, kernels_at
 from portable_nn.layers import Run
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import opaque_parts
@@ -33,7 +33,7 @@ class VectorLoss:
     def __init__(self, network: Network, x: Any, t: Any, weight: Any = None):
         self._network, self._batch = network, (x, t, weight)
         self._shapes = [parameter.shape for parameter in network.sharing.parameters.values()]
-        kernels, place = kernels_for(network.place.xp), network.place
+        kernels, place = kernels_at(network.place), network.place
 
         def loss_and_gradients(params: Any, slots: Any, *batch: Any) -> Any:
             return params, slots, network.loss_and_gradients(Run(place, kernels, training=True), params, *batch)
@@ -69,7 +69,7 @@ class PlannedVectorLoss(VectorLoss):
 
     def __init__(self, network: Network, x: Any, t: Any, weight: Any = None):
         self._network, self._batch = network, (x, t, weight)
-        self._step = PlannedStep(network, SGD(), kernels_for(network.place.xp))
+        self._step = PlannedStep(network, SGD(), kernels_at(network.place))
         self._step.begin()
         self.start = to_numpy(self._step.vector).astype("float64")
 
@@ -86,5 +86,5 @@ class PlannedVectorLoss(VectorLoss):
 
 def vector_loss(network: Network, x: Any, t: Any, weight: Any = None) -> VectorLoss:
     """Return the loss as a function of a vector, in the way that suits the network's backend."""
-    kind = PlannedVectorLoss if kernels_for(network.place.xp).updates and network.trainable() else VectorLoss
+    kind = PlannedVectorLoss if kernels_at(network.place).updates and network.trainable() else VectorLoss
     return kind(network, x, t, weight)

@@ -67,10 +67,47 @@ def test_a_device_without_float64(device):
         Place("array_api_strict", device, "float64")
 
 
-@pytest.mark.parametrize("dtype", ["int32", "bfloat16", "complex64", "float", "double"])
-def test_parameters_are_float32_or_float64(dtype):
-    with pytest.raises(DTypeError, match=f"one of the dtypes float32, float64 is needed, got '{dtype}'"):
+@pytest.mark.parametrize("dtype", ["int32", "complex64", "float", "double"])
+def test_data_types_of_no_use_are_named(dtype):
+    with pytest.raises(
+        DTypeError, match=f"one of the dtypes float32, float64, bfloat16, float16 is needed, got '{dtype}'"
+    ):
         Place("numpy", dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("library", ["numpy", "array_api_strict"])
+def test_who_does_not_compute_in_low_precision_says_so(library, dtype):
+    pytest.importorskip(library)
+    with pytest.raises(DTypeError, match=f"{library} has no products of {dtype} .* take dtype float32 there"):
+        Place(library, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_a_place_keeps_in_float32_what_it_computes_in_less(library, dtype):
+    xp = pytest.importorskip("jax.numpy" if library == "jax" else library)
+    place = Place(library, dtype=getattr(xp, dtype))
+    assert (place.precision, place.dtype_name, place.is_mixed) == (dtype, "float32", True)
+    assert place.asarray([1.0]).dtype == xp.float32
+    low = place.computing
+    assert (low.dtype_name, low.is_mixed) == (dtype, False)
+    assert low.asarray([1.0]).dtype == getattr(xp, dtype)
+    assert low.keeping is place
+    assert low.computing is low
+    assert place.keeping is place
+    assert low != place != Place(library)
+    for one in (place, low):
+        copied = pickle.loads(pickle.dumps(one))
+        assert copied == one
+        assert hash(copied) == hash(one)
+        assert copied.keeping == place
+
+
+def test_a_place_of_full_precision_computes_and_keeps_alike():
+    place = Place("numpy", dtype="float64")
+    assert place.computing is place.keeping is place
+    assert (place.precision, place.is_mixed) == ("float64", False)
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch", "array_api_strict"])

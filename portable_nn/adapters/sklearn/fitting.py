@@ -23,7 +23,7 @@ from portable_nn.adapters.sklearn.descent import Descent
 from portable_nn.adapters.sklearn.params import NestedParams
 from portable_nn.adapters.sklearn.problem import ACTIVATIONS, PenalizedNetwork, criterion, stack
 from portable_nn.adapters.sklearn.solvers import solver_of
-from portable_nn.arrays import Place, backend_name, device_of, namespace_of, overflow_unreported, to_numpy
+from portable_nn.arrays import Place, backend_name, device_of, namespace_of, overflow_unreported, to_numpy, widened
 from portable_nn.kernels import PORTABLE, kernels_for
 from portable_nn.layers import Layer
 from portable_nn.losses import PoissonLoss
@@ -186,7 +186,7 @@ class Fitting(NestedParams, Descent):
         if sparse.issparse(X):
             return Place("numpy", None, self.dtype or str(X.dtype))
         xp = namespace_of(X)
-        dtype = self.dtype or str(X.dtype).rpartition(".")[2]
+        dtype = self.dtype or str(widened(X).dtype).rpartition(".")[2]
         return Place(xp, device_of(X) if self.device is None else self.device, dtype)
 
     def _activations(self: Any, count: int) -> list[Layer]:

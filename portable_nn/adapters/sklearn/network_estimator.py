@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from portable_nn.adapters.sklearn.checks import check_place
 from portable_nn.adapters.sklearn.fitting import UNBALANCED
 from portable_nn.adapters.sklearn.params import NestedParams
-from portable_nn.arrays import backend_name, device_of, namespace_of, to_numpy
+from portable_nn.arrays import backend_name, device_of, namespace_of, to_numpy, widened
 from portable_nn.losses import PoissonLoss, SigmoidWithLoss
 from portable_nn.networks import Network
 from portable_nn.optimizers import Adam, Optimizer
@@ -131,7 +131,7 @@ class NetworkEstimator(NestedParams, BaseEstimator):
             network.loss_function = loss
         xp = namespace_of(X)
         floats = X if xp.isdtype(X.dtype, "real floating") else xp.astype(X[:0, ...], supported_float_dtypes(xp)[0])
-        dtype = self.dtype or str(floats.dtype).rpartition(".")[2]
+        dtype = self.dtype or str(widened(floats[:0, ...]).dtype).rpartition(".")[2]
         network = network.to(xp, device=device_of(X) if self.device is None else self.device, dtype=dtype)
         network.initialize(seed)
         self._check_outputs(network, X.shape, outputs)

@@ -19,6 +19,8 @@ What may stand in such a module:
   too.
 - `TOGETHER`: a class of contexts whose `kernels` are those of `IN_PLACE`, but wait with what they do until the end of
   the context.
+- `WIDE_ONLY`: those that layers call and that do not take float16 and bfloat16. Networks that compute in these get the
+  portable ones, and nothing is fused, paired or chained.
 - `LIMITED_THREADS`: the function (multiplications of the largest product, count or None) that returns a context in
   which products are computed on as many threads as suit them.
 - `COMPILED`: a package, and the extra that brings it. With it the module `_{package}` here compiles other kernels, as

@@ -4,6 +4,8 @@ from typing import Any, TypeAlias
 
 import torch as _torch
 
+from portable_nn.arrays import as_dtype_of, widened
+
 __all__ = ["embedding", "embedding_gradient"]
 
 torch: Any = _torch  # its types are in part unknown
@@ -25,4 +27,5 @@ def embedding_gradient(dy: Tensor, x: Tensor, count: int, padding: int | None) -
     In one order on the CPU, and on CUDA too, where the uses are sorted: torch's list of what is not deterministic (its
     documentation of `torch.use_deterministic_algorithms`) has `index_add_`, but not this.
     """
-    return torch.ops.aten.embedding_dense_backward(dy, x, count, -1 if padding is None else padding, False)
+    unused = -1 if padding is None else padding
+    return as_dtype_of(dy, torch.ops.aten.embedding_dense_backward(widened(dy), x, count, unused, False))

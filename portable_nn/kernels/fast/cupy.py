@@ -81,6 +81,11 @@ __all__ = [
 
 OVERWRITES = frozenset(name + end for name in _cuda.ACTIVATIONS for end in ("", "_gradient"))
 
+WIDE_ONLY = OVERWRITES | {
+    *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x"),
+    *("dropout_mask", "embedding", "embedding_gradient"),
+}
+
 _device = _cuda.Launcher(cupy)
 _Out = Any  # an array of what was returned before, whose memory is given away, or None
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax as _jax
 import numpy as np
 
-from portable_nn.arrays import each, flat
+from portable_nn.arrays import as_dtype_of, each, flat, widened
 from portable_nn.kernels.portable import embedding as portable
 
 __all__ = ["accumulate", "compile_pass", "compile_step", "compile_steps", "embedding_gradient"]
@@ -76,8 +76,9 @@ def embedding_gradient(dy: Any, x: Any, count: int, padding: int | None) -> Any:
     """Return for each row the sum of dy over its uses in x: a scatter on the CPU, where it has one order."""
 
     def scattered(dy: Any, x: Any) -> Any:
-        sums = jax.numpy.zeros((count, dy.shape[-1]), dy.dtype).at[x].add(dy, mode="drop")
-        return sums if padding is None else sums.at[padding].set(0)
+        wide = widened(dy)
+        sums = jax.numpy.zeros((count, dy.shape[-1]), wide.dtype).at[x].add(wide, mode="drop")
+        return as_dtype_of(dy, sums if padding is None else sums.at[padding].set(0))
 
     def sorted_first(dy: Any, x: Any) -> Any:
         return portable.embedding_gradient(dy, x, count, padding)

@@ -156,6 +156,8 @@ def silu_gradient(dy: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
 
 def gelu(x: Tensor, out: Tensor | None = None) -> Tensor:
     """Return x Phi(x); torch's own overflows for large x, as it multiplies by 2 Phi first."""
+    if x.dtype.itemsize == 2:  # Phi of rounded numbers is far off where it is small
+        return gelu(x.float()).to(x.dtype)
     distribution = torch.mul(x, math.sqrt(0.5), out=_apart(out, x)).erf_().add_(1.0).mul_(0.5)
     return torch.mul(x, distribution, out=out)
 

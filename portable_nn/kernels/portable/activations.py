@@ -5,7 +5,7 @@ A gradient takes dy, the derivative of the loss by y, and what the forward pass 
 
 import math
 
-from portable_nn.arrays import Array, namespace_of
+from portable_nn.arrays import Array, as_dtype_of, namespace_of, widened
 from portable_nn.kernels.portable.special import erf
 
 __all__ = [
@@ -193,4 +193,4 @@ def _tanh_of_softplus(x: Array) -> Array:
 
 
 def _normal_distribution(x: Array) -> Array:
-    return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
+    return as_dtype_of(x, 0.5 * (1.0 + erf(widened(x) * math.sqrt(0.5))))

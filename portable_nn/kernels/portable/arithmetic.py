@@ -5,6 +5,7 @@ where an element was used many times, its derivatives add.
 """
 
 from portable_nn.arrays import Array, namespace_of
+from portable_nn.kernels.portable.reductions import sum_along
 
 __all__ = [
     "add",
@@ -37,7 +38,7 @@ def unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
     xp = namespace_of(dy)
     sizes = (1,) * (dy.ndim - len(shape)) + tuple(shape)
     axes = tuple(i for i, size in enumerate(sizes) if size != dy.shape[i])
-    return xp.reshape(xp.sum(dy, axis=axes) if axes else dy, shape)
+    return xp.reshape(sum_along(dy, axes, keepdims=False) if axes else dy, shape)
 
 
 def add(a: Array, b: Array) -> Array:

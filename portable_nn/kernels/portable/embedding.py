@@ -5,7 +5,7 @@ n = uses of rows, E = size of a row; ... = any axes, whose sizes multiply to n.
 
 import math
 
-from portable_nn.arrays import Array, device_of, namespace_of
+from portable_nn.arrays import Array, as_dtype_of, device_of, floating_dtype, namespace_of, widened
 
 __all__ = ["as_floating", "embedding", "embedding_gradient"]
 
@@ -13,7 +13,7 @@ __all__ = ["as_floating", "embedding", "embedding_gradient"]
 def as_floating(x: Array, dtype: str) -> Array:
     """Return x in the floating dtype of this name: itself where it has it."""
     xp = namespace_of(x)
-    return xp.astype(x, getattr(xp, dtype), copy=False)
+    return xp.astype(x, floating_dtype(xp, dtype), copy=False)
 
 
 def embedding(W: Array, x: Array) -> Array:
@@ -31,10 +31,11 @@ def embedding_gradient(dy: Array, x: Array, count: int, padding: int | None) -> 
     row's numbers come near another's, and the order depends on x alone. Source: Hillis and Steele, Data parallel
     algorithms (CACM 29, 1986), p. 1173; with segments as in Blelloch (IEEE Trans. Comput. 38, 1989), section 2.
     """
+    given, dy = dy, widened(dy)
     xp, device = namespace_of(dy), device_of(dy)
     n, size = math.prod(x.shape), dy.shape[-1]
     if n == 0:
-        return xp.zeros((count, size), dtype=dy.dtype, device=device)
+        return xp.zeros((count, size), dtype=given.dtype, device=device)
     rows = xp.reshape(x, (n,))
     order = xp.argsort(rows, stable=True)
     rows, sums = xp.take(rows, order, axis=0), xp.take(xp.reshape(dy, (n, size)), order, axis=0)
@@ -50,4 +51,5 @@ def embedding_gradient(dy: Array, x: Array, count: int, padding: int | None) -> 
     is_used = end > xp.searchsorted(rows, numbers, side="left")
     if padding is not None:
         is_used = is_used & (numbers != padding)
-    return xp.where(is_used[:, None], xp.take(sums, xp.where(is_used, end - 1, 0), axis=0), 0.0)
+    sums = xp.where(is_used[:, None], xp.take(sums, xp.where(is_used, end - 1, 0), axis=0), 0.0)
+    return as_dtype_of(given, sums)

@@ -8,6 +8,7 @@ import math
 
 from portable_nn.arrays import Array, namespace_of
 from portable_nn.kernels.portable.arithmetic import unbroadcast
+from portable_nn.kernels.portable.reductions import sum_along
 
 __all__ = [
     "affine",
@@ -42,7 +43,7 @@ def affine_gradient_W(dy: Array, x: Array) -> Array:
 
 def affine_gradient_b(dy: Array) -> Array:
     """Return db, the sum of dy (N, O) over the batch: (O,)."""
-    return namespace_of(dy).sum(dy, axis=0)
+    return sum_along(dy, (0,), keepdims=False)
 
 
 def matmul(x: Array, W: Array) -> Array:

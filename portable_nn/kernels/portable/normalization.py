@@ -8,7 +8,7 @@ equation 1.7.
 import math
 from typing import Any
 
-from portable_nn.arrays import Array, namespace_of
+from portable_nn.arrays import Array, as_dtype_of, namespace_of, widened
 
 __all__ = ["batch_norm", "batch_norm_gradient", "normalize", "normalize_gradient"]
 
@@ -22,9 +22,9 @@ def batch_norm(
     running ones are (1 - momentum) times those given plus momentum times those of the batch: the unbiased variance.
     x and y (N, C, ...), all others (C,); each channel has two elements at least.
     """
-    xp, axes, count = namespace_of(x), _axes(x), _count(x)
-    rough = xp.mean(x, axis=axes)
-    centered = x - _along(rough, x)
+    xp, axes, count, wide = namespace_of(x), _axes(x), _count(x), widened(x)
+    rough = xp.mean(wide, axis=axes)
+    centered = wide - _along(rough, x)
     rest = xp.mean(centered, axis=axes)
     of_batch = xp.mean(centered * centered, axis=axes) - rest * rest
     inverse = 1.0 / xp.sqrt(of_batch + epsilon)
@@ -32,33 +32,33 @@ def batch_norm(
     center = rough + rest
     new_mean = (1.0 - momentum) * mean + momentum * center
     new_variance = (1.0 - momentum) * variance + (momentum * count / (count - 1)) * of_batch
-    return y, center, inverse, new_mean, new_variance
+    return as_dtype_of(x, y), center, inverse, new_mean, new_variance
 
 
 def batch_norm_gradient(dy: Array, x: Array, center: Array, inverse: Array, gamma: Array) -> tuple[Any, Any, Any]:
     """Return dx, dgamma and dbeta for what `batch_norm` returned: dy, x and dx (N, C, ...), all others (C,)."""
-    xp, axes, count = namespace_of(dy), _axes(x), _count(x)
-    normal = (x - _along(center, x)) * _along(inverse, x)
-    dbeta = xp.sum(dy, axis=axes)
-    dgamma = xp.sum(dy * normal, axis=axes)
-    dx = (dy - _along(dbeta / count, x) - normal * _along(dgamma / count, x)) * _along(gamma * inverse, x)
-    return dx, dgamma, dbeta
+    xp, axes, count, wide_dy = namespace_of(dy), _axes(x), _count(x), widened(dy)
+    normal = (widened(x) - _along(center, x)) * _along(inverse, x)
+    dbeta = xp.sum(wide_dy, axis=axes)
+    dgamma = xp.sum(wide_dy * normal, axis=axes)
+    dx = (wide_dy - _along(dbeta / count, x) - normal * _along(dgamma / count, x)) * _along(gamma * inverse, x)
+    return as_dtype_of(x, dx), dgamma, dbeta
 
 
 def normalize(x: Array, gamma: Array, beta: Array, mean: Array, variance: Array, epsilon: float) -> Array:
     """Return y = gamma (x - mean) / sqrt(variance + epsilon) + beta: x and y (N, C, ...), all others (C,)."""
     scale = gamma / namespace_of(x).sqrt(variance + epsilon)
-    return (x - _along(mean, x)) * _along(scale, x) + _along(beta, x)
+    return as_dtype_of(x, (widened(x) - _along(mean, x)) * _along(scale, x) + _along(beta, x))
 
 
 def normalize_gradient(
     dy: Array, x: Array, gamma: Array, mean: Array, variance: Array, epsilon: float
 ) -> tuple[Any, Any, Any]:
     """Return dx, dgamma and dbeta for `normalize`: dy, x and dx (N, C, ...), all others (C,)."""
-    xp, axes = namespace_of(dy), _axes(x)
+    xp, axes, wide_dy = namespace_of(dy), _axes(x), widened(dy)
     inverse = 1.0 / xp.sqrt(variance + epsilon)
-    dgamma = xp.sum(dy * (x - _along(mean, x)), axis=axes) * inverse
-    return dy * _along(gamma * inverse, x), dgamma, xp.sum(dy, axis=axes)
+    dgamma = xp.sum(wide_dy * (widened(x) - _along(mean, x)), axis=axes) * inverse
+    return as_dtype_of(x, wide_dy * _along(gamma * inverse, x)), dgamma, xp.sum(wide_dy, axis=axes)
 
 
 def _axes(x: Array) -> tuple[int, ...]:

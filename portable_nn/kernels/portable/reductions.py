@@ -2,7 +2,7 @@
 
 import math
 
-from portable_nn.arrays import Array, namespace_of
+from portable_nn.arrays import Array, as_dtype_of, namespace_of, widened
 
 __all__ = [
     "masked",
@@ -18,7 +18,7 @@ __all__ = [
 
 def sum_along(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Return x summed along `axes`, which stay as axes of size 1 if `keepdims`."""
-    return namespace_of(x).sum(x, axis=axes, keepdims=keepdims)
+    return as_dtype_of(x, namespace_of(x).sum(widened(x), axis=axes, keepdims=keepdims))
 
 
 def sum_along_gradient(dy: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
@@ -30,7 +30,7 @@ def sum_along_gradient(dy: Array, shape: tuple[int, ...], axes: tuple[int, ...])
 
 def mean_along(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Return the mean of x along `axes`, which stay as axes of size 1 if `keepdims`."""
-    return namespace_of(x).mean(x, axis=axes, keepdims=keepdims)
+    return as_dtype_of(x, namespace_of(x).mean(widened(x), axis=axes, keepdims=keepdims))
 
 
 def mean_along_gradient(dy: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
@@ -50,10 +50,11 @@ def masked_share(mask: Array, x: Array, axes: tuple[int, ...], keepdims: bool) -
     Those where the mask (N, T) is false do not count. The shape is that of the sums, with size 1 along further axes.
     """
     xp = namespace_of(x)
-    real = xp.sum(xp.astype(mask, x.dtype), axis=tuple(axis for axis in axes if axis < 2), keepdims=True)
+    real = xp.sum(widened(xp.astype(mask, x.dtype)), axis=tuple(axis for axis in axes if axis < 2), keepdims=True)
     share = 1.0 / xp.where(real > 0, real * math.prod(x.shape[axis] for axis in axes if axis > 1), 1.0)
     return xp.reshape(
-        share, tuple(real.shape[axis] if axis < 2 else 1 for axis in range(x.ndim) if keepdims or axis not in axes)
+        as_dtype_of(x, share),
+        tuple(real.shape[axis] if axis < 2 else 1 for axis in range(x.ndim) if keepdims or axis not in axes),
     )
 
 
@@ -69,4 +70,4 @@ def repeat_along_gradient(dy: Array, times: int, axis: int) -> Array:
     """Return the sum of dy over the copies of each element: (..., size * times, ...) to (..., size, ...)."""
     xp = namespace_of(dy)
     copies = (*dy.shape[:axis], dy.shape[axis] // times, times, *dy.shape[axis + 1 :])
-    return xp.sum(xp.reshape(dy, copies), axis=axis + 1)
+    return sum_along(xp.reshape(dy, copies), (axis + 1,), keepdims=False)
