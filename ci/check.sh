@@ -130,4 +130,4 @@ test_elsewhere ${OTHER_PYTHONS-3.12 3.13}
 [ -n "$tested_elsewhere" ] || step "wheel on this Python" test_wheel python # whose tests run below, too
 
 printf '\n== tests, after %d s of checks, of which failed: %s\n' "$SECONDS" "$(IFS=, && echo "${failed[*]:-none}")"
-bash -c "$readme_tests" && [ ${#failed[@]} = 0 ]
+PYTEST_ADDOPTS="-n auto --dist worksteal" bash -c "$readme_tests" && [ ${#failed[@]} = 0 ]
