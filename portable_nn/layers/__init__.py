@@ -15,7 +15,7 @@ from portable_nn.layers.activations import (
 )
 from portable_nn.layers.affine import Affine
 from portable_nn.layers.arithmetic import Add, Div, Exp, Log, Mul, Neg, Power, Rescale, Sub
-from portable_nn.layers.dropout import Dropout
+from portable_nn.layers.dropout import AlphaDropout, Dropout, GaussianNoise, SpatialDropout
 from portable_nn.layers.embedding import Embedding
 from portable_nn.layers.flatten import Flatten
 from portable_nn.layers.gates import GLU, SwiGLU
@@ -39,6 +39,7 @@ __all__ = [
     "SELU",
     "Add",
     "Affine",
+    "AlphaDropout",
     "BatchNorm",
     "Branch",
     "Concat",
@@ -47,6 +48,7 @@ __all__ = [
     "Embedding",
     "Exp",
     "Flatten",
+    "GaussianNoise",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -80,6 +82,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpatialDropout",
     "Split",
     "State",
     "Sub",

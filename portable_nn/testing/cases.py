@@ -90,6 +90,10 @@ CASES: dict[str, Case] = {
     "LocalResponseNorm of images": Case(
         lambda: layers.LocalResponseNorm(4, alpha=0.6, beta=0.5, k=2.0), _normal(5, 7, 3, 2)
     ),
+    "AlphaDropout": Case(lambda: layers.AlphaDropout(0.4, seed=0), _normal(5, 6)),
+    "SpatialDropout": Case(lambda: layers.SpatialDropout(0.4, seed=0), _normal(5, 6, 2, 2)),
+    "SpatialDropout of sequences": Case(lambda: layers.SpatialDropout(0.4, axis=-1, seed=0), _normal(5, 3, 6)),
+    "GaussianNoise": Case(lambda: layers.GaussianNoise(0.3, seed=0), _normal(5, 6)),
     "Dropout": Case(lambda: layers.Dropout(0.4, seed=0), _normal(5, 6)),
     "Add": Case(layers.Add, _several((5, 3), (5, 3))),
     "Rescale": Case(lambda: layers.Rescale(2.5, -0.3), _normal(5, 3)),

@@ -31,10 +31,11 @@ def unmix(h):
     return h ^ h >> 16
 
 
-def reference_bits(shape, key, layer):
-    """Return the upper 24 bits of the hash of each element."""
+def reference_bits(shape, key, layer, *, mirrored=False):
+    """Return the upper 24 bits of the hash of each element; those of places before the first, if `mirrored`."""
     first, second = (word % 2**32 for word in key)
     rows, columns = range(*shape[:1] or (1,)), range(math.prod(shape[1:]))
+    columns = [2**32 - 1 - i for i in columns] if mirrored else columns
     bits = [mix((mix(mix(n ^ first) ^ layer) + mix(i ^ second)) % 2**32) >> 8 for n in rows for i in columns]
     return np.array(bits, dtype=np.int64).reshape(shape)
 
@@ -153,3 +154,75 @@ def test_rows_and_columns_are_uncorrelated_whatever_the_key():
         for distance in (1, 2, 3, 4, 8, 64, 128):
             assert correlation(drawn[distance:], drawn[:-distance]) < LIMIT
             assert correlation(drawn[:, distance:], drawn[:, :-distance]) < LIMIT
+
+
+def reference_noise(shape, key, layer):
+    """Return normal numbers. Source: Box and Muller (1958), for uniform numbers of 24 bits, the first of them not 0."""
+    u = (reference_bits(shape, key, layer) + 1) / 2**24
+    v = reference_bits(shape, key, layer, mirrored=True) / 2**24
+    return np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_backend_makes_the_reference_noise(xp, key):
+    x = np.linspace(-1, 1, 63, dtype=np.float32).reshape(7, 3, 3)
+    result = PORTABLE.gaussian_noise(xp.asarray(x), 0.5, key, 3)
+    assert result.dtype == xp.float32
+    assert xp.place.holds(result)
+    np.testing.assert_allclose(to_numpy(result), x + 0.5 * reference_noise(x.shape, key, 3), rtol=0, atol=3e-6)
+    assert PORTABLE.gaussian_noise(xp.zeros((0, 3), dtype=xp.float32), 0.5, key, 3).shape == (0, 3)
+
+
+def noise(shape=(SIZE,), key=(11, 12), layer=1):
+    return PORTABLE.gaussian_noise(np.zeros(shape), 1.0, key, layer)
+
+
+def test_noise_is_normal():
+    for key in KEYS:
+        n = noise((256, 256), key).ravel()
+        assert abs(n.mean()) < 4 / math.sqrt(SIZE)
+        for power, moment, variance in ((2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10170)):
+            assert abs(np.mean(n**power) - moment) < 4 * math.sqrt(variance / SIZE)
+        shares = np.histogram(n, bins=[-np.inf, -2, -1, 0, 1, 2, np.inf])[0] / SIZE
+        expected = np.diff([0, 0.0227501, 0.1586553, 0.5, 0.8413447, 0.9772499, 1])
+        assert np.all(np.abs(shares - expected) < 4 * np.sqrt(expected / SIZE))
+
+
+def test_noise_is_uncorrelated():
+    drawn = [noise(key=key) for key in KEYS] + [noise(layer=layer) for layer in (2, 3)]
+    assert max(correlation(a, b) for a, b in combinations(drawn, 2)) < LIMIT
+    for shape in ((SIZE,), (1, SIZE), (256, 256)):
+        n = noise(shape).ravel()
+        for values in (n, np.abs(n)):
+            for distance in (1, 2, 3, 8, 64, 256):
+                assert correlation(values[distance:], values[:-distance]) < LIMIT
+
+
+def test_whole_channels_are_dropped(xp):
+    x = xp.zeros((4, 5, 2, 3), dtype=xp.float32)
+    flat = reference_mask((4, 5), 0.5, (5, 6), 2) * 2.0
+    for axis, shape in ((1, (4, 5, 1, 1)), (3, (4, 1, 1, 3))):
+        mask = to_numpy(PORTABLE.channel_mask(x, 0.5, axis, (5, 6), 2))
+        np.testing.assert_array_equal(mask, flat[:, : shape[axis]].reshape(shape))
+    assert PORTABLE.channel_mask(x[:0, ...], 0.5, 1, (5, 6), 2).shape == (0, 5, 1, 1)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.7])
+def test_alpha_dropout_keeps_mean_and_variance(rate):
+    x = np.random.default_rng(0).standard_normal((400, 400))
+    mask = PORTABLE.dropout_mask(x, rate, (1, 2), 1)
+    y = PORTABLE.alpha_dropout(x, mask, rate)
+    assert abs(y.mean()) < 0.01
+    assert y.var() == pytest.approx(1.0, rel=0.02)
+    # as torch writes it: x and -1.758... mixed by the mask, then scaled
+    floor, kept = -1.7580993408473766, mask > 0
+    a = 1 / math.sqrt((floor**2 * rate + 1) * (1 - rate))
+    np.testing.assert_allclose(y, (x * kept + floor * ~kept) * a - floor * a * rate, rtol=1e-12, atol=1e-12)
+
+
+def test_alpha_dropout_of_infinities(xp):
+    x, mask = (xp.asarray(a, dtype=xp.float32) for a in ([math.inf, math.inf, math.nan], [0.0, 2.0, 2.0]))
+    y, dx = to_numpy(PORTABLE.alpha_dropout(x, mask, 0.5)), to_numpy(PORTABLE.alpha_dropout_gradient(x, mask, 0.5))
+    assert np.isfinite(y[0])
+    np.testing.assert_array_equal(y[1:], [math.inf, math.nan])
+    np.testing.assert_array_equal(dx, [0.0, math.inf, math.nan])

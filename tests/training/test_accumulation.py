@@ -239,6 +239,36 @@ def test_the_sum_takes_no_new_memory_a_step():
     assert peak < step.vector.nbytes / 4
 
 
+DRAWS = {
+    "channel_mask": lambda kernels, x, key: kernels.channel_mask(x, 0.5, x.ndim - 1, key, 3),
+    "gaussian_noise": lambda kernels, x, key: kernels.gaussian_noise(x, 0.5, key, 3),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_what_is_drawn_for_rows_is_a_part_of_the_whole(xp, draw):
+    kernels, key = pnn.kernels.kernels_for(xp.place.xp), (123, -456)
+    for shape in ((12, 5), (12, 5, 2), (60, 2)):
+        whole = to_numpy(DRAWS[draw](kernels, xp.zeros(shape, dtype=xp.float32), key))
+        assert np.unique(whole, axis=0).shape[0] > 2
+        each = shape[0] // 12
+        for start, stop in ((0, 4), (4, 8), (3, 4)):
+            x = xp.zeros((each * (stop - start), *shape[1:]), dtype=xp.float32)
+            part = to_numpy(DRAWS[draw](kernels, x, (*key, start, stop - start)))
+            np.testing.assert_allclose(part, whole[each * start : each * stop], rtol=1e-6)
+
+
+def test_random_layers_draw_for_micro_batches_what_they_draw_for_the_batch(xp):
+    def net():
+        layers = pnn.Affine(6, 8), pnn.SELU(), pnn.AlphaDropout(0.3), pnn.GaussianNoise(0.2), pnn.Reshape([2, 4])
+        place = {"xp": xp.place.xp, "device": xp.place.device}
+        more = pnn.SpatialDropout(0.3), pnn.Flatten(), pnn.Affine(8, 3)
+        return pnn.Sequential(*layers, *more, loss=pnn.SoftmaxWithLoss(), seed=0, **place)
+
+    expected = trained(net(), batch_size=100, epochs=3)
+    assert_same(trained(net(), batch_size=25, accumulate=4, epochs=3), expected)
+
+
 def test_masks_of_rows_are_rows_of_the_whole_mask(xp):
     kernels = pnn.kernels.kernels_for(xp.place.xp)
     key = (123, -456)

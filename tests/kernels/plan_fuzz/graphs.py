@@ -165,6 +165,7 @@ class Inventor:
         others = [
             pnn.LeakyReLU(float(rng.uniform(0.01, 0.5))), pnn.ELU(self.pick([1.0, 0.6])),
             pnn.Dropout(self.pick([0.0, 0.3, 0.5])), pnn.layers.Power(self.pick([1, 2, 3, 0])),
+            pnn.AlphaDropout(0.2), pnn.SpatialDropout(0.3, axis=self.whole(-1, 1)), pnn.GaussianNoise(0.1),
             pnn.CELU(0.6), pnn.GELU("tanh"), pnn.PReLU(init=0.1), pnn.HardTanh(-0.2, 0.9),
             pnn.PReLU((*value.shape, 1, 1)[1]), self.pick([pnn.GLU, pnn.SwiGLU, pnn.Softmax, pnn.LogSoftmax])(axis=1),
             pnn.Maxout(self.whole(1, 3), axis=self.whole(-1, 1)),

@@ -205,6 +205,11 @@ __device__ real gate_slope_of(real x)
     return gate * (1 + (1 - gate) * slope);
 }
 
+#define FLOOR real(-1.7580993408473768599)  // of SELU
+
+// What alpha dropout multiplies by, for a variance of 1.
+__device__ real alpha_scale_of(real rate) { return 1 / sqrt((1 - rate) * (1 + rate * FLOOR * FLOOR)); }
+
 __device__ real tanh_of_softplus(real x)
 {
     real e = exp(-fabs(x));
