@@ -30,9 +30,7 @@ class _Formula(NamedTuple):
 _FORMULAS = {
     "add": _Formula("a b", "a + b"),
     "add_scaled": _Formula("a b factor", "a + factor * b"),
-    "alpha_dropout": _Formula(
-        "x mask rate", "alpha_scale_of(rate) * ((mask > 0 ? x : SELU_FLOOR) - rate * SELU_FLOOR)"
-    ),
+    "alpha_dropout": _Formula("x mask rate", "alpha_scale_of(rate) * ((mask > 0 ? x : FLOOR) - rate * FLOOR)"),
     "alpha_dropout_gradient": _Formula("dy mask rate", "mask > 0 ? alpha_scale_of(rate) * dy : real(0)"),
     "divide": _Formula("a b", "a / b"),
     "divide_gradient_a": _Formula("dy b", "dy / b"),
