@@ -84,8 +84,8 @@ class Run:
         self._constants: dict[tuple[float, ...], Any] = {}
 
     def heed(self, mask: Any, layers: frozenset[int]) -> None:
-        """Show a mask of positions to the layers of these identities."""
-        self._mask, self._masked = mask, layers
+        """Show a mask of positions, or none any more, to the layers of these identities."""
+        self._mask, self._masked, self.mask = mask, layers, None
 
     def next_key(self) -> tuple[random.Key, int]:
         """Return the run's key and a number that no other draw of this run gets.

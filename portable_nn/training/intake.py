@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from portable_nn.arrays import flat, is_array, is_nested_list, is_on_cpu, namespace_of, to_numpy
+from portable_nn.kernels import PORTABLE, kernels_for
+from portable_nn.losses import Loss
 from portable_nn.losses.targets import IGNORED
 from portable_nn.networks import Network
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
+from portable_nn.training.padding import Padding
 from portable_nn.training.samples import check_finite, checked, count, parts, split, whole
 
 __all__ = ["to_evaluate", "to_train"]
@@ -53,13 +56,20 @@ def to_train(
         raise ValueError("steps_per_epoch needs an iterable of batches: with arrays, an epoch is every sample once")
     else:
         batches, kept = _arrays(network, x, t, weight, share, batch_size, shuffle=shuffle, accumulate=accumulate)
-    kept = kept if validation is None else _to_validate(network, validation, again=again)
-    _warn_of_new_classes(batches, kept)
+    kept = kept if validation is None else _to_validate(network, validation, again=again, pad=pad)
+    _warn_of_new_classes(network.criterion, batches, kept)
     return batches, kept
 
 
 def to_evaluate(
-    network: Network, x: Any, t: Any = None, weight: Any = None, batch_size: int = _BATCH, *, again: bool = False
+    network: Network,
+    x: Any,
+    t: Any = None,
+    weight: Any = None,
+    batch_size: int = _BATCH,
+    *,
+    again: bool = False,
+    pad: bool = False,
 ) -> Batches | BatchStream:
     """Return the batches of arrays, or without t of an iterable, in their order; raises as `to_train` does."""
     network.criterion.check_reduces("evaluate")
@@ -67,7 +77,11 @@ def to_evaluate(
     if t is not None:
         return Batches(checked(network, x, t, weight), batch_size, shuffle=False, seed=0)
     _refuse_for_streams(x, weight)
-    return BatchStream(x, network, again=again)
+    batches = BatchStream(x, network, again=again)
+    if pad and kernels_for(network.place.xp).compile_pass is not PORTABLE.compile_pass:
+        # Outside training nothing needs a plan, but a backend that compiles does so for each shape of each operation.
+        batches.padding = Padding(network, warns=False)
+    return batches
 
 
 def _arrays(
@@ -102,11 +116,11 @@ def _refuse_array(x: Any) -> None:
         raise TypeError(f"targets t are needed beside {what}; only an iterable of batches (x, t) goes without")
 
 
-def _to_validate(network: Network, validation: Any, *, again: bool) -> Batches | BatchStream:
+def _to_validate(network: Network, validation: Any, *, again: bool, pad: bool) -> Batches | BatchStream:
     given = parts(validation)
     lists = type(validation) is tuple and bool(given) and all(is_nested_list(part) for part in given)
     if not lists and not any(is_array(part) or isinstance(part, Mapping) for part in given):
-        return to_evaluate(network, validation, again=again)
+        return to_evaluate(network, validation, again=again, pad=pad)
     if not 2 <= len(given) <= 3:
         raise ValueError(
             f"fit needs validation_data as the arrays (x, t) or (x, t, sample_weight), got {len(given)} things"
@@ -120,15 +134,19 @@ def _to_validate(network: Network, validation: Any, *, again: bool) -> Batches |
     return batches
 
 
-def _warn_of_new_classes(batches: Batches | BatchStream, validation: Batches | BatchStream | None) -> None:
+def _warn_of_new_classes(
+    criterion: Loss, batches: Batches | BatchStream, validation: Batches | BatchStream | None
+) -> None:
     """Warn if samples to validate with are of classes of which there are none to train on."""
     if isinstance(batches, Batches) and isinstance(validation, Batches):
-        for t, t_to_validate in zip(flat(batches.arrays[1]), flat(validation.arrays[1]), strict=True):
+        names = list(criterion.by_name())
+        for name, t, t_to_validate in zip(names, flat(batches.arrays[1]), flat(validation.arrays[1]), strict=True):
             unknown = sorted(_classes(t_to_validate, validation.among) - _classes(t, batches.among))
             if unknown:
                 named = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+                output = f" of the output {name.removesuffix('_')}" if name else ""
                 warnings.warn(
-                    f"no sample to train on has the labels {named}, but some to validate with do", stacklevel=4
+                    f"no sample to train on has the labels {named}{output}, but some to validate with do", stacklevel=4
                 )
 
 

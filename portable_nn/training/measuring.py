@@ -41,6 +41,7 @@ def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, floa
     criterion, run, params = network.criterion, network.run(), network.arrays()
     running, counted = RunningLoss(criterion), RunningAccuracy(criterion, run)
     for x, t, weight in batches.epoch(0):
+        run.heed(None, frozenset())  # the mask of the batch before
         y, _ = network.forward_walk(run, params, network.inputs(x, is_known=True))
         loss, _ = criterion.forward_pass(run, {}, y, t, weight)
         running.add([loss], [criterion.total_weight(run, t, weight)])

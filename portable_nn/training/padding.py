@@ -48,10 +48,12 @@ class Padding:
     Parameters
     ----------
     network : Network
+    warns : bool
+        Whether to warn of many shapes where padding would be seen.
     """
 
-    def __init__(self, network: Network):
-        self._network = network
+    def __init__(self, network: Network, *, warns: bool = True):
+        self._network, self._warns = network, warns
         self._plain: dict[_Shapes, _At] = {}
         """The shapes that are left as they are, and since when."""
         self._since: dict[_Size, _At] = {}
@@ -176,7 +178,7 @@ class Padding:
     def _count(self, shapes: _Shapes) -> None:
         """Say once that there are many shapes."""
         self._shapes.add(shapes)
-        if len(self._shapes) == _SHAPES:
+        if len(self._shapes) == _SHAPES and self._warns:
             what = ", ".join(dict.fromkeys(self._seen_by)) or "this network"
             warnings.warn(
                 f"the batches so far have more than {_SHAPES} shapes, and each needs a plan of its own, which is slow: "

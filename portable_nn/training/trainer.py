@@ -51,8 +51,9 @@ class Trainer:
         is meant where "auto" is.
     pad : bool
         Whether `fit` may pad the batches of an iterable that vary in their rows or in axis 1, the time of sequences, to
-        at most 8 shapes, as each shape needs a plan or a compiled step. It does so only where what is trained is the
-        same: padding has the weight 0, and no layer sees it (docs/sequences.md).
+        at most 8 shapes, as each shape needs a plan or a compiled step; on JAX those to validate with and of `evaluate`,
+        too. It does so only where the results are the same: padding has the weight 0, and no layer sees it
+        (docs/sequences.md).
 
     Raises
     ------
@@ -289,7 +290,7 @@ class Trainer:
         ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
             If an argument does not fit.
         """
-        batches = to_evaluate(self.network, x, t, sample_weight, batch_size)
+        batches = to_evaluate(self.network, x, t, sample_weight, batch_size, pad=self.pad)
         with self._threads(batch_size if isinstance(batches, Batches) else math.inf):
             return evaluate(self.network, batches)
 

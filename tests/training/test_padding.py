@@ -436,3 +436,54 @@ def test_statistics_of_batches_are_those_of_real_rows(recordings):
         np.testing.assert_allclose(state, nets[1].states[name], rtol=0, atol=1e-12)
     stream = BatchStream([(np.ones((n, 4, 5)), np.zeros(n, int)) for n in (4, 5, 6)], made(), again=True, pad=True)
     assert [count(x) for x, _, _ in stream.epoch(1)] == [4, 5, 6]
+
+
+class Shapes(pnn.Layer):
+    """Notes the shapes that it sees outside training, and changes nothing."""
+
+    recordable = positionwise = True
+    seen: set = set()
+
+    def forward_pass(self, run, params, x):
+        if not run.training:
+            Shapes.seen.add(tuple(x.shape))
+        return x, None
+
+    def backward_pass(self, run, params, kept, dy):
+        return dy, {}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("labels", ["each", "one", "words"])
+def test_jax_evaluates_few_shapes_alike(labels, weighted):
+    jax = pytest.importorskip("jax")
+    source, results = batches(60, labels, (3, 11), weighted), {}
+    with jax.enable_x64(True):
+        for backend in ("numpy", "jax"):
+            first, *others = network(labels, backend).layers
+            net = pnn.Sequential(first, Shapes(), *others, loss=pnn.SoftmaxWithLoss())
+            Shapes.seen, trainer = set(), pnn.Trainer(net, pnn.SGD(1e-30))
+            results[backend] = trainer.evaluate(source)
+            history = trainer.fit(source[:2], epochs=1, validation_data=source, progress=False)
+            assert (len(Shapes.seen) <= MOST) == (backend == "jax")
+            assert abs(history["val_loss"][0] - results[backend]["loss"]) < 1e-12
+    assert results["jax"].keys() == results["numpy"].keys() >= {"loss", "accuracy"}
+    for name, value in results["numpy"].items():
+        assert abs(results["jax"][name] - value) < 1e-12
+
+
+def test_a_mask_is_for_its_own_batch_alone():
+    source, net = batches(3, "one"), network("one")
+    mixed = [*padded_by_hand(source[:1]), *source[1:]]
+    scores, expected = (pnn.Trainer(net).evaluate(given) for given in (mixed, source))
+    assert abs(scores["loss"] - expected["loss"]) < 1e-12
+
+
+def test_evaluating_does_not_warn_of_shapes():
+    pytest.importorskip("jax")
+    layers = pnn.Affine(5, 8), pnn.Transpose(), pnn.Transpose(), pnn.Affine(8, 3)
+    net = pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="jax")
+    source = [(np.ones((n, 5), np.float32), np.zeros(n, int)) for n in range(1, 14)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pnn.Trainer(net).evaluate(source)["loss"] > 0
