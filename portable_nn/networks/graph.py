@@ -209,17 +209,23 @@ class Graph(Network):
         by_value, grads = self.walk_back(run, self._tape, arrays, self._edge_gradients)
         self.gradients = by_value | dict(zip(self.parameters, self.sharing.collected(run.kernels, grads), strict=True))
 
-    def to_mermaid(self) -> str:
-        """Return the graph in the language of Mermaid, values and derivatives on its arrows where they are known."""
-        return drawing.to_mermaid(self)
+    def to_mermaid(self, *, expand_nested: bool = False) -> str:
+        """Return the graph in the language of Mermaid, values and derivatives on its arrows where they are known.
 
-    def to_dot(self) -> str:
-        """Return the graph in the language of Graphviz, with the labels of `to_mermaid`."""
-        return drawing.to_dot(self)
+        With `expand_nested`, networks among its layers are subgraphs of their layers; else each is one box.
+        """
+        return drawing.to_mermaid(self, expand_nested=expand_nested)
 
-    def draw(self, path: Any = None) -> Any:
-        """Return a picture, a matplotlib Figure, and write it to `path` (png, svg, pdf); needs the extra "plot"."""
-        return pictures.draw(self, path)
+    def to_dot(self, *, expand_nested: bool = False) -> str:
+        """Return the graph in the language of Graphviz, with the labels and subgraphs of `to_mermaid`."""
+        return drawing.to_dot(self, expand_nested=expand_nested)
+
+    def draw(self, path: Any = None, *, expand_nested: bool = False) -> Any:
+        """Return a picture, a matplotlib Figure, and write it to `path` (png, svg, pdf); needs the extra "plot".
+
+        With `expand_nested`, networks among the layers are frames around their layers.
+        """
+        return pictures.draw(self, path, expand_nested=expand_nested)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return pictures.mimebundle(self)

@@ -1,40 +1,32 @@
 """Graphs as text that other programs draw."""
 
+import itertools
 import math
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from portable_nn.arrays import to_numpy
-from portable_nn.layers.topology import Topology, output_box
+from portable_nn.layers.topology import output_box
+from portable_nn.rendering.expansion import Clusters, Drawable, expanded
 
-__all__ = ["Drawable", "boxes", "shown", "to_dot", "to_mermaid"]
-
-
-class Drawable(Protocol):
-    """What is drawn: a graph, perhaps with values and derivatives on its arrows."""
-
-    @property
-    def order(self) -> Topology:
-        """The layers, in order, and what each takes."""
-        ...
-
-    def edges(self) -> list[tuple[str, str, str, Any, Any]]:
-        """Return for each arrow where it begins and ends, its value's name, the value, and the derivative along it."""
-        ...
+__all__ = ["boxes", "shown", "to_dot", "to_mermaid"]
 
 
-def to_mermaid(graph: Drawable) -> str:
+def to_mermaid(graph: Drawable, *, expand_nested: bool = False) -> str:
     """Return a graph in the language of Mermaid, left to right.
 
     Values stand on the arrows forward, derivatives on dashed arrows back, if forward and backward passes were made.
+    With `expand_nested`, networks among the layers are subgraphs of their layers.
     """
+    graph, clusters = expanded(graph, expand_nested)
     identifiers: dict[str, str] = {}
-    lines = ["graph LR"]
+    nodes: dict[str, str] = {}
     for i, (key, text, is_step) in enumerate(boxes(graph)):
         identifiers[key] = f"n{i}"
         begin, end = ("[", "]") if is_step else ("([", "])")
         label = ": ".join(text).replace('"', "#quot;")
-        lines.append(f'  n{i}{begin}"{label}"{end}')
+        nodes[key] = f'n{i}{begin}"{label}"{end}'
+    lines = ["graph LR", *_nested(nodes, clusters, 'subgraph c{}["{}"]', "end")]
     for begin, end, _, value, derivative in graph.edges():
         label = "" if value is None else f'|"{shown(value)}"|'
         lines.append(f"  {identifiers[begin]} -->{label} {identifiers[end]}")
@@ -43,14 +35,17 @@ def to_mermaid(graph: Drawable) -> str:
     return "\n".join(lines)
 
 
-def to_dot(graph: Drawable) -> str:
-    """Return a graph in the language of Graphviz, with the labels of `to_mermaid`."""
+def to_dot(graph: Drawable, *, expand_nested: bool = False) -> str:
+    """Return a graph in the language of Graphviz, with the labels and clusters of `to_mermaid`."""
+    graph, clusters = expanded(graph, expand_nested)
     identifiers: dict[str, str] = {}
-    lines = ["digraph {", "  rankdir=LR", "  node [shape=box, style=rounded]"]
+    nodes: dict[str, str] = {}
     for i, (key, text, is_step) in enumerate(boxes(graph)):
         identifiers[key] = f"n{i}"
         label = ": ".join(text).replace("\\", "\\\\").replace('"', '\\"')
-        lines.append(f'  n{i} [label="{label}"' + ("]" if is_step else ", shape=oval]"))
+        nodes[key] = f'n{i} [label="{label}"' + ("]" if is_step else ", shape=oval]")
+    lines = ["digraph {", "  rankdir=LR", "  node [shape=box, style=rounded]"]
+    lines += _nested(nodes, clusters, 'subgraph cluster_{} {{ label="{}"', "}")
     for begin, end, _, value, derivative in graph.edges():
         label = "" if value is None else f' [label="{shown(value)}"]'
         lines.append(f"  {identifiers[begin]} -> {identifiers[end]}{label}")
@@ -59,6 +54,22 @@ def to_dot(graph: Drawable) -> str:
             options = f'label="{shown(derivative)}", style=dashed, constraint=false'
             lines.append(f"  {identifiers[end]} -> {identifiers[begin]} [{options}]")
     return "\n".join([*lines, "}"])
+
+
+def _nested(nodes: Mapping[str, str], clusters: Clusters, begin: str, end: str) -> Iterator[str]:
+    """Yield the lines of nodes, those of a network between the lines that begin and end it; a network is not parted."""
+    within: list[str] = []
+    count = itertools.count()
+    for key, line in [*nodes.items(), ("", "")]:
+        path = [*clusters.get(key, ())]
+        while within != path[: len(within)]:
+            within.pop()
+            yield f"{'  ' * len(within)}  {end}"
+        for network in path[len(within) :]:
+            yield f"{'  ' * len(within)}  {begin.format(next(count), network)}"
+            within.append(network)
+        if line:
+            yield f"{'  ' * len(within)}  {line}"
 
 
 def boxes(graph: Drawable) -> Iterator[tuple[str, tuple[str, ...], bool]]:

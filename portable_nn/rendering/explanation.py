@@ -9,7 +9,8 @@ from portable_nn.layers import Run
 from portable_nn.layers.inputs import as_tuple
 from portable_nn.layers.layer import Arrays
 from portable_nn.layers.topology import Step, Tape
-from portable_nn.rendering.drawing import Drawable, shown
+from portable_nn.rendering.drawing import shown
+from portable_nn.rendering.expansion import Drawable
 
 __all__ = ["explain"]
 

@@ -177,3 +177,70 @@ def test_without_the_extra_drawing_says_so_and_notebooks_show_text(monkeypatch, 
         apples().draw()
     assert raised.value.name == module.partition(".")[0]
     assert set(apples()._repr_mimebundle_()) == {"text/plain", "text/vnd.mermaid"}
+
+
+def nested(run=True):
+    graph = pnn.Graph(seed=0, dtype="float64")
+    body = pnn.Sequential(pnn.ReLU(), pnn.Affine(6, 6))
+    node = pnn.Residual(pnn.Affine(6, 6), body)(pnn.Affine(4, 6)(graph.input("x")))
+    graph.output(pnn.Sequential(pnn.Affine(6, 3), pnn.Softmax())(node))
+    if run:
+        y = graph.forward(x=np.random.default_rng(0).standard_normal((5, 4)))
+        graph.backward(np.ones_like(y))
+    return graph
+
+
+def test_networks_among_the_layers_are_one_box_or_their_layers():
+    graph = nested(run=False)
+    assert 'n2["residual1: Residual(' in graph.to_mermaid()
+    assert graph.to_mermaid(expand_nested=True) == (
+        'graph LR\n  n0(["x"])\n  n1["affine1: Affine(4, 6)"]\n  subgraph c0["residual1: Residual"]\n'
+        '    n2["residual1.0: Affine(6, 6)"]\n    subgraph c1["residual1.1: Sequential"]\n'
+        '      n3["residual1.1.0: ReLU()"]\n      n4["residual1.1.1: Affine(6, 6)"]\n    end\n'
+        '    n5["residual1.add1: Add()"]\n  end\n  subgraph c2["sequential1: Sequential"]\n'
+        '    n6["sequential1.0: Affine(6, 3)"]\n    n7["sequential1.1: Softmax()"]\n  end\n  n8(["sequential1"])\n'
+        "  n0 --> n1\n  n1 --> n2\n  n2 --> n3\n  n3 --> n4\n  n1 --> n5\n  n4 --> n5\n  n5 --> n6\n  n6 --> n7\n"
+        "  n7 --> n8"
+    )
+    dot = graph.to_dot(expand_nested=True)
+    assert 'subgraph cluster_1 { label="residual1.1: Sequential"' in dot
+    assert dot.count("{") == dot.count("}") == 4
+
+
+def test_expanded_graphs_show_what_is_known_outside_the_networks():
+    graph = nested()
+    plain, expanded = graph.to_mermaid(), graph.to_mermaid(expand_nested=True)
+    labels = [set(re.findall(r"\|(.*?)\|", text)) for text in (plain, expanded)]
+    assert labels[1] < labels[0]  # without the sum of the two derivatives by what the residual block takes
+    assert len(labels[0] - labels[1]) == 1
+    assert len(graph.draw(expand_nested=True).axes[0].texts) > len(graph.draw().axes[0].texts)
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_frames_are_around_the_layers_of_a_network_alone(run):
+    from matplotlib.patches import FancyBboxPatch, Rectangle
+
+    figure = nested(run).draw(expand_nested=True)
+    axes = figure.axes[0]
+    frames = [p for p in axes.patches if isinstance(p, Rectangle)]
+    titles = [t for t in axes.texts if ": " in t.get_text()]
+    boxes = [p for p in axes.patches if isinstance(p, FancyBboxPatch) and p.get_linestyle() == "-"]
+    names = [t.get_text().split("\n")[0] for t in axes.texts if t.get_va() == "center"]
+    for frame, title in zip(frames, titles, strict=True):
+        (left, top), width, height = frame.get_xy(), frame.get_width(), frame.get_height()
+        assert min(axes.get_xlim()) < left
+        assert left + width < max(axes.get_xlim())
+        assert min(axes.get_ylim()) < top
+        assert top + height < max(axes.get_ylim())
+        prefix = title.get_text().partition(":")[0] + "."
+        inside = {
+            name
+            for name, box in zip(names, boxes, strict=False)
+            if left < box.get_x() and box.get_x() + box.get_width() < left + width
+            if top < box.get_y() and box.get_y() + box.get_height() < top + height
+        }
+        assert inside
+        assert all(name.startswith(prefix) for name in inside)
+    assert {t.get_text() for t in titles} == {
+        *("residual1: Residual", "residual1.1: Sequential", "sequential1: Sequential")
+    }
