@@ -98,6 +98,8 @@ def _add_training(parser: Parser) -> None:
     group.add_argument("--lr", type=positive, help=f"first learning rate, falling along a cosine (default: {rates})")
     samples = "samples (default: 32, or 128 from 10,000 on)"
     group.add_argument("--batch-size", type=count, metavar="N", help=samples)
+    several = "batches whose gradients are added up for one update: large batches in little memory (default: 1)"
+    group.add_argument("--accumulate", type=count, default=1, metavar="K", help=several)
     epochs = f"(default: about {_UPDATES:,} updates in 10 to 200 epochs)"
     group.add_argument("--epochs", type=count, metavar="N", help=epochs)
     decides = "decides weights, order of batches and dropout, not the test samples (default: 0)"
@@ -173,7 +175,7 @@ def _complete(options: Namespace, samples: Samples) -> None:
         options.hidden = [512, 512] if many else [128, 128]
     options.lr = options.lr or _OPTIMIZERS[options.optimizer][1]
     options.batch_size = options.batch_size or (128 if many else 32)
-    options.batches = -(-len(samples.x) // options.batch_size)
+    options.batches = -(-len(samples.x) // (options.batch_size * options.accumulate))
     options.epochs = options.epochs or min(max(10, round(_UPDATES / options.batches)), 200)
 
 
@@ -198,10 +200,11 @@ def _description(options: Namespace, network: Sequential) -> str:
     shape = "-".join(map(str, [*sizes, network.output_shape((1, sizes[0]))[1]]))
     parameters = sum(int(to_numpy(array).size) for array in network.parameters.values())
     dropout = f", dropout {options.dropout:g}" if options.hidden and options.dropout else ""
+    several = f"{options.accumulate} x " if options.accumulate > 1 else ""
     return (
         f"{shape}{f', {options.activation}' if options.hidden else ''}{dropout}, {parameters:,} parameters; "
         f"{options.optimizer}, learning rate {options.lr:g} falling to 0, {_epochs(options.epochs)}, "
-        f"batches of {options.batch_size}, seed {options.seed}"
+        f"batches of {several}{options.batch_size}, seed {options.seed}"
     )
 
 
@@ -225,6 +228,7 @@ def _trained(options: Namespace, samples: Samples, network: Sequential) -> tuple
             t,
             epochs=options.epochs,
             batch_size=options.batch_size,
+            accumulate=options.accumulate,
             validation_data=(move(x_test, network.place), t_test),
             progress=not options.quiet,
             checkpoint=options.checkpoint,

@@ -247,3 +247,11 @@ def test_a_network_that_cannot_be_saved_is_an_error_beside_its_score(
     assert result.status == 2
     assert result.out.startswith("test accuracy 0.")
     assert result.err == "portable-nn: the network could not be saved in net.safetensors: No space left on device\n"
+
+
+def test_gradients_of_batches_are_accumulated(run: Run) -> None:
+    options = "train digits --epochs 2 --dropout 0"
+    many, one = run(f"{options} --batch-size 25 --accumulate 4"), run(f"{options} --batch-size 100")
+    assert "2 epochs, batches of 4 x 25, seed 0" in many.out
+    assert accuracy(many.out) == pytest.approx(accuracy(one.out), abs=0.003)
+    assert run("train --accumulate 0").status == 2
