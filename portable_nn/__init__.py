@@ -8,7 +8,7 @@ from portable_nn import starting as starting  # first: what follows takes a whil
 
 # isort: split
 from portable_nn import datasets, initializers, kernels, random
-from portable_nn.arrays import Array, Place, namespace_of, to_numpy
+from portable_nn.arrays import Array, Place, namespace_of, pad_sequences, to_numpy
 from portable_nn.errors import (
     BackendError,
     CheckpointError,
@@ -236,6 +236,7 @@ __all__ = [
     "kernels",
     "load",
     "namespace_of",
+    "pad_sequences",
     "random",
     "to_numpy",
 ]
@@ -265,6 +266,7 @@ _FOREIGN = {
     "BatchNorm1d": "BatchNorm",
     "BatchNorm2d": "BatchNorm",
     "BatchNormalization": "BatchNorm",
+    "pad_sequence": "pad_sequences",
     "LayerNormalization": "LayerNorm",
     "RMSNormalization": "RMSNorm",
     "GroupNormalization": "GroupNorm",

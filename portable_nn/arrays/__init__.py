@@ -25,6 +25,7 @@ from portable_nn.arrays.namespaces import (
     without_graph,
 )
 from portable_nn.arrays.place import FLOATING_DTYPES, PRECISIONS, Place, indices_beside, move
+from portable_nn.arrays.sequences import pad_sequences
 from portable_nn.arrays.several import check_names, each, flat, in_order, is_several, same_length
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "namespace_of",
     "overflow_unreported",
     "owns_memory",
+    "pad_sequences",
     "same_length",
     "shares_memory",
     "to_numpy",

@@ -70,7 +70,10 @@ def _from_lists(lists: Sequence[Any], name: str) -> Any:
     try:
         array = numpy.asarray(lists)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ShapeError(f"{name} needs lists of equal lengths, got ragged ones: {error}") from None
+        raise ShapeError(
+            f"{name} needs lists of equal lengths, got ragged ones (pad_sequences makes an array and a mask of them): "
+            f"{error}"
+        ) from None
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"{name} needs lists of real numbers, got {type(first).__name__} {first!r}")
     return array

@@ -51,8 +51,8 @@ class Trainer:
         is meant where "auto" is.
     pad : bool
         Whether `fit` may pad the batches of an iterable that vary in their rows or in axis 1, the time of sequences, to
-        at most 8 shapes, as each shape needs a plan or a compiled step; on JAX those to validate with and of `evaluate`,
-        too. It does so only where the results are the same: padding has the weight 0, and no layer sees it
+        at most 8 shapes, as each shape needs a plan or a compiled step; on JAX those of `evaluate`, and to validate
+        with, too. It does so only where the results are the same: padding has the weight 0, and no layer sees it
         (docs/sequences.md).
 
     Raises

@@ -685,3 +685,13 @@ def test_mappings_where_arrays_are_needed():
     regression.output(age=pnn.Affine(6, 1)(regression.input("x")))
     with pytest.raises(TypeError, match="has no accuracy"):
         regression.accuracy(IMAGE, {"age": AGE})
+
+
+def test_unseen_classes_are_named_with_their_output():
+    g = pnn.Graph(loss={"kind": pnn.SoftmaxWithLoss(), "size": pnn.SoftmaxWithLoss()}, seed=0)
+    x = g.input("x")
+    g.output(kind=pnn.Affine(2, 3)(x), size=pnn.Affine(2, 3)(x))
+    x, t = np.ones((4, 2)), {"kind": np.array([0, 1, 2, 0]), "size": np.array([0, 1, 0, 1])}
+    validation = x, t | {"size": np.array([0, 1, 2, 0])}
+    with pytest.warns(UserWarning, match="no sample to train on has the labels 2 of the output size, but some to"):
+        pnn.Trainer(g).fit(x, t, epochs=1, validation_data=validation, progress=False)

@@ -442,7 +442,7 @@ class Shapes(pnn.Layer):
     """Notes the shapes that it sees outside training, and changes nothing."""
 
     recordable = positionwise = True
-    seen: set = set()
+    seen = frozenset()
 
     def forward_pass(self, run, params, x):
         if not run.training:
