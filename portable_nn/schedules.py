@@ -217,6 +217,17 @@ def check_kept(schedule: Schedule) -> None:
         )
 
 
+def check_blind(schedule: Schedule) -> None:
+    """Raise TypeError if a schedule observes: only that of the rate is told how training goes."""
+    inner = schedule.schedule if isinstance(schedule, WarmUp) else None
+    if inner is not None:
+        check_blind(inner)
+    elif hasattr(schedule, "observe"):
+        raise TypeError(
+            f"only the schedule of the learning rate may observe: weight_decay cannot follow {type(schedule).__name__}"
+        )
+
+
 def as_schedule(lr: Schedule | float) -> Schedule:
     """Return `lr` as a schedule: itself if it is one, else constant.
 

@@ -49,6 +49,15 @@ _OPTIMIZERS: dict[str, tuple[type[optimizers.Optimizer], float]] = {
     "sgd": (optimizers.SGD, 0.05),
     "momentum": (optimizers.Momentum, 2e-2),
     "nesterov": (optimizers.Nesterov, 2e-2),
+    "adadelta": (optimizers.Adadelta, 2.0),
+    "adamax": (optimizers.Adamax, 8e-3),
+    "nadam": (optimizers.NAdam, 4e-3),
+    "radam": (optimizers.RAdam, 8e-3),
+    "lion": (optimizers.Lion, 1e-3),
+    "lamb": (optimizers.LAMB, 1e-2),
+    "lars": (optimizers.LARS, 5.0),
+    "adafactor": (optimizers.Adafactor, 2e-2),
+    "muon": (optimizers.Muon, 4e-3),
 }
 """The optimizers, each with the learning rate that its run begins with."""
 

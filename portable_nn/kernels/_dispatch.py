@@ -17,6 +17,7 @@ Kernel: TypeAlias = Callable[..., Any]
 
 _PORTABLE = (
     "activations",
+    "adaptive_updates",
     "arithmetic",
     "compilation",
     "dropout",
@@ -35,7 +36,9 @@ _PORTABLE = (
     "piecewise",
     "reductions",
     "scales",
+    "shaped_updates",
     "shapes",
+    "sign_updates",
     "softmax",
     "updates",
 )

@@ -9,7 +9,16 @@ from typing import Any
 from portable_nn.arrays import as_array, backend_name, device_of, namespace_of
 from portable_nn.errors import DTypeError, NamespaceError, ShapeError
 
-__all__ = ["beside", "check_pair", "check_state", "in_range", "matching_names", "options_of", "unknown_option"]
+__all__ = [
+    "beside",
+    "check_none_new",
+    "check_pair",
+    "check_state",
+    "in_range",
+    "matching_names",
+    "options_of",
+    "unknown_option",
+]
 
 
 _FOREIGN = {
@@ -25,6 +34,12 @@ _FOREIGN = {
     "clipvalue": "clip_value",
     "wd": "weight_decay",
     "l2": "weight_decay",
+    "beta_2_decay": "beta2_decay",
+    "epsilon_1": "epsilon1",
+    "epsilon_2": "epsilon2",
+    "etas": "eta_minus, eta_plus",
+    "step_sizes": "smallest, largest",
+    "trust_coefficient": "trust",
 }
 """What other libraries call the options."""
 
@@ -95,6 +110,16 @@ def check_pair(name: Any, parameter: Any, gradient: Any, first: Any) -> None:
         )
     if parameter.shape != gradient.shape:
         raise ShapeError(f"the gradient of {name} needs shape {parameter.shape}, got {gradient.shape}")
+
+
+def check_none_new(optimizer: Any, names: Sequence[Any]) -> None:
+    """Raise ValueError if an optimizer that counts its updates for all parameters together has never seen some."""
+    new = [name for name in names if name not in optimizer.state]
+    if optimizer.steps and new:
+        raise ValueError(
+            f"this {type(optimizer).__name__} has made {optimizer.steps} updates without {', '.join(map(str, new))}: "
+            "after unfreezing parameters, go on with a new optimizer"
+        )
 
 
 def check_state(name: Any, state: tuple[Any, ...], fresh: tuple[Any, ...]) -> None:

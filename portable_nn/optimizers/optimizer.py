@@ -5,7 +5,7 @@ training step, on parameters part by part: without groups, all of them are one p
 """
 
 from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
-from typing import Any, ClassVar
+from typing import Any, cast
 
 from portable_nn.arrays import as_array, namespace_of, without_graph
 from portable_nn.kernels import Kernels, is_recordable, kernels_for
@@ -29,7 +29,7 @@ from portable_nn.optimizers.parts import (
     joined_slots,
     slots_by_part,
 )
-from portable_nn.schedules import Constant, Schedule, as_schedule
+from portable_nn.schedules import Constant, Schedule, as_schedule, check_blind
 
 __all__ = ["Arrays", "Numbers", "Optimizer", "Slots", "Updated"]
 
@@ -52,9 +52,10 @@ class Optimizer(InParts):
     ----------
     lr : float or Schedule
         The learning rate, or a function from the number of updates made so far to it.
-    weight_decay : float
-        Adds weight_decay times the parameter to its gradient (L2; torch's meaning). AdamW takes it from the parameter
-        instead (decoupled).
+    weight_decay : float or Schedule
+        Adds weight_decay times the parameter to its gradient (L2; torch's meaning). AdamW and others take it from the
+        parameter instead (decoupled). A schedule is a function of the number of updates made so far, as that of the
+        rate; it cannot observe.
     clip_norm : float, optional
         Before the update all gradients are scaled so that the norm of all of them together is at most this.
     clip_value : float, optional
@@ -91,7 +92,7 @@ class Optimizer(InParts):
         If a number is out of its range, or there is no such option.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ()
+    slots: tuple[str, ...] = ()
     version: int = 0
     """How often an option was replaced: compiled steps made before may be wrong then."""
 
@@ -99,7 +100,7 @@ class Optimizer(InParts):
         self,
         lr: float | Schedule,
         *,
-        weight_decay: float = 0.0,
+        weight_decay: float | Schedule = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         groups: Mapping[str, Mapping[str, float]] | None = None,
@@ -109,7 +110,7 @@ class Optimizer(InParts):
         if unknown:
             raise TypeError(unknown_option(type(self), unknown))
         self.schedule = as_schedule(lr)
-        self.weight_decay = in_range("weight_decay", weight_decay, 0.0)
+        self.weight_decay = weight_decay if callable(weight_decay) else in_range("weight_decay", weight_decay, 0.0)
         self.clip_norm = None if clip_norm is None else in_range("clip_norm", clip_norm, 1e-30)
         self.clip_value = None if clip_value is None else in_range("clip_value", clip_value, 1e-30)
         if decay not in ("all", "weights"):
@@ -131,7 +132,10 @@ class Optimizer(InParts):
         if name == "groups":
             value = Groups(value)
             self.__dict__["_divides"] = bool(value)
-        if name in ("groups", "decay"):
+        if name == "weight_decay" and callable(value):
+            check_blind(cast("Schedule", value))
+        changes = name == "weight_decay" and (callable(value) or callable(self.__dict__.get(name)))
+        if name in ("groups", "decay") or changes:
             self.__dict__["grouping"] = self.grouping + 1
         super().__setattr__(name, value)
 

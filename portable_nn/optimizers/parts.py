@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from portable_nn.kernels import Kernels
 from portable_nn.optimizers.groups import Part, parted, taken
+from portable_nn.schedules import Schedule
 
 __all__ = ["Arrays", "InParts", "Numbers", "Slots", "Updated", "joined", "joined_slots", "slots_by_part"]
 
@@ -21,7 +22,9 @@ class InParts:
 
     groups: Any
     decay: Any
-    weight_decay: float
+    weight_decay: float | Schedule
+    decoupled_weight_decay: bool = False
+    """Whether weight decay is taken from the parameters, at the rate, and not added to the gradients."""
     clip_norm: float | None
     clip_value: float | None
     steps: int
@@ -34,6 +37,7 @@ class InParts:
     _divides: bool = False  # there are groups that say something
     _part_scale: float = 1.0  # of the part whose numbers or rule are asked for
     _part_began: int = 0  # after so many updates
+    _part_decay: float | None = None  # None: the optimizer's
 
     def numbers(self) -> Numbers:
         """Return what the next update needs to know of its place in the run."""
@@ -46,6 +50,8 @@ class InParts:
     def _decayed(
         self, kernels: Kernels, params: Arrays, grads: Arrays, numbers: Numbers, weight_decay: float
     ) -> tuple[Arrays, Arrays]:
+        if self.decoupled_weight_decay:
+            return kernels.decay(params, numbers["lr"] * weight_decay), grads
         return params, kernels.add_l2(grads, params, weight_decay)
 
     def parts(self, names: Sequence[Any], params: Sequence[Any], known: Sequence[str]) -> list[Part]:
@@ -75,17 +81,27 @@ class InParts:
     def _within(self, part: Part, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function while the rate is that of a part, and `steps` the number of its updates."""
         mine, steps, began = vars(self), self.steps, self.thawed.get(part.frozen_until, 0)
-        mine.update(steps=steps - began, _part_scale=part.lr_scale, _part_began=began)
+        mine.update(steps=steps - began, _part_scale=part.lr_scale, _part_began=began, _part_decay=part.weight_decay)
         try:
             return function(*arguments)
         finally:
-            mine.update(steps=steps, _part_scale=1.0, _part_began=0)
+            mine.update(steps=steps, _part_scale=1.0, _part_began=0, _part_decay=None)
+
+    def _decay_now(self) -> float:
+        """Return the weight decay of the next update, of the part whose numbers are asked for."""
+        decay = self.weight_decay if self._part_decay is None else self._part_decay
+        return float(decay(self.steps + self._part_began)) if callable(decay) else decay
+
+    def _all_numbers(self) -> Numbers:
+        """Return `numbers`, and the weight decay if it changes."""
+        numbers = self.numbers()
+        return numbers | {"weight_decay": self._decay_now()} if callable(self.weight_decay) else numbers
 
     def numbers_for(self, parts: Sequence[Part]) -> Numbers:
         """Return what the next update of some parts needs to know: `numbers`, named by parts if there are several."""
         numbers: Numbers = {}
         for i, part in enumerate(parts):
-            own = self._within(part, self.numbers)
+            own = self._within(part, self._all_numbers)
             numbers |= own if len(parts) == 1 else {f"{i} {name}": number for name, number in own.items()}
         return numbers
 
@@ -110,9 +126,13 @@ class InParts:
         for clips, limit in limits.items():
             grads = _clipped(kernels, grads, parts, clips, limit)
         for i, part in enumerate(parts):
-            decay = self.weight_decay if part.weight_decay is None else part.weight_decay
-            if decay:
-                params[i], grads[i] = self._decayed(kernels, params[i], grads[i], of_part(numbers, i, parts), decay)
+            own, decay = of_part(numbers, i, parts), self.weight_decay
+            if callable(decay):
+                decay = own["weight_decay"]  # which JAX traces
+            elif part.weight_decay is not None:
+                decay = part.weight_decay
+            if callable(self.weight_decay) or decay:
+                params[i], grads[i] = self._decayed(kernels, params[i], grads[i], own, decay)
         return params, grads
 
     def apply(

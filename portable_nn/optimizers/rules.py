@@ -1,7 +1,5 @@
-"""The optimizers, each a rule for one update. The maths stands in `kernels/portable/updates.py`."""
+"""Optimizers, each a rule for one update. The maths stands in `kernels/portable`."""
 
-import math
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from portable_nn.kernels import Kernels
@@ -9,7 +7,7 @@ from portable_nn.optimizers.checks import in_range
 from portable_nn.optimizers.optimizer import Arrays, Numbers, Optimizer, Slots, Updated
 from portable_nn.schedules import Schedule
 
-__all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSprop"]
+__all__ = ["SGD", "AdaGrad", "Adadelta", "Momentum", "Nesterov", "RMSprop"]
 
 
 class SGD(Optimizer):
@@ -90,77 +88,46 @@ class RMSprop(Optimizer):
         return params, [square_mean]
 
 
-class Adam(Optimizer):
-    """Steps of the running mean of g over the root of the running mean of g^2. Kingma and Ba (ICLR 2015), algorithm 1.
+class Adadelta(Optimizer):
+    """Steps as long as the root mean square of earlier steps, over that of gradients.
 
-    beta1 and beta2 are the decays of the two means. With `epsilon_hat`, epsilon is added to the root before the bias
-    correction, as at the end of section 2 of the paper, in Keras and scikit-learn; else after it, as in algorithm 1 and
-    torch.
+    v = rho v + (1 - rho) g^2; d = g sqrt(s + epsilon) / sqrt(v + epsilon); p - lr d; s = rho s + (1 - rho) d^2.
+    Zeiler (arXiv 1212.5701), algorithm 1, as in torch and Keras.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+        1 is the paper's, which has no rate.
+    rho : float
+        In [0, 1): the decay of the two running means.
+    epsilon : float
+        With what the first steps begin: it is added to both means.
+    **options
+        Those of every optimizer: see `Optimizer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range, or there is no such option.
+
+    Examples
+    --------
+    >>> import portable_nn as pnn
+    >>> (x, t), test = pnn.datasets.load_digits()
+    >>> net = pnn.Sequential(pnn.Affine(64, 32), pnn.ReLU(), pnn.Affine(32, 10), loss=pnn.SoftmaxWithLoss(), seed=0)
+    >>> _ = pnn.Trainer(net, pnn.Adadelta()).fit(x, t, epochs=8, progress=False)
+    >>> net.accuracy(*test) > 0.9
+    True
     """
 
     elementwise = True
-    slots = ("mean", "square_mean")
+    slots = ("square_mean", "square_steps")
 
-    def __init__(
-        self,
-        lr: float | Schedule = 1e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        epsilon: float = 1e-8,
-        *,
-        epsilon_hat: bool = False,
-        **options: Any,
-    ):
+    def __init__(self, lr: float | Schedule = 1.0, rho: float = 0.9, epsilon: float = 1e-6, **options: Any):
         super().__init__(lr, **options)
-        self.beta1, self.beta2 = in_range("beta1", beta1, 0.0, 1.0), in_range("beta2", beta2, 0.0, 1.0)
-        self.epsilon, self.epsilon_hat = in_range("epsilon", epsilon, 0.0), epsilon_hat
-
-    def slots_of(self, names: Sequence[Any], params: Sequence[Any]) -> Slots:
-        """Return the slots of these parameters; ValueError if some are new: one bias correction cannot suit all."""
-        slots = super().slots_of(names, params)
-        new = [name for name in names if name not in self.state]
-        if self.steps and new:
-            raise ValueError(
-                f"this {type(self).__name__} has made {self.steps} updates without {', '.join(map(str, new))}: "
-                "after unfreezing parameters, go on with a new optimizer"
-            )
-        return slots
-
-    def numbers(self) -> Numbers:
-        """Return the rate, and rate and epsilon with the bias correction in them.
-
-        With c = sqrt(1 - beta2^t): lr (m / (1 - beta1^t)) / (sqrt(v) / c + epsilon) is
-        (lr c / (1 - beta1^t)) m / (sqrt(v) + c epsilon).
-        """
-        step = self.steps + 1
-        root = math.sqrt(1.0 - self.beta2**step)
-        lr = self.lr
-        return {
-            "lr": lr,
-            "corrected_lr": lr * root / (1.0 - self.beta1**step),
-            "epsilon": self.epsilon if self.epsilon_hat else self.epsilon * root,
-        }
+        self.rho, self.epsilon = in_range("rho", rho, 0.0, 1.0), in_range("epsilon", epsilon, 0.0)
 
     def rule(self, kernels: Kernels, params: Arrays, grads: Arrays, slots: Slots, numbers: Numbers) -> Updated:
-        """Return the updated p, m and v."""
-        params, *means = kernels.adam(
-            params, grads, *slots, numbers["corrected_lr"], self.beta1, self.beta2, numbers["epsilon"]
-        )
+        """Return the updated p, v and s."""
+        params, *means = kernels.adadelta(params, grads, *slots, numbers["lr"], self.rho, self.epsilon)
         return params, means
-
-
-class AdamW(Adam):
-    """Adam with the weight decay taken from the parameters, not added to the gradients. Loshchilov and Hutter (2019).
-
-    As in torch, the decay is lr times weight_decay.
-    """
-
-    elementwise = True
-
-    def __init__(self, lr: float | Schedule = 1e-3, *args: Any, weight_decay: float = 0.01, **options: Any):
-        super().__init__(lr, *args, weight_decay=weight_decay, **options)
-
-    def _decayed(
-        self, kernels: Kernels, params: Arrays, grads: Arrays, numbers: Numbers, weight_decay: float
-    ) -> tuple[Arrays, Arrays]:
-        return kernels.decay(params, numbers["lr"] * weight_decay), grads

@@ -142,6 +142,8 @@ def _plain(value: Any) -> Any:
         return "<a path>"  # where files lie does not count, as the device does not
     if hasattr(value, "item"):  # a NumPy scalar
         return _plain(value.item())
+    if callable(value):  # a schedule, of weight decay say
+        return schedule(value)
     return f"<uncomparable {_named(cast('type[Any]', type(value)))}>"
 
 

@@ -7,7 +7,7 @@ from itertools import chain
 from operator import is_not
 from typing import Any
 
-from portable_nn.arrays import copies, each, is_several, owns_memory
+from portable_nn.arrays import copies, each, is_several, namespace_of, owns_memory
 from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours
 from portable_nn.layers import Run, State
 from portable_nn.losses import LossByOutput
@@ -55,7 +55,8 @@ class PlannedStep(TrainingStep):
         before = self._layout
         super()._look()
         self._several = len(self.network.order.inputs) > 1 or isinstance(self.network.criterion, LossByOutput)
-        self._plain = len(self._live) == 1 and self._live[0].is_plain
+        alike = len(self._live) == 1 and self._live[0].is_plain
+        self._plain = alike and not callable(self.optimizer.weight_decay)
         self._layout = Layout.of(self._parts, self._trained(self.network.arrays()))
         if self._layout != before:
             self._plans.clear()
@@ -70,10 +71,10 @@ class PlannedStep(TrainingStep):
                 flats.append(Flat(slots.pop(0), self._layout))
             self._slot_rows = [[[flat.run(part)] for flat in flats] for part in self._live]
             slots = [flat.views for flat in flats]
-        else:
-            slots = [copies(slot) for slot in slots]
-            self._slot_rows = slots_by_part(self._live, slots)
         self._flat = Flat(self._trained(params), self._layout)
+        if not self._elementwise:
+            slots = [[*map(_laid_as, slot, self._flat.views)] for slot in slots]
+            self._slot_rows = slots_by_part(self._live, slots)
         self._param_rows = self._rows(self._flat)
         self._written: list[list[Any]] = [*self._param_rows, *chain(*self._slot_rows)]
         vars(self).pop("_grad_rows", None)
@@ -261,6 +262,16 @@ class PlannedStep(TrainingStep):
     def _new_states(self) -> Mapping[State, Any]:
         """Where plans write what becomes of states."""
         return {} if self._memory is None else self._memory.new
+
+
+def _laid_as(slot: Any, parameter: Any) -> Any:
+    """Return a copy of a slot that lies in memory as its parameter does: sums over it round alike, wherever it was."""
+    xp = namespace_of(slot)
+    if slot.shape != parameter.shape:
+        return copies([xp.reshape(xp.reshape(slot, (-1,)), slot.shape)])[0]
+    copied = xp.zeros_like(parameter, dtype=slot.dtype)
+    copied[...] = slot
+    return copied
 
 
 def _shapes(*batch: Any) -> Any:

@@ -44,7 +44,10 @@ def test_digits_are_the_default_and_learnt_well_in_time(run: Run, tmp_path: Path
     assert sum(counts[i][i] for i in range(10)) == round(359 * accuracy(score))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adagrad", "sgd", "momentum", "nesterov"])
+@pytest.mark.parametrize("optimizer", [
+    "adam", "adamw", "rmsprop", "adagrad", "sgd", "momentum", "nesterov", "adadelta", "adamax", "nadam", "radam",
+    "lion", "lamb", "lars", "adafactor", "muon",
+])  # fmt: skip
 def test_every_optimizer_learns_with_its_default_rate(run: Run, optimizer: str) -> None:
     assert accuracy(run(f"train digits --optimizer {optimizer} --epochs 15 --quiet").out) > 0.93
 

@@ -220,6 +220,30 @@ def test_updates_that_wait_are_done_as_one_after_the_other(fast, device):
                 np.testing.assert_array_equal(a, b)
 
 
+def test_updates_of_other_arrays_are_launches_of_their_own(fast):
+    # clipping of two parts together, and the decay of one of them: as AdamW with groups
+    rng = np.random.default_rng(0)
+    grads, params = [rng.uniform(0.1, 1.0, size) for size in (5, 9)], [rng.uniform(0.1, 1.0, 5)]
+    before = [array.copy() for array in (*grads, *params)]
+    together = fast.TOGETHER()
+    with together:
+        together.kernels["clip_by_value"](grads, 0.5)
+        together.kernels["decay"](params, 0.25)
+    for array, due in zip((*grads, *params), before, strict=True):
+        np.testing.assert_allclose(array, due * 0.75 if array is params[0] else np.minimum(due, 0.5))
+
+
+def test_updates_that_are_not_in_cuda_wait_for_those_that_wait(fast):
+    p, g, m = (np.full(3, value) for value in (1.0, 3.0, 0.0))
+    together = fast.TOGETHER()
+    with together:
+        (p,) = together.kernels["decay"]([p], 0.5)
+        (g,) = together.kernels["clip_by_value"]([g], 2.0)
+        updated, mean = together.kernels["lion"]([p], [g], [m], 0.1, 0.9, 0.75)
+    np.testing.assert_allclose(updated[0], 0.4)
+    np.testing.assert_allclose(mean[0], 0.5)
+
+
 def test_updates_of_which_one_failed_are_forgotten(fast):
     p, g, together = [np.ones(3)], [np.ones(3)], fast.TOGETHER()
     with pytest.raises(ValueError, match="could not convert"), together:

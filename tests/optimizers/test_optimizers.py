@@ -38,11 +38,15 @@ def torch_trajectory(name, **numbers):
     torch = pytest.importorskip("torch")
     params = {name: torch.tensor(p) for name, p in START.items()}
     optimizer, states = getattr(torch.optim, name)(params.values(), **numbers), []
-    for step in range(STEPS):
-        for name, p in params.items():
-            p.grad = torch.as_tensor(gradient(name, p.numpy(), step))
-        optimizer.step()
-        states.append({name: p.numpy().copy() for name, p in params.items()})
+    torch.set_default_dtype(torch.float64)  # of what NAdam multiplies up
+    try:
+        for step in range(STEPS):
+            for name, p in params.items():
+                p.grad = torch.as_tensor(gradient(name, p.numpy(), step))
+            optimizer.step()
+            states.append({name: p.numpy().copy() for name, p in params.items()})
+    finally:
+        torch.set_default_dtype(torch.float32)
     return states
 
 
@@ -76,21 +80,74 @@ PAIRS = {
     "RMSprop": ({"lr": 0.01, "decay": 0.95, "epsilon": 1e-3}, "RMSprop", {"lr": 0.01, "alpha": 0.95, "eps": 1e-3}),
     "Adam": (ADAM, "Adam", {"lr": 0.02, **TORCH_ADAM}),
     "AdamW": (ADAM, "AdamW", {"lr": 0.02, **TORCH_ADAM}),
+    "Adadelta": ({"lr": 0.9, "rho": 0.8, "epsilon": 1e-3}, "Adadelta", {"lr": 0.9, "rho": 0.8, "eps": 1e-3}),
+    "Adamax": (ADAM, "Adamax", {"lr": 0.02, **TORCH_ADAM}),
+    "NAdam": (ADAM | {"momentum_decay": 0.02}, "NAdam", {"lr": 0.02, "momentum_decay": 0.02, **TORCH_ADAM}),
+    "RAdam": (ADAM, "RAdam", {"lr": 0.02, **TORCH_ADAM}),
+    "Adafactor": (
+        {"lr": 0.03, "beta2_decay": -0.7, "epsilon1": 1e-4, "epsilon2": 0.01, "clip_threshold": 1.1},
+        "Adafactor",
+        {"lr": 0.03, "beta2_decay": -0.7, "eps": (1e-4, 0.01), "d": 1.1},
+    ),
 }
-OPTIMIZERS = [pnn.SGD, pnn.Momentum, pnn.Nesterov, pnn.AdaGrad, pnn.RMSprop, pnn.Adam, pnn.AdamW]
+OTHERS = {  # whose formulas stand in test_formulas.py
+    "Lion": {"lr": 0.02},
+    "Rprop": {"lr": 0.02},
+    "LARS": {"lr": 0.5, "trust": 0.1},
+    "LAMB": {"lr": 0.02},
+    "Muon": {"lr": 0.02},
+    "ScheduleFreeAdamW": {"lr": 0.02},
+}
+OPTIMIZERS = [getattr(pnn, name) for name in (*PAIRS, *OTHERS)]
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_hundred_steps_equal_torch(xp64, name, weight_decay):
+def test_a_hundred_steps_equal_torch(xp64, name):
     ours, torch_name, theirs = PAIRS[name]
-    expected = torch_trajectory(torch_name, weight_decay=weight_decay, **theirs)
-    assert_same(trajectory(xp64, getattr(pnn, name)(weight_decay=weight_decay, **ours)), expected)
+    expected = torch_trajectory(torch_name, weight_decay=0.3, **theirs)
+    assert_same(trajectory(xp64, getattr(pnn, name)(weight_decay=0.3, **ours)), expected)
 
 
-@pytest.mark.parametrize("name", ["AdaGrad", "RMSprop", "Adam", "AdamW"])
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_hundred_steps_without_decay_equal_torch(name):
+    ours, torch_name, theirs = PAIRS[name]
+    expected = torch_trajectory(torch_name, weight_decay=0.0, **theirs)
+    assert_same(trajectory(np, getattr(pnn, name)(weight_decay=0.0, **ours)), expected)
+
+
+def test_every_optimizer_is_held_to_something():
+    kinds = [kind for kind in vars(pnn).values() if isinstance(kind, type) and issubclass(kind, pnn.Optimizer)]
+    assert {*OPTIMIZERS} == {*kinds} - {pnn.Optimizer}
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_amsgrad_equals_torch(xp64, name):
+    expected = torch_trajectory(name, weight_decay=0.3, amsgrad=True, lr=0.02, **TORCH_ADAM)
+    assert_same(trajectory(xp64, getattr(pnn, name)(weight_decay=0.3, amsgrad=True, **ADAM)), expected)
+    other = trajectory(xp64, getattr(pnn, name)(weight_decay=0.3, **ADAM))
+    assert np.max(np.abs(other[-1]["W"] - expected[-1]["W"])) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["NAdam", "RAdam"])
+def test_decoupled_weight_decay_equals_torch(name):
+    options = {"weight_decay": 0.3, "decoupled_weight_decay": True}
+    expected = torch_trajectory(name, **options, **PAIRS[name][2])
+    assert_same(trajectory(np, getattr(pnn, name)(**options, **PAIRS[name][0])), expected)
+
+
+def test_rprop_equals_torch(xp64):
+    # bounds of steps that are reached
+    expected = torch_trajectory("Rprop", lr=0.02, etas=(0.4, 1.5), step_sizes=(0.02 * 0.5, 0.02 * 2.0))
+    options = {"eta_minus": 0.4, "eta_plus": 1.5, "smallest": 0.5, "largest": 2.0}
+    assert_same(trajectory(xp64, pnn.Rprop(0.02, **options)), expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["AdaGrad", "RMSprop", "Adam", "AdamW", "Adadelta", "Adamax", "NAdam", "RAdam", "Rprop"]
+)
 def test_the_default_numbers_are_torch_s(name):
-    assert_same(trajectory(np, getattr(pnn, name)(0.02)), torch_trajectory(PAIRS[name][1], lr=0.02))
+    lr = {"Rprop": 0.01, "Adadelta": 10.0}.get(name, 0.02)
+    assert_same(trajectory(np, getattr(pnn, name)(lr)), torch_trajectory(PAIRS.get(name, ("", name))[1], lr=lr))
 
 
 def test_adam_with_epsilon_hat_equals_scikit_learn(xp64):
@@ -148,7 +205,13 @@ def test_new_arrays_land_in_the_caller_s_mapping_or_list(xp, kind):
     old, grads = arrays(xp), arrays(xp)
     by_name, by_position = dict(old), list(old.values())
     # NumPy's float64 numbers would promote float32 arrays
-    numbers = {**PAIRS[kind.__name__][0], "weight_decay": 0.01, "clip_norm": 1.0, "clip_value": 2.0}
+    name = kind.__name__
+    numbers = {
+        **(PAIRS[name][0] if name in PAIRS else OTHERS[name]),
+        "weight_decay": 0.01,
+        "clip_norm": 1.0,
+        "clip_value": 2.0,
+    }
     numbers = {name: np.float64(number) for name, number in numbers.items()}
     for optimizer, params, gradients in (
         (kind(**numbers), by_name, grads),
@@ -273,6 +336,21 @@ BAD_NUMBERS = [
     (pnn.Adam, "beta2", (1.0, math.nan)),
     (pnn.Adam, "epsilon", (-1.0,)),
     (pnn.AdamW, "weight_decay", (-0.01,)),
+    (pnn.Adadelta, "rho", (1.0, -0.1)),
+    (pnn.Adadelta, "epsilon", (-1.0,)),
+    (pnn.NAdam, "momentum_decay", (-1.0,)),
+    (pnn.Lion, "beta2", (1.0,)),
+    (pnn.Rprop, "eta_minus", (1.0, -0.1)),
+    (pnn.Rprop, "eta_plus", (0.9, math.inf)),
+    (pnn.Rprop, "smallest", (-1.0,)),
+    (pnn.Rprop, "largest", (1e-5,)),
+    (pnn.LARS, "trust", (-1.0, math.nan)),
+    (pnn.LARS, "momentum", (1.0,)),
+    (pnn.Adafactor, "beta2_decay", (0.0, 0.8, math.nan)),
+    (pnn.Adafactor, "epsilon1", (0.0,)),
+    (pnn.Adafactor, "clip_threshold", (0.0,)),
+    (pnn.Muon, "momentum", (1.0,)),
+    (pnn.ScheduleFreeAdamW, "beta1", (0.0, 1.0)),
 ]
 
 

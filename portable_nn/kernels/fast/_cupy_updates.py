@@ -5,9 +5,16 @@ from functools import cache, wraps
 from typing import Any, NamedTuple, Self
 
 from portable_nn.kernels.fast import _cuda
-from portable_nn.kernels.portable import updates
+from portable_nn.kernels.portable import adaptive_updates, shaped_updates, sign_updates, updates
 
 __all__ = ["Together", "in_place"]
+
+_AT_ONCE = {
+    name: getattr(module, name)
+    for module in (adaptive_updates, shaped_updates, sign_updates)
+    for name in module.__all__
+}
+"""Updates that are not written in CUDA."""
 
 _CLIPPING = "clip_by_global_norm"  # which needs a norm first, over all arrays
 
@@ -25,6 +32,10 @@ class _Update(NamedTuple):
         letters = _cuda.RULES[name].arrays.split()
         lists = dict(zip(letters, map(list, arguments), strict=False))
         return cls(name, lists, tuple(float(number) for number in arguments[len(letters) :]))
+
+    def sizes(self) -> list[int]:
+        """Return how many elements each array of a list has."""
+        return [array.size for array in next(iter(self.lists.values()))]
 
     def results(self) -> Any:
         """Return the lists that it writes, as the portable function returns them."""
@@ -57,19 +68,30 @@ class Together:
     Attributes
     ----------
     kernels : dict
-        Each update by its name: it returns the arrays that will be written.
+        Each update by its name: it returns the arrays that will be written. What is not written in CUDA is done at
+        once, after all that waits.
     """
 
     def __init__(self, device: _cuda.Launcher):
         self._device = device
         self._waiting: list[_Update] = []
         self.kernels = {name: self._noted(name) for name in _cuda.RULES}
+        self.kernels |= {name: self._after_all_else(update) for name, update in _AT_ONCE.items()}
 
     def _noted(self, name: str) -> Callable[..., Any]:
         @wraps(getattr(updates, name))
         def update(*arguments: Any) -> Any:
             self._waiting.append(_Update.of(name, arguments))
             return self._waiting[-1].results()
+
+        return update
+
+    def _after_all_else(self, portable: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(portable)
+        def update(*arguments: Any) -> Any:
+            _do(self._device, self._waiting)
+            self._waiting.clear()
+            return portable(*arguments)
 
         return update
 
@@ -97,12 +119,15 @@ def _do(device: _cuda.Launcher, waiting: Sequence[_Update]) -> None:
 
 
 def _fit(one: _Update, other: _Update) -> bool:
-    """Tell whether two updates differ, and a letter means the same arrays in both."""
-    return one.name != other.name and all(
-        len(arrays) == len(other.lists[letter])
-        and all(a is b for a, b in zip(arrays, other.lists[letter], strict=True))
-        for letter, arrays in one.lists.items()
-        if letter in other.lists
+    """Tell whether two updates differ, are of as many elements, and a letter means the same arrays in both."""
+    return (
+        one.name != other.name
+        and one.sizes() == other.sizes()
+        and all(
+            all(a is b for a, b in zip(arrays, other.lists[letter], strict=True))
+            for letter, arrays in one.lists.items()
+            if letter in other.lists
+        )
     )
 
 

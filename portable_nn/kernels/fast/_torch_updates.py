@@ -128,4 +128,5 @@ def _infinity(device: Any) -> Tensor:
 
 
 def _contiguous(*lists: Tensors) -> bool:
-    return all(array.is_contiguous() for arrays in lists for array in arrays)
+    """Tell whether the fused operators take these: they need at least one tensor of each."""
+    return bool(lists[0]) and all(array.is_contiguous() for arrays in lists for array in arrays)

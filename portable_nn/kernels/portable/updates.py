@@ -56,7 +56,7 @@ def adagrad(
 ) -> tuple[list[Array], list[Array]]:
     """Return p - lr g / (sqrt(h) + epsilon) and h = h + g^2. Source: Duchi et al. (JMLR 12, 2011), fig. 1."""
     square_sum = [h + g * g for h, g in zip(square_sum, grads, strict=True)]
-    return _scaled_step(params, grads, square_sum, lr, epsilon), square_sum
+    return scaled_step(params, grads, square_sum, lr, epsilon), square_sum
 
 
 def rmsprop(
@@ -67,7 +67,7 @@ def rmsprop(
     Source: Tieleman and Hinton, Neural networks for machine learning, lecture 6.5 (2012).
     """
     square_mean = [decay * h + (1.0 - decay) * (g * g) for h, g in zip(square_mean, grads, strict=True)]
-    return _scaled_step(params, grads, square_mean, lr, epsilon), square_mean
+    return scaled_step(params, grads, square_mean, lr, epsilon), square_mean
 
 
 def adam(
@@ -84,12 +84,21 @@ def adam(
 
     The bias correction is in lr and epsilon. Source: Kingma and Ba (ICLR 2015), algorithm 1 and the end of section 2.
     """
-    mean = [beta1 * m + (1.0 - beta1) * g for m, g in zip(mean, grads, strict=True)]
-    square_mean = [beta2 * v + (1.0 - beta2) * (g * g) for v, g in zip(square_mean, grads, strict=True)]
-    return _scaled_step(params, mean, square_mean, lr, epsilon), mean, square_mean
+    mean, square_mean = moments(grads, mean, square_mean, beta1, beta2)
+    return scaled_step(params, mean, square_mean, lr, epsilon), mean, square_mean
 
 
-def _scaled_step(params: Arrays, steps: Arrays, squares: Arrays, lr: float, epsilon: float) -> list[Array]:
+def moments(
+    grads: Arrays, mean: Arrays, square_mean: Arrays, beta1: float, beta2: float
+) -> tuple[list[Array], list[Array]]:
+    """Return m = beta1 m + (1 - beta1) g and v = beta2 v + (1 - beta2) g^2."""
+    return (
+        [beta1 * m + (1.0 - beta1) * g for m, g in zip(mean, grads, strict=True)],
+        [beta2 * v + (1.0 - beta2) * (g * g) for v, g in zip(square_mean, grads, strict=True)],
+    )
+
+
+def scaled_step(params: Arrays, steps: Arrays, squares: Arrays, lr: float, epsilon: float) -> list[Array]:
     """Return p - lr step / (sqrt(square) + epsilon)."""
     return [
         p - lr * step / (namespace_of(p).sqrt(square) + epsilon)

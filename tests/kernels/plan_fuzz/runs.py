@@ -87,8 +87,13 @@ class Case:
         lr = self.pick([0.02, 0.005, pnn.Exponential(0.02, factor=0.7)])
         options = {"weight_decay": self.pick([0.0, 0.0, 0.02]), "clip_norm": self.pick([None, None, 0.5])}
         options["clip_value"] = self.pick([None, None, 0.1])
-        adaptive = {pnn.AdaGrad, pnn.RMSprop, pnn.Adam, pnn.AdamW, users.OwnAdam}
-        kind = self.pick([pnn.SGD, pnn.Momentum, pnn.Nesterov, *sorted(adaptive, key=repr), *users.OPTIMIZERS])
+        adaptive = {
+            pnn.AdaGrad, pnn.RMSprop, pnn.Adam, pnn.AdamW, users.OwnAdam, pnn.Adadelta, pnn.Adamax, pnn.NAdam,
+            pnn.RAdam, pnn.LAMB, pnn.ScheduleFreeAdamW,
+        }  # fmt: skip
+        kind = self.pick(
+            [pnn.SGD, pnn.Momentum, pnn.Nesterov, pnn.LARS, *sorted(adaptive, key=repr), *users.OPTIMIZERS]
+        )
         if not self.inventor.allows(kind):
             kind = pnn.SGD
         # With a tiny epsilon, a gradient that is zero but for rounding makes steps of full length.
