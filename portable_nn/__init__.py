@@ -20,6 +20,7 @@ from portable_nn.errors import (
     NamespaceError,
     ShapeError,
 )
+from portable_nn.foreign import FOREIGN
 from portable_nn.layers import (
     CELU,
     ELU,
@@ -274,52 +275,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_FOREIGN = {
-    "Dense": "Affine",
-    "Linear": "Affine",
-    "CrossEntropyLoss": "SoftmaxWithLoss",
-    "CategoricalCrossentropy": "SoftmaxWithLoss",
-    "SparseCategoricalCrossentropy": "SoftmaxWithLoss",
-    "BCEWithLogitsLoss": "SigmoidWithLoss",
-    "BinaryCrossentropy": "SigmoidWithLoss",
-    "MSELoss": "MeanSquaredError",
-    "L1Loss": "MeanAbsoluteError",
-    "HuberLoss": "Huber",
-    "SmoothL1Loss": "Huber",
-    "PoissonNLLLoss": "PoissonLoss",
-    "Poisson": "PoissonLoss",
-    "Adagrad": "AdaGrad",
-    "AdaDelta": "Adadelta",
-    "AdaMax": "Adamax",
-    "AMSGrad": "Adam(amsgrad=True)",
-    "AdamWScheduleFree": "ScheduleFreeAdamW",
-    "CosineDecay": "Cosine",
-    "CosineAnnealingLR": "Cosine",
-    "OneCycleLR": "OneCycle",
-    "ReduceLROnPlateau": "ReduceOnPlateau",
-    "Model": "Graph",
-    "BatchNorm1d": "BatchNorm",
-    "BatchNorm2d": "BatchNorm",
-    "BatchNormalization": "BatchNorm",
-    "pad_sequence": "pad_sequences",
-    "LayerNormalization": "LayerNorm",
-    "RMSNormalization": "RMSNorm",
-    "GroupNormalization": "GroupNorm",
-    "InstanceNorm1d": "InstanceNorm",
-    "InstanceNorm2d": "InstanceNorm",
-    "CSVLogger": "CSVLog",
-    "LambdaCallback": "OnEpoch",
-    "ModelCheckpoint": "SaveBest",
-    "TensorBoard": "adapters.tensorboard.TensorBoard",
-    "Swish": "SiLU",
-    "Dropout1d": "SpatialDropout",
-    "Dropout2d": "SpatialDropout",
-    "Dropout3d": "SpatialDropout",
-    "SpatialDropout1D": "SpatialDropout",
-    "SpatialDropout2D": "SpatialDropout",
-}
-
 
 def __getattr__(name: str) -> object:
-    ours = _FOREIGN.get(name) or next((known for known in __all__ if known.lower() == name.lower()), None)
+    ours = FOREIGN.get(name) or next((known for known in __all__ if known.lower() == name.lower()), None)
     raise AttributeError(f"portable_nn has no {name}" + (f": here it is called {ours}" if ours else ""))

@@ -182,11 +182,11 @@ def test_weight_decay_may_be_a_schedule(xp, name):
 def test_a_callback_may_make_weight_decay_a_schedule():
     class Switch(pnn.Callback):
         def on_epoch(self, trainer, epoch, record):
-            trainer.optimizer.weight_decay = [pnn.Constant(0.5), 0.2, lambda step: 0.5][epoch - 1]
+            trainer.optimizer.weight_decay = [pnn.Constant(0.5), 0.2, lambda step: 0.5, 0.0][epoch - 1]
 
     class Plain(pnn.Callback):
         def on_epoch(self, trainer, epoch, record):
-            trainer.optimizer.weight_decay = [0.5, 0.2, 0.5][epoch - 1]
+            trainer.optimizer.weight_decay = [0.5, 0.2, 0.5, 0.0][epoch - 1]
 
     ends = []
     for callback in (Switch(), Plain()):
