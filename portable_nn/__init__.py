@@ -92,7 +92,7 @@ from portable_nn.losses import (
     SigmoidWithLoss,
     SoftmaxWithLoss,
 )
-from portable_nn.networks import Graph, Network, Residual, Sequential, load
+from portable_nn.networks import Graph, Network, Residual, Sequential, load, lsuv
 from portable_nn.optimizers import (
     LAMB,
     LARS,
@@ -267,6 +267,7 @@ __all__ = [
     "initializers",
     "kernels",
     "load",
+    "lsuv",
     "namespace_of",
     "pad_sequences",
     "random",

@@ -20,6 +20,8 @@ __all__ = [
     "lecun_uniform",
     "normal",
     "orthogonal",
+    "sparse",
+    "truncated_normal",
     "uniform",
     "with_zeros",
     "zeros",
@@ -50,6 +52,29 @@ def constant(value: float) -> Initializer:
 def normal(std: float = 0.01, mean: float = 0.0) -> Initializer:
     """Return the initializer that draws from the normal distribution."""
     return partial(_draw_normal, std=float(std), mean=float(mean))
+
+
+def truncated_normal(std: float = 0.01, mean: float = 0.0, bound: float = 2.0) -> Initializer:
+    """Return the initializer that draws from the normal distribution, but nothing farther than bound std from the mean.
+
+    Where a number is farther, another is drawn: with a bound of 2 the variance is 0.774 std^2, as in Keras.
+
+    Raises
+    ------
+    ValueError
+        If `bound` is not more than 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import portable_nn as pnn
+    >>> draw = pnn.initializers.truncated_normal(0.1, bound=1.5)
+    >>> float(abs(draw(np.random.default_rng(0), (1000, 100))).max().round(4))
+    0.15
+    """
+    if not bound > 0:
+        raise ValueError(f"truncated_normal needs a bound of more than 0, got {bound}")
+    return partial(_draw_truncated, std=float(std), mean=float(mean), bound=float(bound))
 
 
 def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
@@ -96,6 +121,29 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     return partial(_draw_orthogonal, gain=float(gain))
 
 
+def sparse(sparsity: float, std: float = 0.01) -> Initializer:
+    """Return the normal initializer with a share of each output's weights, rounded up, at 0: which ones is drawn, too.
+
+    As torch's `sparse_`. Source: Martens, Deep learning via Hessian-free optimization (ICML 2010), section 5.
+
+    Raises
+    ------
+    ValueError
+        If `sparsity` is not in [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import portable_nn as pnn
+    >>> W = pnn.initializers.sparse(0.9, std=1.0)(np.random.default_rng(0), (20, 5))
+    >>> (W != 0).sum(axis=0).tolist()
+    [2, 2, 2, 2, 2]
+    """
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparse needs a sparsity in [0, 1], got {sparsity}")
+    return partial(_draw_sparse, sparsity=float(sparsity), std=float(std))
+
+
 def with_zeros(initializer: Initializer, row: int) -> Initializer:
     """Return the initializer that draws as another does, and puts zeros into a row."""
     return partial(_draw_with_zeros, initializer=initializer, row=row)
@@ -110,6 +158,19 @@ def _draw_constant(rng: Any, shape: tuple[int, ...], *, value: float) -> Any:
 
 def _draw_normal(rng: Any, shape: tuple[int, ...], *, std: float, mean: float) -> Any:
     return mean + std * rng.standard_normal(shape)
+
+
+def _draw_truncated(rng: Any, shape: tuple[int, ...], *, std: float, mean: float, bound: float) -> Any:
+    size, drawn = math.prod(shape), _numpy.empty(0)
+    while drawn.size < size:
+        if bound > 1.0:
+            z = rng.standard_normal(size)
+            z = z[abs(z) <= bound]
+        else:  # most normal numbers are farther: those drawn evenly are kept in proportion to their density
+            z = rng.uniform(-bound, bound, size)
+            z = z[rng.random(size) < _numpy.exp(-0.5 * z * z)]
+        drawn = _numpy.concat([drawn, z])
+    return mean + std * _numpy.reshape(drawn[:size], shape)
 
 
 def _draw_uniform(rng: Any, shape: tuple[int, ...], *, low: float, high: float) -> Any:
@@ -131,6 +192,14 @@ def _draw_scaled(
         return std * rng.standard_normal(shape)
     limit = math.sqrt(3.0) * std  # the variance of [-a, a) is a^2 / 3
     return rng.uniform(-limit, limit, shape)
+
+
+def _draw_sparse(rng: Any, shape: tuple[int, ...], *, sparsity: float, std: float) -> Any:
+    inputs, outputs = _fans(shape)
+    order = rng.permuted(_numpy.tile(_numpy.arange(inputs)[:, None], (1, outputs)), axis=0)
+    missing = math.ceil(round(sparsity * inputs, 9))  # 0.1 * 30 is a little more than 3
+    values = std * rng.standard_normal((inputs, outputs))
+    return _numpy.reshape(_numpy.where(order < missing, 0.0, values), shape)
 
 
 def _draw_with_zeros(rng: Any, shape: tuple[int, ...], *, initializer: Initializer, row: int) -> Any:
