@@ -20,7 +20,7 @@ pytestmark = [
 
 
 class Small:
-    """Makes a network; a function's address would stand in the names of the tests, which would differ from run to run."""
+    """Makes a network; with a function's address in them the names of the tests would differ from run to run."""
 
     def __call__(self, inputs, outputs):
         return pnn.Sequential(pnn.Affine(inputs, 32), pnn.ReLU(), pnn.Affine(32, outputs))
