@@ -52,8 +52,11 @@ def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
         "class_total": (labels, b),
         "mean_scale": (b, b),
         "total": (b,),
-        **dict.fromkeys(("absolute_error", "poisson_error", "squared_error"), (x, dy, 0.01)),
+        **dict.fromkeys(("absolute_error", "log_cosh_error", "poisson_error", "squared_error"), (x, dy, 0.01)),
+        **dict.fromkeys(("hinge_loss", "squared_hinge_loss"), (x, dy, 0.01)),
         "huber_error": (x, dy, 0.01, 1.0),
+        "quantile_error": (x, dy, 0.01, b),
+        "sigmoid_focal_loss": (x, dy, 0.01, 2.0, 0.25, 0.75),
     }
     if kernel == "softmax_loss_gradient":
         return partial(kernels.softmax_loss_gradient, 1.0, kernels.softmax_loss(*arguments["softmax_loss"])[1])
@@ -211,6 +214,9 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
             *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
             *("squared_error", "squared_error_gradient", "absolute_error", "absolute_error_gradient"),
             *("huber_error", "huber_error_gradient", "poisson_error", "poisson_error_gradient"),
+            *("hinge_loss", "hinge_loss_gradient", "squared_hinge_loss", "squared_hinge_loss_gradient"),
+            *("log_cosh_error", "log_cosh_error_gradient", "quantile_error", "quantile_error_gradient"),
+            *("sigmoid_focal_loss", "sigmoid_focal_loss_gradient"),
             *("class_share", "class_total", "mean_scale", "total"),
         )
     },

@@ -7,7 +7,7 @@ and `Trainer`; `import portable_nn as pnn`.
 from portable_nn import starting as starting  # first: what follows takes a while, and Ctrl-C may come
 
 # isort: split
-from portable_nn import datasets, initializers, kernels, random
+from portable_nn import datasets, initializers, kernels, losses, random
 from portable_nn.arrays import Array, Place, namespace_of, pad_sequences, to_numpy
 from portable_nn.errors import (
     BackendError,
@@ -82,16 +82,7 @@ from portable_nn.layers import (
     Transpose,
     Transposed,
 )
-from portable_nn.losses import (
-    Huber,
-    Loss,
-    LossByOutput,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    PoissonLoss,
-    SigmoidWithLoss,
-    SoftmaxWithLoss,
-)
+from portable_nn.losses import *  # noqa: F403 - all of them, which would be a long list twice
 from portable_nn.networks import Graph, Network, Residual, Sequential, load, lsuv
 from portable_nn.optimizers import (
     LAMB,
@@ -188,7 +179,6 @@ __all__ = [
     "HardSwish",
     "HardTanh",
     "History",
-    "Huber",
     "Identity",
     "InstanceNorm",
     "LabelError",
@@ -199,13 +189,9 @@ __all__ = [
     "LocalResponseNorm",
     "Log",
     "LogSoftmax",
-    "Loss",
-    "LossByOutput",
     "MatMul",
     "Maxout",
     "Mean",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
     "Mish",
     "MissingExtraError",
     "Momentum",
@@ -222,7 +208,6 @@ __all__ = [
     "PReLU",
     "Parameter",
     "Place",
-    "PoissonLoss",
     "Power",
     "PrintLog",
     "RAdam",
@@ -245,9 +230,7 @@ __all__ = [
     "ShapeError",
     "SiLU",
     "Sigmoid",
-    "SigmoidWithLoss",
     "Softmax",
-    "SoftmaxWithLoss",
     "Softplus",
     "Softsign",
     "SpatialDropout",
@@ -273,6 +256,8 @@ __all__ = [
     "random",
     "to_numpy",
 ]
+
+__all__ += losses.__all__
 
 __version__ = "0.1.0"
 

@@ -9,13 +9,25 @@ X, T = np.random.default_rng(0).standard_normal((20, 3)).astype("float32"), np.a
 
 
 @pytest.mark.parametrize(
-    ("activation", "loss"), [(pnn.Softmax, pnn.SoftmaxWithLoss), (pnn.Sigmoid, pnn.SigmoidWithLoss)]
+    ("activation", "loss"),
+    [
+        (pnn.Softmax, pnn.SoftmaxWithLoss),
+        (pnn.Sigmoid, pnn.SigmoidWithLoss),
+        (pnn.Softmax, pnn.SoftmaxFocalLoss),
+        (pnn.Sigmoid, pnn.SigmoidFocalLoss),
+    ],
 )
 def test_an_activation_that_the_loss_applies_is_warned_of(activation, loss):
     with pytest.warns(UserWarning, match=f"the network ends in {activation.__name__}, and {loss.__name__} takes raw"):
         pnn.Sequential(pnn.Affine(3, 2), activation(), loss=loss())
     pnn.Sequential(pnn.Affine(3, 2), activation(), pnn.Affine(2, 2), loss=loss())
     pnn.Sequential(pnn.Affine(3, 2), activation(), loss=pnn.MeanSquaredError())
+
+
+def test_probabilities_where_their_logarithms_are_needed_are_warned_of():
+    with pytest.warns(UserWarning, match="KLDivergence takes log-probabilities: let it end in LogSoftmax"):
+        pnn.Sequential(pnn.Affine(3, 2), pnn.Softmax(), loss=pnn.KLDivergence())
+    pnn.Sequential(pnn.Affine(3, 2), pnn.LogSoftmax(), loss=pnn.NegativeLogLikelihood())
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ ClassWeights: TypeAlias = list[float] | dict[int, float] | Balanced
 _WANTED = 'C numbers, {label: number} or "balanced"'
 
 
-def balanced(t: Any, axis: int | None = None) -> dict[int, float]:
+def balanced(owner: str, t: Any, axis: int | None = None) -> dict[int, float]:
     """Return N / (C n_c) by label, for n_c of the N targets in each of the C classes that occur.
 
     Every class then counts as much as every other (King and Zeng, Political Analysis 9, 2001, section 3.2, with equal
@@ -29,7 +29,7 @@ def balanced(t: Any, axis: int | None = None) -> dict[int, float]:
     if xp.isdtype(t.dtype, "integral"):
         labels, counts = xp.unique_counts(t[t >= 0])
     else:
-        classes = class_axis(t.shape, axis)
+        classes = class_axis(owner, t.shape, axis)
         sums = xp.sum(t, axis=tuple(i for i in range(t.ndim) if i != classes), dtype=xp.float64)
         (labels,) = xp.nonzero(sums)
         counts = sums[labels]
@@ -37,7 +37,7 @@ def balanced(t: Any, axis: int | None = None) -> dict[int, float]:
     return {int(label): samples / (classes * float(count)) for label, count in zip(labels, counts, strict=True)}
 
 
-def checked_class_weight(given: Any) -> ClassWeights:
+def checked_class_weight(owner: str, given: Any) -> ClassWeights:
     """Return class weights as floats, listed or by label, or "balanced"; labels may be strings of digits, as in JSON.
 
     Raises
@@ -48,24 +48,24 @@ def checked_class_weight(given: Any) -> ClassWeights:
     if isinstance(given, str):
         if given == "balanced":
             return given
-        raise ValueError(f"SoftmaxWithLoss needs class_weight to be {_WANTED}, got {given!r}")
+        raise ValueError(f"{owner} needs class_weight to be {_WANTED}, got {given!r}")
     given = to_numpy(given) if is_array(given) else given
     weights: ClassWeights
     try:
         if isinstance(given, Mapping):
             by_label = cast("Mapping[Any, Any]", given)
-            weights = {_label(label): float(weight) for label, weight in by_label.items()}
+            weights = {_label(owner, label): float(weight) for label, weight in by_label.items()}
         else:
             weights = [float(weight) for weight in given]
     except TypeError:
-        raise TypeError(f"SoftmaxWithLoss needs class_weight to be {_WANTED}, got {given!r}") from None
+        raise TypeError(f"{owner} needs class_weight to be {_WANTED}, got {given!r}") from None
     listed = list(weights.values()) if isinstance(weights, dict) else weights
     if not all(0 <= weight < math.inf for weight in listed):
-        raise ValueError(f"SoftmaxWithLoss needs finite class weights of at least 0, got {weights}")
+        raise ValueError(f"{owner} needs finite class weights of at least 0, got {weights}")
     return weights
 
 
-def of_classes(weights: ClassWeights, classes: int) -> list[float]:
+def of_classes(owner: str, weights: ClassWeights, classes: int) -> list[float]:
     """Return the weight of each of as many classes.
 
     Raises
@@ -77,24 +77,24 @@ def of_classes(weights: ClassWeights, classes: int) -> list[float]:
     """
     if weights == "balanced":
         raise ValueError(
-            'SoftmaxWithLoss has class_weight="balanced", which fit works out from the targets of all samples to train '
+            f'{owner} has class_weight="balanced", which fit works out from the targets of all samples to train '
             "on: give numbers to use the loss before"
         )
     if isinstance(weights, dict):
         unknown = [label for label in weights if label >= classes]
         if unknown:
-            raise ShapeError(f"SoftmaxWithLoss has a class weight for {unknown[0]}, but y has {classes} classes")
+            raise ShapeError(f"{owner} has a class weight for {unknown[0]}, but y has {classes} classes")
         return [weights.get(label, 1.0) for label in range(classes)]
     if len(weights) != classes:
-        raise ShapeError(f"SoftmaxWithLoss has {len(weights)} class weights, but y has {classes} classes")
+        raise ShapeError(f"{owner} has {len(weights)} class weights, but y has {classes} classes")
     return weights
 
 
-def _label(label: Any) -> int:
+def _label(owner: str, label: Any) -> int:
     try:
         number = int(label) if isinstance(label, str) else operator.index(label)
     except (TypeError, ValueError):
         number = -1
     if number < 0:
-        raise ValueError(f"SoftmaxWithLoss needs the labels of class_weight to be whole numbers, got {label!r}")
+        raise ValueError(f"{owner} needs the labels of class_weight to be whole numbers, got {label!r}")
     return number

@@ -9,20 +9,20 @@ from portable_nn.layers.layer import Run
 __all__ = ["class_axis", "from_rows", "rows_of"]
 
 
-def class_axis(shape: tuple[int, ...], axis: int | None) -> int:
+def class_axis(owner: str, shape: tuple[int, ...], axis: int | None) -> int:
     """Return the axis of the classes in outputs y of `shape`, from the front; None: the last up to 3 axes, else 1.
 
     Raises
     ------
     ShapeError
-        If there is no such axis beside that of the batch.
+        In which `owner` is named, if there is no such axis beside that of the batch.
     """
     if axis is None and len(shape) > 1:
         return 1 if len(shape) > 3 else len(shape) - 1
     front = 1 if axis is None else axis + len(shape) if axis < 0 else axis
     if not 0 < front < len(shape):
         where = "" if axis is None else f" with the classes at axis {axis}"
-        raise ShapeError(f"SoftmaxWithLoss needs y of shape (N, C), (N, T, C) or (N, C, H, W){where}, got {shape}")
+        raise ShapeError(f"{owner} needs y of shape (N, C), (N, T, C) or (N, C, H, W){where}, got {shape}")
     return front
 
 

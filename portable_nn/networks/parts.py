@@ -7,7 +7,14 @@ from typing import Any, cast
 
 from portable_nn.kernels import is_ours
 from portable_nn.layers import Layer, Sigmoid, Softmax
-from portable_nn.losses import Loss, LossByOutput, SigmoidWithLoss, SoftmaxWithLoss
+from portable_nn.losses import (
+    KLDivergence,
+    Loss,
+    LossByOutput,
+    NegativeLogLikelihood,
+    SigmoidWithLoss,
+    SoftmaxWithLoss,
+)
 
 __all__ = ["check_instance", "for_outputs", "instances", "loss_of", "warn_of_two_in_a_row"]
 
@@ -104,14 +111,19 @@ def warn_of_two_in_a_row(loss: Loss | None, last: Sequence[Layer | None]) -> Non
 
 
 def _warn_of_two_in_a_row(loss: Loss | None, last: Iterable[Layer | None]) -> None:
+    named, layers = type(loss).__name__, list(last)
     for kind, activation in ((SoftmaxWithLoss, Softmax), (SigmoidWithLoss, Sigmoid)):
-        if isinstance(loss, kind) and any(isinstance(layer, activation) for layer in last):
+        if isinstance(loss, kind) and any(isinstance(layer, activation) for layer in layers):
             name = activation.__name__
             warnings.warn(
-                f"the network ends in {name}, and {kind.__name__} takes raw outputs and applies {name.lower()} itself: "
+                f"the network ends in {name}, and {named} takes raw outputs and applies {name.lower()} itself: "
                 f"leave out the last layer; kernels.{name.lower()} makes probabilities of what predict returns",
                 stacklevel=6,
             )
+    if isinstance(loss, NegativeLogLikelihood | KLDivergence) and any(isinstance(layer, Softmax) for layer in layers):
+        warnings.warn(
+            f"the network ends in Softmax, and {named} takes log-probabilities: let it end in LogSoftmax", stacklevel=6
+        )
 
 
 def _named_like(text: str, kind: type[Any]) -> str | None:

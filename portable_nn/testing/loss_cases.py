@@ -52,6 +52,15 @@ def _images(rng: np.random.Generator) -> tuple[Any, ...]:
     return rng.standard_normal((5, 2, 3, 2)), rng.standard_normal((5, 2, 3, 2))
 
 
+def _signs(rng: np.random.Generator) -> tuple[Any, ...]:
+    y, t = _answers(rng)
+    return 2 * y, 2 * t - 1
+
+
+def _gaussians(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.standard_normal((5, 6)), rng.standard_normal((5, 3))
+
+
 def _each_weighted(inputs: Inputs) -> Inputs:
     def given(rng: np.random.Generator) -> tuple[Any, ...]:
         y, t = inputs(rng)
@@ -105,4 +114,53 @@ LOSS_CASES: dict[str, Case] = {
     "Huber": Case(lambda: losses.Huber(delta=0.8), _numbers),
     "PoissonLoss": Case(losses.PoissonLoss, _counts),
     "PoissonLoss, weighted": Case(losses.PoissonLoss, _weighted(_counts)),
+    "SigmoidWithLoss, pos_weight": Case(lambda: losses.SigmoidWithLoss(pos_weight=2.5), _weighted(_answers)),
+    "SigmoidWithLoss, pos_weight of each output": Case(
+        lambda: losses.SigmoidWithLoss("none", pos_weight=[0.5, 1.0, 3.0]), _weighted(_answers)
+    ),
+    "SigmoidWithLoss, pos_weight of images": Case(
+        lambda: losses.SigmoidWithLoss(pos_weight=[0.5, 3.0]),
+        lambda rng: (rng.standard_normal((5, 2, 3, 2)), rng.uniform(size=(5, 2, 3, 2))),
+    ),
+    "SigmoidFocalLoss": Case(losses.SigmoidFocalLoss, _answers),
+    "SigmoidFocalLoss of shares, without alpha": Case(
+        lambda: losses.SigmoidFocalLoss("none", gamma=1.5, alpha=None),
+        lambda rng: (2 * rng.standard_normal((5, 3)), rng.uniform(size=(5, 3)), rng.uniform(0.1, 2.0, (5, 3))),
+    ),
+    "Hinge": Case(losses.Hinge, _signs),
+    "Hinge, not summed": Case(lambda: losses.Hinge("none"), _weighted(_signs)),
+    "SquaredHinge": Case(losses.SquaredHinge, _weighted(_signs)),
+    "LogCosh": Case(losses.LogCosh, _numbers),
+    "LogCosh, not summed": Case(lambda: losses.LogCosh("none"), _each_weighted(_numbers)),
+    "QuantileLoss": Case(lambda: losses.QuantileLoss(quantiles=0.2), _weighted(_numbers)),
+    "QuantileLoss of several": Case(lambda: losses.QuantileLoss(quantiles=[0.1, 0.5, 0.9]), _each_weighted(_numbers)),
+    "QuantileLoss, not summed": Case(
+        lambda: losses.QuantileLoss("none", quantiles=[0.1, 0.5, 0.9]), _weighted(_numbers)
+    ),
+    "GaussianLoss": Case(losses.GaussianLoss, lambda rng: (rng.standard_normal((5, 2)), rng.standard_normal((5, 1)))),
+    "GaussianLoss of several, weighted": Case(losses.GaussianLoss, _weighted(_gaussians)),
+    "GaussianLoss, not summed": Case(lambda: losses.GaussianLoss("none"), _each_weighted(_gaussians)),
+    "CosineSimilarityLoss": Case(losses.CosineSimilarityLoss, _weighted(_numbers)),
+    "CosineSimilarityLoss of sequences": Case(
+        lambda: losses.CosineSimilarityLoss("none"),
+        lambda rng: (*(rng.standard_normal((5, 2, 3)) for _ in range(2)), rng.uniform(0.1, 2.0, (5, 2))),
+    ),
+    "SoftmaxFocalLoss": Case(losses.SoftmaxFocalLoss, _labels),
+    "SoftmaxFocalLoss, all options": Case(
+        lambda: losses.SoftmaxFocalLoss(
+            gamma=0.7, label_smoothing=0.2, class_weight=[1.0, 2.0, 0.5, 3.0], ignore_label=-100
+        ),
+        _labels_of_sequences,
+    ),
+    "SoftmaxFocalLoss of each pixel": Case(
+        lambda: losses.SoftmaxFocalLoss("none", ignore_label=255), _labels_of_images
+    ),
+    "NegativeLogLikelihood": Case(losses.NegativeLogLikelihood, _labels),
+    "NegativeLogLikelihood of each label": Case(
+        lambda: losses.NegativeLogLikelihood("none", class_weight=[1.0, 2.0, 0.5, 3.0], ignore_label=-100),
+        _labels_of_sequences,
+    ),
+    "KLDivergence": Case(losses.KLDivergence, _distributions),
+    "KLDivergence of images": Case(losses.KLDivergence, _weighted(_distributions_of_images)),
+    "KLDivergence, not summed": Case(lambda: losses.KLDivergence("none"), _weighted(_distributions)),
 }

@@ -136,6 +136,108 @@ def test_sigmoid_loss_of_infinite_outputs(xp, y, t, expected):
             assert float(kernels.sigmoid_loss(y, t, 1.0)) == expected
 
 
+def _one(xp, *numbers):
+    return [xp.asarray(np.asarray([[v]], dtype="float32"), device=xp.place.device) for v in numbers]
+
+
+def _value(array):
+    return to_numpy(array).item()
+
+
+@pytest.mark.parametrize("y", [-80.0, -20.0, -1.0, 0.0, 1.0, 20.0, 80.0])
+@pytest.mark.parametrize("t", [0.0, 1.0, 0.25])
+def test_losses_of_answers_keep_their_digits(xp, y, t):
+    w, gamma, a, b = 3.0, 1.5, 0.25, 0.75
+    small = 1e-7 if t == 0.25 else 1e-37  # between yes and no, the slope has two signs
+    p, q, of_yes, of_no = _sigmoid(y), _sigmoid(-y), _log1p_exp(-y), _log1p_exp(y)
+    due = {
+        "sigmoid_loss": (w * t * of_yes + (1 - t) * of_no, (1 - t) * p - w * t * q),
+        "sigmoid_focal_loss": (
+            a * t * q**gamma * of_yes + b * (1 - t) * p**gamma * of_no,
+            b * (1 - t) * p**gamma * (p + gamma * q * of_no) - a * t * q**gamma * (q + gamma * p * of_yes),
+        ),
+    }
+    y, t, w = _one(xp, y, t, w)
+    for name, more in {"sigmoid_loss": (w[0],), "sigmoid_focal_loss": (gamma, a, b)}.items():
+        for which, kernels in both(xp):
+            loss = _value(getattr(kernels, name)(y, t, 1.0, *more))
+            slope = _value(getattr(kernels, name + "_gradient")(1.0, y, t, 1.0, *more))
+            for found, expected in zip((loss, slope), due[name], strict=True):
+                assert found == pytest.approx(expected, rel=2e-6, abs=small), (name, which)
+
+
+@pytest.mark.parametrize("name", ["sigmoid_loss", "sigmoid_focal_loss"])
+@pytest.mark.parametrize(("y", "t", "expected"), [(1, 0, math.inf), (1, 1, 0), (-1, 0, 0), (-1, 1, math.inf)])
+def test_losses_of_infinite_answers(xp, name, y, t, expected):
+    y, t = _one(xp, y * math.inf, t)
+    more = _one(xp, 1.0) if name == "sigmoid_loss" else (2.0, 0.25, 0.75)
+    for _, kernels in both(xp):
+        with np.errstate(invalid="ignore"):
+            assert _value(getattr(kernels, name)(y, t, 1.0, *more)) == expected
+            assert math.isfinite(_value(getattr(kernels, name + "_gradient")(1.0, y, t, 1.0, *more)))
+
+
+@pytest.mark.parametrize("d", [0.0, 1e-18, 1e-6, 1e-3, 0.3, 0.999, 1.0, 1.5, 20.0, 500.0, 1e30])
+def test_log_cosh_keeps_its_digits(xp, d):
+    expected = math.log1p(2 * math.sinh(d / 2) ** 2) if d < 20 else d - math.log(2)
+    for y in (d, -d):
+        arrays = _one(xp, y, 0.0)
+        for _, kernels in both(xp):
+            assert _value(kernels.log_cosh_error(*arrays, 1.0)) == pytest.approx(expected, rel=1e-6, abs=1e-37)
+
+
+@pytest.mark.parametrize("margin", [-200.0, -40.0, -5.0, 0.0, 5.0, 40.0, 80.0])
+def test_the_focal_loss_of_classes_keeps_its_digits(xp, margin):
+    """Of two classes it is that of one answer, whose y is the margin."""
+    gamma, q = 1.5, _sigmoid(-margin)
+    expected = q**gamma * _log1p_exp(-margin)
+    slope = -(q**gamma) * (q + gamma * _sigmoid(margin) * _log1p_exp(-margin))
+    y = xp.asarray(np.asarray([[margin, 0.0]], dtype="float32"), device=xp.place.device)
+    t = xp.asarray(np.asarray([0]), device=xp.place.device)
+    for _, kernels in both(xp):
+        loss, saved = kernels.softmax_focal_loss(y, t, 1.0, None, 0.0, gamma)
+        assert float(loss) == pytest.approx(expected, rel=2e-6, abs=1e-37)
+        dy = to_numpy(kernels.softmax_focal_loss_gradient(1.0, saved))
+        np.testing.assert_allclose(dy, [[slope, -slope]], rtol=2e-6, atol=1e-37)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-10, 1.0, 1e30])
+def test_cosines_of_vectors_of_any_length(xp, size):
+    y = np.asarray([[3.0, 4.0], [1.0, 1e-4], [0.0, 0.0], [-2.0, 0.0]])
+    t = np.asarray([[4.0, 3.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    arrays = [xp.asarray((a * size).astype("float32"), device=xp.place.device) for a in (y, t)]
+    for _, kernels in both(xp):
+        found = to_numpy(kernels.each_cosine_loss(*arrays, 1.0))
+        np.testing.assert_allclose(found, [0.04, 5e-9, 1.0, 2.0], rtol=1e-5)
+        dy = to_numpy(kernels.cosine_loss_gradient(1.0, *arrays, 1.0)).astype("float64") * size
+        due = [(0.96 * 0.6 - 0.8) / 5, (0.96 * 0.8 - 0.6) / 5]
+        np.testing.assert_allclose(dy[[0, 2]], [due, [0, 0]], rtol=1e-5)
+
+
+def test_certain_means_that_are_right_cost_nothing_extra(xp):
+    y, t = _one(xp, 3.0, 3.0)
+    y = xp.concat([y, xp.asarray(np.asarray([[-400.0]], "float32"), device=xp.place.device)], axis=-1)
+    for _, kernels in both(xp):
+        assert _value(kernels.gaussian_loss(y, t, 1.0)) == -200.0
+        np.testing.assert_array_equal(to_numpy(kernels.gaussian_loss_gradient(1.0, y, t, 1.0)), [[0.0, 0.5]])
+
+
+ELEMENTWISE_LOSSES = {
+    "hinge_loss": (), "squared_hinge_loss": (), "log_cosh_error": (), "sigmoid_focal_loss": (2.0, 0.25, 0.75),
+    "quantile_error": ("quantiles",), "sigmoid_loss": ("quantiles",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE_LOSSES)
+def test_nan_stays_nan_in_losses(xp, name):
+    nan, t = _one(xp, math.nan, 1.0)
+    quantiles = xp.asarray(np.asarray([0.5], "float32"), device=xp.place.device)
+    more = [quantiles if number == "quantiles" else number for number in ELEMENTWISE_LOSSES[name]]
+    for _, kernels in both(xp):
+        assert math.isnan(_value(getattr(kernels, name)(nan, t, 1.0, *more)))
+        assert math.isnan(_value(getattr(kernels, name + "_gradient")(1.0, nan, t, 1.0, *more)))
+
+
 @pytest.mark.parametrize("size", [1e-25, 1.0, 1e20])
 @pytest.mark.skip_xp_backends("numpy-readonly", reason="these kernels write")
 def test_clipping_by_the_norm(xp, size):

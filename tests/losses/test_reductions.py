@@ -1,5 +1,7 @@
 """Losses that are not summed, and weights in the shape of the targets, against formulas in NumPy and torch."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.special import xlogy
@@ -15,6 +17,19 @@ def poisson(y, t):
     return xlogy(t, t / np.exp(y)) - t + np.exp(y)
 
 
+def pinball(y, t):
+    return np.where(y < t, 0.3 * (t - y), 0.7 * (y - t))
+
+
+def focal(y, t):
+    p = 1.0 / (1.0 + np.exp(-y))
+    return -0.25 * t * (1 - p) ** 1.5 * np.log(p) - 0.75 * (1 - t) * p**1.5 * np.log(1 - p)
+
+
+def signs(rng, shape):
+    return 2.0 * rng.integers(0, 2, shape) - 1.0
+
+
 # The loss, its formula, and how targets are drawn.
 LOSSES = {
     "sigmoid": (pnn.SigmoidWithLoss, lambda y, t: np.logaddexp(0, y) - t * y, lambda rng, s: rng.random(s)),
@@ -25,6 +40,16 @@ LOSSES = {
         lambda y, t: np.where(abs(y - t) < 1, 0.5 * (y - t) ** 2, abs(y - t) - 0.5),
         lambda rng, s: rng.standard_normal(s),
     ),
+    "sigmoid, yes weighted": (
+        partial(pnn.SigmoidWithLoss, pos_weight=2.5),
+        lambda y, t: 2.5 * t * np.logaddexp(0, -y) + (1 - t) * np.logaddexp(0, y),
+        lambda rng, s: rng.random(s),
+    ),
+    "sigmoid focal": (partial(pnn.SigmoidFocalLoss, gamma=1.5), focal, lambda rng, s: rng.random(s)),
+    "hinge": (pnn.Hinge, lambda y, t: np.maximum(0, 1 - t * y), signs),
+    "squared hinge": (pnn.SquaredHinge, lambda y, t: np.maximum(0, 1 - t * y) ** 2, signs),
+    "log cosh": (pnn.LogCosh, lambda y, t: np.log(np.cosh(y - t)), lambda rng, s: rng.standard_normal(s)),
+    "quantile": (partial(pnn.QuantileLoss, quantiles=0.3), pinball, lambda rng, s: rng.standard_normal(s)),
     "poisson": (pnn.PoissonLoss, poisson, lambda rng, s: rng.poisson(1.5, s).astype(float)),
 }
 

@@ -83,7 +83,24 @@ LOSSES = {
     "huber": (pnn.Huber(), NUMBERS, None, 9),
     "poisson": (pnn.PoissonLoss(), NUMBERS, None, 9),
     "sigmoid": (pnn.SigmoidWithLoss(), NUMBERS, None, 9),
+    "sigmoid, a yes weighted": (pnn.SigmoidWithLoss(pos_weight=2.0), NUMBERS, None, 9),
+    "sigmoid, each yes weighted": (pnn.SigmoidWithLoss(pos_weight=CLASSES), NUMBERS, None, 9),
+    "sigmoid focal": (pnn.SigmoidFocalLoss(), NUMBERS, None, 9),
+    "hinge": (pnn.Hinge(), 2.0 * (NUMBERS > 0.5) - 1.0, None, 9),
+    "squared hinge": (pnn.SquaredHinge(), 2.0 * (NUMBERS > 0.5) - 1.0, None, 9),
+    "log cosh": (pnn.LogCosh(), NUMBERS, None, 9),
+    "quantile": (pnn.QuantileLoss(quantiles=0.3), NUMBERS, None, 9),
+    "quantiles": (pnn.QuantileLoss(quantiles=[k / 11 for k in range(1, 11)]), NUMBERS, None, 9),
 }
+SHARES = np.eye(10, dtype="float32")[LABELS]
+WITHOUT_KERNELS = {
+    "cosine": (pnn.CosineSimilarityLoss(), NUMBERS),
+    "gaussian": (pnn.GaussianLoss(), NUMBERS[:, :5]),
+    "divergence": (pnn.KLDivergence(), SHARES),
+    "likelihood": (pnn.NegativeLogLikelihood(), LABELS),
+    "softmax focal": (pnn.SoftmaxFocalLoss(), LABELS),
+}
+"""Losses that are made of CuPy's own functions there."""
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -98,6 +115,13 @@ def test_launches_with_every_loss(name):
         assert not counts.functions  # none of CuPy's own kernels
         assert counts.reads == counts.waits == counts.allocations == 0
     assert gathering.copies_in == training.copies_in == 0
+
+
+@pytest.mark.parametrize("name", WITHOUT_KERNELS)
+def test_losses_without_kernels_wait_for_nothing(name):
+    loss, t = WITHOUT_KERNELS[name]
+    _, training, _ = warm_step(network(784, 50, 10, loss=loss), pnn.SGD(), t)
+    assert training.reads == training.waits == training.copies_in == 0
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -160,9 +184,9 @@ def test_launches_with_labels_of_more_axes(name):
 
 
 def test_there_is_a_row_for_every_loss():
-    kinds = {type(loss) for loss, *_ in LOSSES.values()}
+    kinds = {type(loss) for loss, *_ in (*LOSSES.values(), *WITHOUT_KERNELS.values())}
     assert kinds == {kind for kind in vars(pnn).values() if isinstance(kind, type) and issubclass(kind, pnn.Loss)} - {
-        pnn.Loss
+        *(pnn.Loss, pnn.LossByOutput),  # the one is no loss, the other others
     }
 
 

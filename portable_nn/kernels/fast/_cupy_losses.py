@@ -78,7 +78,7 @@ class LossKernels:
         return device.total("softmax_loss", launch, arrays, out, *more, columns=0 if sums is None else columns)
 
     def _error(
-        self, name: str, y: Any, t: Any, scale: Any, *numbers: float, b: Any, dy: Any, sums: Any, out: _Out = None
+        self, name: str, y: Any, t: Any, scale: Any, *numbers: Any, b: Any, dy: Any, sums: Any, out: _Out = None
     ) -> Any:
         device, width = self._device, math.prod(y.shape[1:])
         if sums is None:
@@ -88,18 +88,29 @@ class LossKernels:
             launch = _cuda.sum_launch(y.size, most=max(y.shape[0], 1))
             share = _cuda.share(y.shape[0], launch) * width
         arrays = (device.contiguous(y, y.dtype), b, device.contiguous(t, y.dtype), dy, sums)
-        more = (y.size, width, share, _portion(scale, y), *self._scaling(scale, y.dtype), *numbers)
+        more = (y.size, width, share, _portion(scale, y), *self._scaling(scale, y.dtype))
+        more = (*more, *self._numbers(name, numbers, y))
         return device.total(name, launch, arrays, out, *more, columns=0 if sums is None else width)
 
-    def _error_gradient(self, name: str, dout: Any, y: Any, t: Any, scale: Any, *numbers: float, out: _Out) -> Any:
+    def _error_gradient(self, name: str, dout: Any, y: Any, t: Any, scale: Any, *numbers: Any, out: _Out) -> Any:
         device = self._device
         factor, scales = self._scaling(scale, y.dtype)
         outer, douts = self._scaling(dout, y.dtype)
         dy = device.memory(out, y.shape, y.dtype)
         arrays = (device.contiguous(y, y.dtype), device.contiguous(t, y.dtype), dy)
-        more = (y.size, _portion(scale, y), outer * factor, scales, douts, *numbers)
+        more = (y.size, _portion(scale, y), outer * factor, scales, douts, *self._numbers(name, numbers, y))
         device.launch(f"{name}_gradient", _cuda.flat_launch(y.size), y.dtype, *arrays, *more)
         return dy
+
+    def _numbers(self, name: str, numbers: tuple[Any, ...], y: Any) -> tuple[Any, ...]:
+        """Return the numbers of a loss: of an array first how many elements each stands for, and how many there are."""
+        if name == "sigmoid_loss" and (not numbers or numbers[0] is None):
+            return 1, 1, None
+        if not numbers or isinstance(numbers[0], float | int):
+            return tuple(map(float, numbers))
+        (each,) = numbers
+        inner = math.prod(y.shape[y.ndim - each.ndim + 1 :])
+        return inner, each.shape[0], self._device.contiguous(each, y.dtype)
 
     def _scaling(self, scale: Any, dtype: Any) -> tuple[float, Any]:
         """Return a scale as a number and an array or None."""
@@ -118,13 +129,59 @@ class LossKernels:
         (dy,) = saved
         return dy if isinstance(dout, float | int) and dout == 1 else dy * dout
 
-    def sigmoid_loss(self, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
+    def sigmoid_loss(self, y: Any, t: Any, scale: Any, positive: Any = None, out: _Out = None) -> Any:
         """Return the cross-entropy of sigmoid(y), one question an output."""
-        return self._error("sigmoid_loss", y, t, scale, b=None, dy=None, sums=None, out=out)
+        return self._error("sigmoid_loss", y, t, scale, positive, b=None, dy=None, sums=None, out=out)
 
-    def sigmoid_loss_gradient(self, dout: Any, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
-        """Return dy = dout s_n (sigmoid(y) - t)."""
-        return self._error_gradient("sigmoid_loss", dout, y, t, scale, out=out)
+    def sigmoid_loss_gradient(
+        self, dout: Any, y: Any, t: Any, scale: Any, positive: Any = None, out: _Out = None
+    ) -> Any:
+        """Return dy = dout s_n ((1 - t) sigmoid(y) - w t sigmoid(-y))."""
+        return self._error_gradient("sigmoid_loss", dout, y, t, scale, positive, out=out)
+
+    def sigmoid_focal_loss(
+        self, y: Any, t: Any, scale: Any, gamma: float, yes: float, no: float, out: _Out = None
+    ) -> Any:
+        """Return the focal loss of sigmoid(y)."""
+        return self._error("sigmoid_focal_loss", y, t, scale, gamma, yes, no, b=None, dy=None, sums=None, out=out)
+
+    def sigmoid_focal_loss_gradient(
+        self, dout: Any, y: Any, t: Any, scale: Any, gamma: float, yes: float, no: float, out: _Out = None
+    ) -> Any:
+        """Return the gradient of the focal loss."""
+        return self._error_gradient("sigmoid_focal_loss", dout, y, t, scale, gamma, yes, no, out=out)
+
+    def hinge_loss(self, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
+        """Return the hinge loss."""
+        return self._error("hinge_loss", y, t, scale, b=None, dy=None, sums=None, out=out)
+
+    def hinge_loss_gradient(self, dout: Any, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
+        """Return dy = -dout s_n t where t y < 1, else 0."""
+        return self._error_gradient("hinge_loss", dout, y, t, scale, out=out)
+
+    def squared_hinge_loss(self, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
+        """Return the squared hinge loss."""
+        return self._error("squared_hinge_loss", y, t, scale, b=None, dy=None, sums=None, out=out)
+
+    def squared_hinge_loss_gradient(self, dout: Any, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
+        """Return dy = -dout s_n 2 t max(0, 1 - t y)."""
+        return self._error_gradient("squared_hinge_loss", dout, y, t, scale, out=out)
+
+    def log_cosh_error(self, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
+        """Return log cosh(y - t)."""
+        return self._error("log_cosh_error", y, t, scale, b=None, dy=None, sums=None, out=out)
+
+    def log_cosh_error_gradient(self, dout: Any, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
+        """Return dy = dout s_n tanh(y - t)."""
+        return self._error_gradient("log_cosh_error", dout, y, t, scale, out=out)
+
+    def quantile_error(self, y: Any, t: Any, scale: Any, quantiles: Any, out: _Out = None) -> Any:
+        """Return the pinball loss."""
+        return self._error("quantile_error", y, t, scale, quantiles, b=None, dy=None, sums=None, out=out)
+
+    def quantile_error_gradient(self, dout: Any, y: Any, t: Any, scale: Any, quantiles: Any, out: _Out = None) -> Any:
+        """Return dy = dout s_n (-q where y < t, 1 - q where y > t, and 0 where y = t)."""
+        return self._error_gradient("quantile_error", dout, y, t, scale, quantiles, out=out)
 
     def squared_error(self, y: Any, t: Any, scale: Any, out: _Out = None) -> Any:
         """Return the squared error."""

@@ -47,20 +47,28 @@ __all__ = [
     "hard_swish_gradient",
     "hard_tanh",
     "hard_tanh_gradient",
+    "hinge_loss",
+    "hinge_loss_gradient",
     "huber_error",
     "huber_error_gradient",
     "leaky_relu",
     "leaky_relu_gradient",
+    "log_cosh_error",
+    "log_cosh_error_gradient",
     "mean_scale",
     "mish",
     "mish_gradient",
     "poisson_error",
     "poisson_error_gradient",
+    "quantile_error",
+    "quantile_error_gradient",
     "relu",
     "relu_gradient",
     "selu",
     "selu_gradient",
     "sigmoid",
+    "sigmoid_focal_loss",
+    "sigmoid_focal_loss_gradient",
     "sigmoid_gradient",
     "sigmoid_loss",
     "sigmoid_loss_gradient",
@@ -74,6 +82,8 @@ __all__ = [
     "softsign_gradient",
     "squared_error",
     "squared_error_gradient",
+    "squared_hinge_loss",
+    "squared_hinge_loss_gradient",
     "tanh",
     "tanh_gradient",
     "total",
@@ -194,6 +204,11 @@ softmax_loss, softmax_loss_gradient = _losses.softmax_loss, _losses.softmax_loss
 class_share, class_total = _losses.class_share, _losses.class_total
 mean_scale, total = _losses.mean_scale, _losses.total
 squared_error, squared_error_gradient = _losses.squared_error, _losses.squared_error_gradient
+hinge_loss, hinge_loss_gradient = _losses.hinge_loss, _losses.hinge_loss_gradient
+log_cosh_error, log_cosh_error_gradient = _losses.log_cosh_error, _losses.log_cosh_error_gradient
+quantile_error, quantile_error_gradient = _losses.quantile_error, _losses.quantile_error_gradient
+sigmoid_focal_loss, sigmoid_focal_loss_gradient = _losses.sigmoid_focal_loss, _losses.sigmoid_focal_loss_gradient
+squared_hinge_loss, squared_hinge_loss_gradient = _losses.squared_hinge_loss, _losses.squared_hinge_loss_gradient
 
 FUSED = (
     _losses.fused

@@ -212,15 +212,22 @@ def softmax_loss_gradient(dout: float | Tensor, saved: tuple[Any, ...], out: Ten
     return dy.mul_(weight).scatter_add_(1, t.unsqueeze(1), at_label)
 
 
-def sigmoid_loss(y: Tensor, t: Tensor, scale: float | Tensor) -> Tensor:
+def sigmoid_loss(y: Tensor, t: Tensor, scale: float | Tensor, positive: Tensor | None = None) -> Tensor:
     """Return the cross-entropy of sigmoid(y), one question an output: l = log(1 + exp(y)) - t y. y, t (N, ...)."""
-    return losses_of_answers.sigmoid_loss(y, t, scale)
+    return losses_of_answers.sigmoid_loss(y, t, scale, positive)
 
 
 def sigmoid_loss_gradient(
-    dout: float | Tensor, y: Tensor, t: Tensor, scale: float | Tensor, out: Tensor | None = None
+    dout: float | Tensor,
+    y: Tensor,
+    t: Tensor,
+    scale: float | Tensor,
+    positive: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Return dy = dout s_n (sigmoid(y) - t)."""
+    if positive is not None:
+        return losses_of_answers.sigmoid_loss_gradient(dout, y, t, scale, positive)
     return torch.sigmoid(y, out=out).sub_(t).mul_(dout * _spread(scale, y))
 
 

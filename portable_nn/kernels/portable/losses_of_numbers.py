@@ -5,6 +5,8 @@ Every loss is sum_n s_n l_n, with l_n the loss of sample n summed over the sampl
 the sum; by the s l themselves it is that of the scale dout s.
 """
 
+import math
+
 from portable_nn.arrays import Array, namespace_of
 from portable_nn.kernels.portable.scales import Scale, scaled_sum, spread
 from portable_nn.kernels.portable.special import cut, sign
@@ -13,14 +15,23 @@ __all__ = [
     "absolute_error",
     "absolute_error_gradient",
     "each_absolute_error",
+    "each_gaussian_loss",
     "each_huber_error",
+    "each_log_cosh_error",
     "each_poisson_error",
+    "each_quantile_error",
     "each_squared_error",
+    "gaussian_loss",
+    "gaussian_loss_gradient",
     "half_squares",
     "huber_error",
     "huber_error_gradient",
+    "log_cosh_error",
+    "log_cosh_error_gradient",
     "poisson_error",
     "poisson_error_gradient",
+    "quantile_error",
+    "quantile_error_gradient",
     "squared_error",
     "squared_error_gradient",
 ]
@@ -104,6 +115,89 @@ def _half_deviances(y: Array, t: Array) -> Array:
 def poisson_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
     """Return dy = dout s_n (exp(y) - t)."""
     return (dout * spread(scale, y)) * (namespace_of(y).exp(y) - t)
+
+
+def log_cosh_error(y: Array, t: Array, scale: Scale) -> Array:
+    """Return the logarithm of the hyperbolic cosine, l = log cosh(y - t): y, t (N, ...).
+
+    With d = y - t, log(1 + 2 sinh(d / 2)^2) for |d| < 1, and else |d| + log(1 + exp(-2 |d|)) - log 2: nothing cancels
+    in the one, and nothing overflows in the other.
+    """
+    return scaled_sum(_log_cosh(y - t), scale)
+
+
+def each_log_cosh_error(y: Array, t: Array, scale: Scale) -> Array:
+    """Return s l in the shape of y, of `log_cosh_error`."""
+    return spread(scale, y) * _log_cosh(y - t)
+
+
+def _log_cosh(d: Array) -> Array:
+    xp = namespace_of(d)
+    size = xp.abs(d)
+    half = xp.sinh(0.5 * xp.minimum(size, 1.0))
+    return xp.where(size < 1.0, xp.log1p(2.0 * half * half), size + xp.log1p(xp.exp(-2.0 * size)) - math.log(2.0))
+
+
+def log_cosh_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
+    """Return dy = dout s_n tanh(y - t)."""
+    return (dout * spread(scale, y)) * namespace_of(y).tanh(y - t)
+
+
+def quantile_error(y: Array, t: Array, scale: Scale, quantiles: Array) -> Array:
+    """Return the pinball loss, l = q (t - y) where y < t, else (1 - q) (y - t): y, t (N, ...), q = quantiles.
+
+    These are (1,), or as many as y's last axis has outputs.
+    Source: Koenker and Bassett, Regression quantiles, Econometrica 46 (1978) 33-50, eq. 2.3.
+    """
+    return scaled_sum(_pinball(y - t, quantiles), scale)
+
+
+def each_quantile_error(y: Array, t: Array, scale: Scale, quantiles: Array) -> Array:
+    """Return s l in the shape of y, of `quantile_error`."""
+    return spread(scale, y) * _pinball(y - t, quantiles)
+
+
+def _pinball(d: Array, q: Array) -> Array:
+    return namespace_of(d).where(d > 0, (1.0 - q) * d, -q * d)
+
+
+def quantile_error_gradient(dout: Scale, y: Array, t: Array, scale: Scale, quantiles: Array) -> Array:
+    """Return dy = dout s_n (-q where y < t, 1 - q where y > t, and 0 where y = t)."""
+    d = y - t
+    xp = namespace_of(d)
+    return (dout * spread(scale, y)) * xp.where(d > 0, 1.0 - quantiles, xp.where(-d > 0, -quantiles, d))
+
+
+def gaussian_loss(y: Array, t: Array, scale: Scale) -> Array:
+    """Return the negative log-likelihood of normal distributions, but for log(2 pi) / 2 each.
+
+    l = (v + (t - m)^2 exp(-v)) / 2: y (N, ..., 2 K), t (N, ..., K). Along y's last axis the means m are first, then
+    the logarithms v of the variances.
+    Source: Kendall and Gal (NIPS 2017), eq. 8.
+    """
+    v, z, _ = _standardized(y, t)
+    return scaled_sum(0.5 * (v + z * z), scale)
+
+
+def each_gaussian_loss(y: Array, t: Array, scale: Scale) -> Array:
+    """Return s l in the shape of t, of `gaussian_loss`."""
+    v, z, _ = _standardized(y, t)
+    return spread(scale, t) * (0.5 * (v + z * z))
+
+
+def gaussian_loss_gradient(dout: Scale, y: Array, t: Array, scale: Scale) -> Array:
+    """Return dy (N, ..., 2 K): dm = dout s_n (m - t) exp(-v), dv = dout s_n (1 - (t - m)^2 exp(-v)) / 2."""
+    _, z, precision = _standardized(y, t)
+    factor = dout * spread(scale, t)
+    return namespace_of(y).concat([factor * (z * precision), factor * (0.5 - 0.5 * z * z)], axis=-1)
+
+
+def _standardized(y: Array, t: Array) -> tuple[Array, Array, Array]:
+    """Return v, z = (m - t) exp(-v / 2), which is 0 where m = t however small the variance is, and exp(-v / 2)."""
+    xp, size = namespace_of(y), t.shape[-1]
+    v, d = y[..., size:], xp.subtract(y[..., :size], t)
+    precision = xp.exp(xp.where(d == 0, 0.0, -0.5 * v))
+    return v, d * precision, precision
 
 
 def half_squares(W: Array) -> Array:

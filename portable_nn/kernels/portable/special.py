@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from portable_nn.arrays import Array, namespace_of
 
-__all__ = ["cut", "erf", "sign"]
+__all__ = ["cut", "erf", "is_positive", "sign"]
 
 # W. J. Cody, Rational Chebyshev approximations for the error function, Math. Comp. 23 (1969) 631-637; the coefficients
 # for double precision, highest power first. NEAR: erf(x) = x P(x^2) / Q(x^2) for |x| <= 0.46875.
@@ -54,6 +54,12 @@ def sign(x: Array) -> Array:
     """Return 1 where x > 0, -1 where x < 0, and x where it is 0 or NaN."""
     xp = namespace_of(x)
     return xp.where(x > 0, 1.0, xp.where(-x > 0, -1.0, x))
+
+
+def is_positive(x: Array) -> Array:
+    """Return 1 where x > 0, 0 where it is not, and NaN where it is NaN."""
+    xp = namespace_of(x)
+    return xp.where(x > 0, 1.0, xp.where(x <= 0, 0.0, x))
 
 
 def erf(x: Array) -> Array:

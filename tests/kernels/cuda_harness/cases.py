@@ -193,32 +193,47 @@ def targets_of(name):
     return Drawer.counts if name == "poisson_error" else Drawer.shares
 
 
+def more_of(name):
+    """Return the function (draw, m) -> what a loss takes beside y, t and the scale."""
+    if name == "quantile_error":
+        return lambda draw, m: (draw.scales(m),)
+    numbers = {"huber_error": (0.8,), "sigmoid_focal_loss": (1.5, 0.3, 0.7), "softmax_loss": (None, 0.1)}
+    return lambda draw, m: numbers.get(name, ())
+
+
 for _name in _cuda.ERRORS:
-    _targets = targets_of(_name)
-    _more = (0.8,) if _name == "huber_error" else ()
+    _more, _targets = more_of(_name), targets_of(_name)
     SUMMED |= {
         _name: case(
-            _name, lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), 1 / max(n, 1), *more)
+            _name, lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), 1 / max(n, 1), *more(draw, m))
         ),
         f"{_name} of weighted samples": case(
-            _name, lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), draw.scales(n), *more)
+            _name,
+            lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), draw.scales(n), *more(draw, m)),
         ),
         f"{_name} of weighted elements": case(
-            _name, lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), draw.shares(n, m), *more)
+            _name,
+            lambda draw, n, m, more=_more, t=_targets: (draw(n, m), t(draw, n, m), draw.shares(n, m), *more(draw, m)),
         ),
         f"{_name}_gradient of weighted elements": case(
             f"{_name}_gradient",
-            lambda draw, n, m, more=_more, t=_targets: (0.7, draw(n, m), t(draw, n, m), draw.shares(n, m), *more),
+            lambda draw, n, m, more=_more, t=_targets: (
+                0.7,
+                draw(n, m),
+                t(draw, n, m),
+                draw.shares(n, m),
+                *more(draw, m),
+            ),
         ),
         f"{_name}_gradient": case(
             f"{_name}_gradient",
-            lambda draw, n, m, more=_more, t=_targets: (0.7, draw(n, m), t(draw, n, m), 1 / max(n, 1), *more),
+            lambda draw, n, m, more=_more, t=_targets: (0.7, draw(n, m), t(draw, n, m), 1 / max(n, 1), *more(draw, m)),
         ),
         f"{_name}_gradient of weighted samples": case(
             f"{_name}_gradient",
             lambda draw, n, m, more=_more, t=_targets: (
                 *(draw.scales(1).reshape(()), draw(n, m), t(draw, n, m), draw.scales(n)),
-                *more,
+                *more(draw, m),
             ),
         ),
     }
@@ -226,15 +241,29 @@ for _name, _affine, _summed in product([*_cuda.ERRORS, "softmax_loss"], [False, 
     if _name == "softmax_loss" and not (_affine or _summed):
         continue  # that is the loss itself
     _key, _flat, _portable = loss_and_more(_name, affine=_affine, summed=_summed)
-    _more, _targets = {"huber_error": (0.8,), "softmax_loss": (None, 0.1)}.get(_name, ()), targets_of(_name)
+    _more, _targets = more_of(_name), targets_of(_name)
     SUMMED[" and ".join(_key)] = Case(
         lambda fast, key=_key, flat=_flat, table="FUSED" if _affine else "PAIRED": flat(getattr(fast, table)[key]),
         _portable,
         lambda draw, n, m, more=_more, affine=_affine, t=_targets: (
             *((draw(n, 4), draw(4, m), draw(m)) if affine else (draw(n, m),)),
-            *(t(draw, n, m), draw.scales(n) if m % 2 else 1 / max(n, 1), *more),
+            *(t(draw, n, m), draw.scales(n) if m % 2 else 1 / max(n, 1), *more(draw, m)),
         ),
     )
+_weighted = {
+    "sigmoid_loss": lambda draw, n, m: (draw(n, m), draw.shares(n, m), draw.scales(n), draw.scales(m)),
+    "sigmoid_loss of images": lambda draw, n, m: (
+        *(draw(n, m, 2, 3), draw.shares(n, m, 2, 3), 1 / max(n, 1)),
+        draw.scales(m).reshape(m, 1, 1),
+    ),
+}
+for _name, _arguments in _weighted.items():
+    SUMMED |= {
+        f"{_name}, weighted yes": case("sigmoid_loss", _arguments),
+        f"{_name}, weighted yes, gradient": case(
+            "sigmoid_loss_gradient", lambda draw, n, m, arguments=_arguments: (0.7, *arguments(draw, n, m))
+        ),
+    }
 _softmax = partial(Case, loss_and_gradients, loss_and_gradients(PORTABLE))
 SUMMED |= {
     "softmax_loss": _softmax(lambda draw, n, m: (draw(n, m), draw.labels(n, m), 1 / max(n, 1), None, 0.0)),

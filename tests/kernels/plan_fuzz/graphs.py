@@ -7,7 +7,7 @@ from portable_nn.kernels import PORTABLE, is_recordable
 
 from . import users
 
-__all__ = ["PLACE", "Inventor"]
+__all__ = ["CLASS_LOSSES", "PLACE", "Inventor"]
 
 SIZES = (1, 5, 6)
 """Batches for which all shapes must fit; a node's values are those of the last."""
@@ -23,7 +23,11 @@ ACTIVATIONS = [
     pnn.LogSoftmax,
 ]  # fmt: skip
 PAIRS = [pnn.layers.Add, pnn.layers.Sub, pnn.layers.Mul, pnn.layers.Div, pnn.MatMul, pnn.layers.Concat]
-LOSS_NODES = [pnn.MeanSquaredError, pnn.MeanAbsoluteError, pnn.Huber, pnn.SigmoidWithLoss]
+LOSS_NODES = [
+    pnn.MeanSquaredError, pnn.MeanAbsoluteError, pnn.Huber, pnn.SigmoidWithLoss, pnn.LogCosh, pnn.QuantileLoss,
+    pnn.CosineSimilarityLoss,
+]  # fmt: skip
+CLASS_LOSSES = (pnn.SoftmaxWithLoss, pnn.NegativeLogLikelihood, pnn.KLDivergence)
 POSITIVE = (pnn.Sigmoid, pnn.Softplus, pnn.Softmax, pnn.layers.Exp)
 KEEP_SIGN = (
     pnn.layers.Add, pnn.layers.Mul, pnn.layers.Div, pnn.layers.Sum, pnn.layers.Mean, pnn.layers.Repeat, pnn.Identity,
@@ -306,7 +310,7 @@ class Inventor:
         wide = trunk.array.ndim == 1
         if wide:
             trunk = self.must(pnn.layers.Reshape([1]), [trunk])
-        narrow = isinstance(loss, pnn.SoftmaxWithLoss) and (trunk.array.ndim < 2 or self.chance(0.5))
+        narrow = isinstance(loss, CLASS_LOSSES) and (trunk.array.ndim < 2 or self.chance(0.5))
         if narrow or not self.weights() or self.chance(0.4):
             trunk = self.must(pnn.Affine(int(np.prod(trunk.shape[1:])), self.whole(1, 4)), [trunk])
         for value in unused:

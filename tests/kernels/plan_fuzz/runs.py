@@ -17,7 +17,7 @@ from portable_nn.testing.backends import float64_enabled
 from portable_nn.training.step import training_step
 
 from . import users
-from .graphs import Inventor
+from .graphs import CLASS_LOSSES, Inventor
 
 __all__ = ["KINDS", "check", "judge"]
 
@@ -71,7 +71,9 @@ class Case:
     def a_loss(self):
         kinds = [
             pnn.SoftmaxWithLoss, pnn.SoftmaxWithLoss, pnn.SigmoidWithLoss, pnn.MeanSquaredError, pnn.MeanAbsoluteError,
-            pnn.Huber, pnn.PoissonLoss, *(kind for kind in users.LOSSES if self.inventor.allows(kind)),
+            pnn.Huber, pnn.PoissonLoss, pnn.LogCosh, pnn.QuantileLoss, pnn.Hinge, pnn.SquaredHinge,
+            pnn.SigmoidFocalLoss, pnn.SoftmaxFocalLoss, pnn.NegativeLogLikelihood, pnn.KLDivergence,
+            pnn.CosineSimilarityLoss, *(kind for kind in users.LOSSES if self.inventor.allows(kind)),
         ]  # fmt: skip
         kind = self.pick(kinds)
         options = {}
@@ -79,7 +81,11 @@ class Case:
             options["delta"] = self.pick([1.0, 0.3])
         if issubclass(kind, pnn.SoftmaxWithLoss) and self.chance(0.4):
             options["label_smoothing"] = 0.1
-        if issubclass(kind, pnn.SoftmaxWithLoss) and self.chance(0.3):
+        if kind is pnn.SigmoidWithLoss:
+            options["pos_weight"] = self.pick([None, 2.0])
+        if kind is pnn.QuantileLoss:
+            options["quantiles"] = self.pick([0.5, 0.3])
+        if issubclass(kind, CLASS_LOSSES) and kind is not pnn.KLDivergence and self.chance(0.3):
             options["ignore_label"] = self.pick([-100, -1, 0])
         return kind(self.pick(["mean", "mean", "sum"]), **options)
 
@@ -105,20 +111,25 @@ class Case:
         x = np.asfortranarray(x) if self.chance(0.1) else x
         shape = each = self.network.output_shape(x.shape)
         t = self.rng.uniform(0.0, 1.0, shape)
-        if isinstance(self.loss, pnn.SoftmaxWithLoss):
+        if isinstance(self.loss, CLASS_LOSSES):
             axis = 1 if len(shape) > 3 else len(shape) - 1
             each = shape[:axis] + shape[axis + 1 :]
-            if self.with_floats:
+            if self.with_floats or isinstance(self.loss, pnn.KLDivergence):
                 t = t / t.sum(axis=axis, keepdims=True)
             else:
                 t = self.rng.integers(0, shape[axis], each)
                 if self.loss.ignore_label is not None:
                     t[self.rng.random(t.shape) < 0.3] = self.loss.ignore_label
-            if i == 0 and self.seed % 3 == 0:
+            if i == 0 and self.seed % 3 == 0 and not isinstance(self.loss, pnn.KLDivergence):
                 self.loss.class_weight = self.rng.uniform(0.5, 2.0, shape[axis]).tolist()
+        elif isinstance(self.loss, pnn.Hinge):
+            t = np.where(t > 0.5, 1.0, -1.0)
+        elif isinstance(self.loss, pnn.CosineSimilarityLoss):
+            each = shape[:-1]
         elif shape[1:] == (1,) and self.with_floats:
             t = t[:, 0]
-        signed = isinstance(self.loss, pnn.MeanSquaredError | pnn.MeanAbsoluteError | pnn.Huber)
+        of_differences = pnn.MeanSquaredError | pnn.MeanAbsoluteError | pnn.Huber | pnn.LogCosh | pnn.QuantileLoss
+        signed = isinstance(self.loss, of_differences)
         if signed and i == 0 and t.shape == x.shape:
             t = x  # one array given twice, but not the next time
         weight = self.rng.uniform(0.5, 2.0, n) if self.with_weight[i % len(self.with_weight)] else None

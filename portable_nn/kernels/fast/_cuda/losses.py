@@ -12,12 +12,19 @@ __all__ = ["ERRORS", "LOSSES"]
 
 
 class Error(NamedTuple):
-    """A loss element by element: its value, and the slope by y, as expressions of y and t."""
+    """A loss element by element: its value, and the slope by y, as expressions of y and t.
+
+    Of numbers that are arrays, each stands for `inner` elements, and after `count` of them the first comes again.
+    """
 
     value: str
     slope: str
     numbers: tuple[str, ...] = ()
 
+
+_FOCAL = "y, t, real(gamma), real(yes), real(no)"
+_POSITIVE = "(positives ? positives[i / inner % count] : real(1))"
+_QUANTILE = "quantiles[i / inner % count]"
 
 ERRORS = {
     "absolute_error": Error("fabs(y - t)", "sign_of(y - t)"),
@@ -27,8 +34,23 @@ ERRORS = {
         numbers=("double delta",),
     ),
     "poisson_error": Error("exp(y) - t + t * (log(t > 0 ? t : real(1)) - y)", "exp(y) - t"),
-    "sigmoid_loss": Error("cross_entropy_of(y, t)", "sigmoid_of(y) - t"),
+    "hinge_loss": Error("positive_of(1 - t * y)", "-t * is_positive(1 - t * y)"),
+    "log_cosh_error": Error("log_cosh_of(y - t)", "tanh(y - t)"),
+    "quantile_error": Error(
+        f"pinball_of(y - t, {_QUANTILE})",
+        f"pinball_slope_of(y - t, {_QUANTILE})",
+        numbers=("integer inner", "integer count", "const real* quantiles"),
+    ),
+    "sigmoid_focal_loss": Error(
+        f"focal_loss_of({_FOCAL})", f"focal_slope_of({_FOCAL})", numbers=("double gamma", "double yes", "double no")
+    ),
+    "sigmoid_loss": Error(
+        f"cross_entropy_of(y, t, {_POSITIVE})",
+        f"positives ? (1 - t) * sigmoid_of(y) - {_POSITIVE} * t * sigmoid_of(-y) : sigmoid_of(y) - t",
+        numbers=("integer inner", "integer count", "const real* positives"),
+    ),
     "squared_error": Error("(y - t) * (y - t)", "2 * (y - t)"),
+    "squared_hinge_loss": Error("positive_of(1 - t * y) * positive_of(1 - t * y)", "-2 * t * positive_of(1 - t * y)"),
 }
 """The losses of `kernels/portable/losses_of_*.py` that compare element by element, by name."""
 

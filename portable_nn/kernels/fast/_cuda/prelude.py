@@ -173,18 +173,47 @@ __device__ real sigmoid_of(real x)
     return (x >= 0 ? real(1) : e) / (1 + e);
 }
 
-// log(1 + exp(y)) - t y, in which nothing cancels in either tail.
-__device__ real cross_entropy_of(real y, real t)
+// a b, but 0 where a is 0 and b is infinite.
+__device__ real beside(real a, real b) { return a == 0 && isinf(b) ? real(0) : a * b; }
+
+// w t log(1 + exp(-y)) + (1 - t) log(1 + exp(y)), in which nothing cancels in either tail.
+__device__ real cross_entropy_of(real y, real t, real w)
 {
-    real wrong = y > 0 ? 1 - t : t;
-    return log1p(exp(-fabs(y))) + (wrong == 0 ? wrong : fabs(y) * wrong);
+    return (w * t + (1 - t)) * log1p(exp(-fabs(y))) + beside(y > 0 ? 1 - t : w * t, fabs(y));
 }
+
+__device__ real positive_of(real x) { return x > 0 || x != x ? x : real(0); }
+
+__device__ real is_positive(real x) { return x > 0 ? real(1) : x <= 0 ? real(0) : x; }
 
 __device__ real sign_of(real x) { return x > 0 ? real(1) : x < 0 ? real(-1) : x; }
 
 __device__ real core_of(real size, real delta) { return size > delta ? delta : size; }
 
-__device__ real softplus_of(real x) { return (x > 0 || x != x ? x : real(0)) + log1p(exp(-fabs(x))); }
+__device__ real softplus_of(real x) { return positive_of(x) + log1p(exp(-fabs(x))); }
+
+__device__ real log_cosh_of(real x)
+{
+    real size = fabs(x), half = sinh(real(0.5) * size);
+    return size < 1 ? log1p(2 * half * half) : size + log1p(exp(-2 * size)) - real(0.69314718055994530942);
+}
+
+__device__ real pinball_of(real d, real q) { return d > 0 ? (1 - q) * d : -q * d; }
+
+__device__ real pinball_slope_of(real d, real q) { return d > 0 ? 1 - q : -d > 0 ? -q : d; }
+
+__device__ real focal_loss_of(real y, real t, real gamma, real yes, real no)
+{
+    real of_yes = pow(sigmoid_of(-y), gamma) * beside(t, softplus_of(-y));
+    return yes * of_yes + no * (pow(sigmoid_of(y), gamma) * beside(1 - t, softplus_of(y)));
+}
+
+__device__ real focal_slope_of(real y, real t, real gamma, real yes, real no)
+{
+    real p = sigmoid_of(y), q = sigmoid_of(-y);
+    real of_yes = t * pow(q, gamma) * (q + gamma * beside(p, softplus_of(-y)));
+    return no * ((1 - t) * pow(p, gamma) * (p + gamma * beside(q, softplus_of(y)))) - yes * of_yes;
+}
 
 __device__ real normal_distribution(real x) { return real(0.5) * (1 + erf(x * real(0.70710678118654752440))); }
 
