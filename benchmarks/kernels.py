@@ -144,14 +144,29 @@ def packed(kernels: Kernels, place: pnn.Place, size: int) -> Call:
 
 def embedded(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
     """Return a call of a kernel of the embedding: 3,200 uses of `size` rows of 64 numbers."""
-    rng = np.random.default_rng(0)
-    W, dy = place.asarray(rng.standard_normal((size, 64))), place.asarray(rng.standard_normal((32, 100, 64)))
-    x = place.asarray(rng.integers(0, size, (32, 100)), place.index_dtype)
+    W, dy, x = _embedding(place, size)
     return (
         partial(kernels.embedding, W, x)
         if kernel == "embedding"
         else partial(kernels.embedding_gradient, dy, x, size, None)
     )
+
+
+def torchs_embedding(kernel: str, size: int) -> Call:
+    """Return the same call of torch's own function, or of its backward pass; ImportError without torch."""
+    torch: Any = importlib.import_module("torch")
+    W, dy, x = _embedding(pnn.Place("torch"), size)
+    if kernel == "embedding":
+        return partial(torch.nn.functional.embedding, x, W)
+    W.requires_grad_()
+    y = torch.nn.functional.embedding(x, W)
+    return lambda: torch.autograd.grad(y, W, dy, retain_graph=True)[0]
+
+
+def _embedding(place: pnn.Place, size: int) -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(0)
+    W, dy = place.asarray(rng.standard_normal((size, 64))), place.asarray(rng.standard_normal((32, 100, 64)))
+    return W, dy, place.asarray(rng.integers(0, size, (32, 100)), place.index_dtype)
 
 
 def _with_number(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
@@ -222,6 +237,9 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
     },
 }
 
+PEERS: dict[str, Callable[[str, int], Call]] = dict.fromkeys(("embedding", "embedding_gradient"), torchs_embedding)
+"""What else does what some kernels do: torch's own functions, timed in the same turns."""
+
 
 def finish(array: Any) -> None:
     """Wait until an array, or the first of several, is there: some backends return before it is."""
@@ -253,7 +271,7 @@ def contest(*calls: Call) -> list[float]:
 def winning_size(times: dict[int, list[float]]) -> int | None:
     """Return the size from which on the second time is always below the first; None if it is not at the last."""
     winner = None
-    for size, (portable, quick) in sorted(times.items(), reverse=True):
+    for size, (portable, quick, *_) in sorted(times.items(), reverse=True):
         if quick >= portable:
             break
         winner = size
@@ -265,11 +283,23 @@ def line(backend: str, kernel: str) -> str:
     prepare, unit, sizes = CONTESTS[kernel]
     place = pnn.Place(backend)
     kernels = kernels_for(place.xp)
-    times = {size: contest(prepare(PORTABLE, place, size), prepare(kernels, place, size)) for size in sizes}
+    ours = {size: (prepare(PORTABLE, place, size), prepare(kernels, place, size)) for size in sizes}
+    times = {size: contest(*calls, *_peer(kernel, size)) for size, calls in ours.items()}
     winner = winning_size(times)
     verdict = "never wins" if winner is None else f"wins from {winner:,} {unit}"
-    cells = "   ".join(f"{size:,}: {portable:,.1f} -> {quick:,.1f}" for size, (portable, quick) in times.items())
+    cells = "   ".join(
+        f"{size:,}: {portable:,.1f} -> {quick:,.1f}" + "".join(f" (torch {time:,.1f})" for time in peers)
+        for size, (portable, quick, *peers) in times.items()
+    )
     return f"{backend:6} {kernel:14} {verdict:27} {cells}"
+
+
+def _peer(kernel: str, size: int) -> list[Call]:
+    """Return a call of what else does this, if there is such and it is installed."""
+    try:
+        return [PEERS[kernel](kernel, size)]
+    except (KeyError, ImportError):
+        return []
 
 
 def main() -> None:
