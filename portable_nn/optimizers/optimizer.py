@@ -33,7 +33,7 @@ from portable_nn.schedules import Constant, Schedule, as_schedule, check_blind
 
 __all__ = ["Arrays", "Numbers", "Optimizer", "Slots", "Updated"]
 
-_MOVING = ("state", "steps", "lr_scale", "schedule", "version", "epoch", "thawed", "grouping")
+_MOVING = ("state", "steps", "loss_scale", "lr_scale", "schedule", "version", "epoch", "thawed", "grouping")
 """What changes in training."""
 
 
@@ -83,6 +83,9 @@ class Optimizer(InParts):
         What the rate of the schedule is multiplied by: 1, or less if training had to go back; see `Trainer.fit`.
     epoch : int
         The running one, for groups that are frozen until one; 0 outside training.
+    loss_scale : array of shape (2,), or None
+        In float16, what the loss is multiplied by while its gradient is computed, and how many updates were made since
+        it was last changed; see docs/precision.md.
     state : dict
         For each parameter that was updated, by name or position, one array for each name in `slots`.
 
@@ -119,6 +122,7 @@ class Optimizer(InParts):
         self.steps = 0
         self.thawed: dict[int, int] = {}
         self.lr_scale = 1.0
+        self.loss_scale: Any = None
         self.state: dict[Any, tuple[Any, ...]] = {}
         self._network: Any = None
         self._reads_numbers_alone = is_recordable(type(self))

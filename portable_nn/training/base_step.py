@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from portable_nn.arrays import copies, overflow_unreported
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import is_recordable, kernels_for
+from portable_nn.kernels.portable.loss_scaling import FIRST_LOSS_SCALE
 from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.optimizers.groups import Part
@@ -29,8 +30,14 @@ LOOK_EVERY = 50
 _SECONDS = 0.05
 """How long nothing is heard of steps at most, if one does not take longer."""
 
-Snapshot = tuple[list[Any], Slots, int]
-"""The arrays of a network and an optimizer, and the number of updates made."""
+
+class Snapshot(NamedTuple):
+    """The arrays of a network and an optimizer, the number of updates made, and the loss scale, if there is one."""
+
+    arrays: list[Any]
+    slots: Slots
+    steps: int
+    loss_scale: Any
 
 
 def made_for(network: Network, optimizer: Optimizer) -> tuple[Any, ...]:
@@ -78,6 +85,8 @@ class TrainingStep(ABC):
     def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1):
         self.network, self.optimizer, self.accumulate = network, optimizer, accumulate
         self.made_for = made_for(network, optimizer)
+        self.is_scaled = network.place.precision == "float16"
+        """Whether the loss is scaled, as the range of the data type is small."""
         self._names, self._positions = list(network.trainable()), list(network.trainable().values())
         self._slots: Slots = []
         self._parts: list[Part] = []
@@ -122,6 +131,8 @@ class TrainingStep(ABC):
     def begin(self) -> None:
         """Take over the network and the optimizer as they are now."""
         arrays = self.network.arrays()
+        if self.is_scaled and self.optimizer.loss_scale is None:
+            self.optimizer.loss_scale = self.network.place.asarray(FIRST_LOSS_SCALE)
         slots = self.optimizer.slots_of(self._names, self._trained(arrays))
         self._look()
         self._take(*self._copied(arrays, slots))
@@ -217,13 +228,17 @@ class TrainingStep(ABC):
 
     def snapshot(self) -> Snapshot:
         """Return the arrays of network and optimizer and the number of updates made, and go on with copies."""
-        snapshot = self.network.arrays(), self._slots, self.optimizer.steps
+        optimizer = self.optimizer
+        snapshot = Snapshot(self.network.arrays(), self._slots, optimizer.steps, optimizer.loss_scale)
+        if self.is_scaled:
+            (optimizer.loss_scale,) = copies([optimizer.loss_scale])
         self.go_on_with_copies()
         return snapshot
 
     def restore(self, snapshot: Snapshot) -> None:
         """Set network and optimizer back to a snapshot."""
-        params, slots, self.optimizer.steps = snapshot
+        params, slots, self.optimizer.steps, scale = snapshot
+        self.optimizer.loss_scale = scale if scale is None else copies([scale])[0]
         self._take(*self._copied(params, list(slots)))
 
     def weights(self, into: list[Any] | None = None) -> list[Any]:
@@ -237,7 +252,7 @@ class TrainingStep(ABC):
     def start_anew(self, weights: list[Any], steps: int) -> None:
         """Set the network's arrays to those after so many updates, and slots, which may be NaN, to the beginning."""
         self.network.set_arrays(weights)
-        self.optimizer.steps = steps
+        self.optimizer.steps, self.optimizer.loss_scale = steps, None
         if self.optimizer.slots:
             self.optimizer.state, self.optimizer.steps, self.optimizer.thawed = {}, 0, {}
         self.begin()

@@ -6,6 +6,7 @@ from typing import Any
 
 from portable_nn.arrays import copies, flat, is_several
 from portable_nn.kernels import PORTABLE, Kernel, kernels_at
+from portable_nn.kernels.portable.loss_scaling import chosen, next_loss_scale
 from portable_nn.layers import Run
 from portable_nn.layers.inputs import input_dtype
 from portable_nn.layers.run import check_gradients
@@ -18,6 +19,7 @@ from portable_nn.training.accumulation import Shares, micro_key, micro_rows, wei
 from portable_nn.training.base_step import Done, TrainingStep, versions
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
+from portable_nn.training.mixed_step import scaled
 from portable_nn.training.samples import count
 
 __all__ = ["CompiledStep", "pure_step"]
@@ -40,10 +42,12 @@ def pure_gradient(
     sharing, first_state = network.sharing, len(network.sharing.parameters)
 
     def one(
-        params: list[Any], x: Any, t: Any, weight: Any, key: Key | None, *dout: Any
+        params: list[Any], scale: Any, x: Any, t: Any, weight: Any, key: Key | None, *dout: Any
     ) -> tuple[Any, list[Any], list[Any]]:
         run = Run(place, kernels, training=True, key=key if network.is_random else None)
+        dout = dout if scale is None else (scaled(scale, *dout),)
         loss, grads = network.loss_and_gradients(run, params, x, t, weight, *dout)
+        grads = grads if scale is None else [None if g is None else g * (1.0 / scale) for g in grads]
         found = {name: grads[i] for name, i in trained.items()}
         check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
         return loss, list(found.values()), sharing.after(params, run.changed)[first_state:]
@@ -52,8 +56,9 @@ def pure_gradient(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
         rows = micro_rows(x, micro_batches)
+        scale = slots[-1][0][0] if place.precision == "float16" else None
         if count(x) <= rows:
-            return params, slots, one(params, x, t, weight, key)
+            return params, slots, one(params, scale, x, t, weight, key)
         shares = Shares(network.criterion, Run(place, kernels, training=True), t, weight)
 
         def add(states: list[Any], first: Any, batch: tuple[Any, ...]) -> tuple[list[Any], Any]:
@@ -61,7 +66,7 @@ def pure_gradient(
             # What losses by output count cannot be made up for when their gradients are one.
             dout, factor = ((share,), 1.0) if is_several(share) else ((), share)
             key_of_rows = micro_key(key, first, count(batch[0]))
-            loss, grads, states = one([*params[:first_state], *states], *batch, key_of_rows, *dout)
+            loss, grads, states = one([*params[:first_state], *states], scale, *batch, key_of_rows, *dout)
             return states, (weighted(share, loss), [factor * gradient for gradient in grads])
 
         states, (loss, grads) = accumulate(add, params[first_state:], (x, t, weight), rows)
@@ -71,7 +76,10 @@ def pure_gradient(
 
 
 def pure_update(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
-    """Return the second half of `pure_step`, the function (params, slots, gradients, key, numbers)."""
+    """Return the second half of `pure_step`, the function (params, slots, gradients, key, numbers).
+
+    Its result is whether the update counts, or None where each does; see `kernels.portable.loss_scaling`.
+    """
     kernels, trained = kernels_at(network.place), list(network.trainable().values())
     arrays = network.arrays()
     parts = optimizer.parts(list(network.trainable()), [arrays[i] for i in trained], list(network.parameters))
@@ -81,12 +89,19 @@ def pure_update(network: Network, optimizer: Optimizer) -> Callable[..., tuple[l
         params: list[Any], slots: Slots, grads: list[Any], key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
         before = [params[i] for i in trained]
+        slots, scale = (slots[:-1], slots[-1][0]) if network.place.precision == "float16" else (slots, None)
         ready = optimizer.transform(kernels, rows(parts, before), rows(parts, grads), numbers, parts)
         updated, changed = optimizer.apply(kernels, *ready, slots_by_part(parts, slots), numbers, parts)
-        params = list(params)
-        for i, array in zip(trained, joined(parts, before, updated), strict=True):
+        new, params, changed_slots = joined(parts, before, updated), list(params), joined_slots(parts, slots, changed)
+        counts = None
+        if scale is not None:
+            counts, after = next_loss_scale(scale, grads)
+            new = chosen(counts, new, before)
+            changed_slots = [chosen(counts, *pair) for pair in zip(changed_slots, slots, strict=True)]
+            changed_slots.append([after])
+        for i, array in zip(trained, new, strict=True):
             params[i] = array
-        return params, joined_slots(parts, slots, changed), None
+        return params, changed_slots, counts
 
     return update
 
@@ -106,7 +121,9 @@ def pure_step(
         params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
     ) -> tuple[list[Any], Slots, Any]:
         params, slots, (loss, grads, states) = gradient(params, slots, x, t, weight, key, numbers)
-        params, slots, _ = update([*params[:first_state], *states], slots, grads, key, numbers)
+        old = params[first_state:]
+        params, slots, counts = update(params, slots, grads, key, numbers)
+        params = [*params[:first_state], *(states if counts is None else chosen(counts, states, old))]
         run = Run(place, kernels, training=True)
         return params, slots, (loss, network.criterion.total_weight(run, t, weight))
 
@@ -190,13 +207,13 @@ class CompiledStep(TrainingStep):
         x = cast if is_several(x) else cast[0]
         params, slots, (losses, weights) = self._steps(
             self.network.arrays(),
-            self._slots,
+            self._given_slots(),
             [x, *others],
             orders,
             keys,
             numbers,
         )
-        self._take(params, slots)
+        self._take_back(params, slots)
         return Done(losses, weights, [orders.shape[1]] * orders.shape[0])
 
     def __call__(self, x: Any, t: Any, weight: Any = None) -> Any:
@@ -204,8 +221,9 @@ class CompiledStep(TrainingStep):
         if self.on_gradients is not None:
             return super().__call__(x, t, weight)
         key = self._next_key()
-        params, slots, (loss, _) = self._step(self.network.arrays(), self._slots, x, t, weight, key, self._numbers())
-        self._take(params, slots)
+        given = self.network.arrays(), self._given_slots()
+        params, slots, (loss, _) = self._step(*given, x, t, weight, key, self._numbers())
+        self._take_back(params, slots)
         self.optimizer.steps += 1
         return loss
 
@@ -216,9 +234,9 @@ class CompiledStep(TrainingStep):
             halves = gradient, pure_update(self.network, self.optimizer)
             self._halves = self._kernels.compile_step(halves[0]), self._kernels.compile_step(halves[1])
         params, slots, (loss, self._found, self._new_states) = self._halves[0](
-            self.network.arrays(), self._slots, x, t, weight, key, self._numbers()
+            self.network.arrays(), self._given_slots(), x, t, weight, key, self._numbers()
         )
-        self._take(params, slots)
+        self._take_back(params, slots)
         return loss
 
     accumulated_gradient = gradient
@@ -233,12 +251,25 @@ class CompiledStep(TrainingStep):
     def apply(self, params: list[Any], grads: list[Any], numbers: Numbers) -> None:
         """Update the network, by `pure_update`."""
         assert self._halves is not None
-        params, slots, _ = self._halves[1](params, self._slots, grads, _NO_KEY, numbers)
-        self._take(params, slots)
+        params, slots, self._counts = self._halves[1](params, self._given_slots(), grads, _NO_KEY, numbers)
+        self._take_back(params, slots)
 
     def write_states(self) -> None:
         """Put what the batch has made of states into the network."""
-        self._take([*self.network.arrays()[: -len(self._states)], *self._new_states], self._slots)
+        arrays, new = self.network.arrays(), self._new_states
+        old = arrays[-len(self._states) :]
+        new = new if self._counts is None else chosen(self._counts, new, old)
+        self._take([*arrays[: -len(old)], *new], self._slots)
+
+    def _given_slots(self) -> Slots:
+        """Return the slots, with the loss scale as one more if there is one."""
+        return [*self._slots, [self.optimizer.loss_scale]] if self.is_scaled else self._slots
+
+    def _take_back(self, params: list[Any], slots: Slots) -> None:
+        """Go on with what was made of these and of `_given_slots`."""
+        if self.is_scaled:
+            *slots, (self.optimizer.loss_scale,) = slots
+        self._take(params, slots)
 
     def _take(self, params: list[Any], slots: Slots) -> None:
         if self._states and not self._joins:  # a layer may have made a state of what is not its own

@@ -21,21 +21,25 @@ class Layout(NamedTuple):
         Which array is the first one there, which the second.
     runs : dict of tuples of positions to slices
         Where each part lies; without them all is one part.
+    unit : int
+        As of `kernels.pack`.
     """
 
     order: tuple[int, ...]
     runs: dict[tuple[int, ...], slice]
+    unit: int = 0
 
     @classmethod
-    def of(cls, parts: Sequence[Part], arrays: list[Any]) -> "Layout":
+    def of(cls, parts: Sequence[Part], arrays: list[Any], unit: int = 0) -> "Layout":
         """Return the layout of arrays in these parts."""
         order = tuple(chain(*(part.positions for part in parts)))
         if len(parts) == 1:
-            return cls(order, {})
+            return cls(order, {}, unit)
         pack = kernels_for(namespace_of(arrays[0])).pack
-        sizes = [pack(taken(part, arrays))[0].shape[0] for part in parts]
+        sizes = [pack(taken(part, arrays), unit)[0].shape[0] for part in parts]
         ends = list(accumulate(sizes))
-        return cls(order, {p.positions: slice(end - n, end) for p, n, end in zip(parts, sizes, ends, strict=True)})
+        runs = {p.positions: slice(end - n, end) for p, n, end in zip(parts, sizes, ends, strict=True)}
+        return cls(order, runs, unit)
 
 
 class Flat:
@@ -50,7 +54,7 @@ class Flat:
 
     def __init__(self, arrays: list[Any], layout: Layout):
         self._runs = layout.runs
-        self.whole, packed = kernels_for(namespace_of(arrays[0])).pack([arrays[i] for i in layout.order])
+        self.whole, packed = kernels_for(namespace_of(arrays[0])).pack([arrays[i] for i in layout.order], layout.unit)
         self.views: list[Any] = [view for _, view in sorted(zip(layout.order, packed, strict=True), key=itemgetter(0))]
 
     def run(self, part: Part) -> Any:

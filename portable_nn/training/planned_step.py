@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from functools import cached_property
 from itertools import chain
 from operator import is_not
-from typing import Any
+from typing import Any, ClassVar
 
 from portable_nn.arrays import copies, each, is_several, namespace_of, owns_memory
 from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours
@@ -36,6 +36,9 @@ class PlannedStep(TrainingStep):
     that is updated alike a run of them. Any other gets lists of arrays in their shapes.
     """
 
+    unit: ClassVar[int] = 0
+    """As of `kernels.pack`, for all arrays."""
+
     def __init__(self, network: Network, optimizer: Optimizer, kernels: Kernels, accumulate: int = 1):
         self._kernels = kernels
         self._elementwise = declares(type(optimizer), "elementwise")
@@ -57,10 +60,10 @@ class PlannedStep(TrainingStep):
         self._several = len(self.network.order.inputs) > 1 or isinstance(self.network.criterion, LossByOutput)
         alike = len(self._live) == 1 and self._live[0].is_plain
         self._plain = alike and not callable(self.optimizer.weight_decay)
-        self._layout = Layout.of(self._parts, self._trained(self.network.arrays()))
+        self._layout = Layout.of(self._parts, self._trained(self.network.arrays()), self.unit)
         if self._layout != before:
             self._plans.clear()
-            for name in ("_grads", "_total"):
+            for name in ("_grads", "_total", "_into"):
                 vars(self).pop(name, None)
 
     def _take(self, params: list[Any], slots: Slots) -> None:
@@ -83,7 +86,7 @@ class PlannedStep(TrainingStep):
             params[i] = view
         if self._states:
             params[-len(self._states) :] = self._remembered(params[-len(self._states) :])
-        self._params = params
+        self._params = self._computed = params
         super()._take(params, slots)
 
     def _remembered(self, states: list[Any]) -> list[Any]:
@@ -110,14 +113,11 @@ class PlannedStep(TrainingStep):
 
     def gradient(self, x: Any, t: Any, weight: Any = None, key: Key | None = None, *dout: Any) -> Any:
         """Write the gradient, and return the loss; `dout` as in `Network.loss_and_gradients`."""
-        params = self._params
         if self._memory is not None and self._memory.are_replaced():
             self.go_on_with_copies()
-            params = self._params
-        for mine, box in zip(params, self._boxes, strict=False):
+        for mine, box in zip(self._params, self._boxes, strict=False):
             if mine is not box.value:  # somebody has assigned a parameter
                 self.go_on_with_copies()
-                params = self._params
                 break
         if self._several or x.__class__ is tuple:
             shapes = _shapes(x, t, weight, *dout)
@@ -125,15 +125,15 @@ class PlannedStep(TrainingStep):
             shapes = x.shape, t.shape, None if weight is None else weight.shape
         plan = self._plans.get((shapes, self._version))
         if plan is not None:
-            return plan(params, x, t, weight, key, *dout)
+            return plan(self._computed, x, t, weight, key, *dout)
         if len(self._plans) == _PLANS:
             del self._plans[next(iter(self._plans))]
-        self._plans[shapes, self._version], loss = self._planned(params, x, t, weight, key, *dout)
+        self._plans[shapes, self._version], loss = self._planned(self._computed, x, t, weight, key, *dout)
         return loss
 
     def accumulated_gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
         """Write the gradient, added up from micro-batches, and return the loss."""
-        rows, end, before = micro_rows(x, self.accumulate), count(x), self._params
+        rows, end, before = micro_rows(x, self.accumulate), count(x), self._computed
         if end <= rows:
             return self.gradient(x, t, weight, key)
         run = self.network.run()
@@ -145,12 +145,12 @@ class PlannedStep(TrainingStep):
             dout, factor = ((run.arrays(share),), 1.0) if is_several(share) else ((), share)
             loss = self.gradient(*batch, micro_key(key, first, count(batch[0])), *dout)
             if self._memory is not None:
-                self._params = [*before[: -len(self._states)], *self._memory.between()]
+                self._computed = [*before[: -len(self._states)], *self._memory.between()]
             self._add_up(factor, first=first == 0, last=first + rows >= end)
             return None, weighted(share, loss)
 
         _, loss = self._kernels.accumulate(add, None, (x, t, weight), rows)
-        self._params = before
+        self._computed = before
         return loss
 
     def _add_up(self, share: Any, *, first: bool, last: bool) -> None:
@@ -225,7 +225,7 @@ class PlannedStep(TrainingStep):
                 self._write(grads, run.changed)
             del grads
             recorder.forget(values)  # they make room for the flat array
-            into = list(zip(values, self._grads.views, strict=True))
+            into = list(zip(values, self._into.views, strict=True))
             into += list(zip(states, map(self._new_states.__getitem__, run.changed), strict=True))
             plan = Plan(recorder, inputs, loss, into=into, reuses=True)
             return plan, loss if recorder.is_opaque else plan(*given.values())
@@ -233,8 +233,13 @@ class PlannedStep(TrainingStep):
 
     @cached_property
     def _grads(self) -> "Flat":
-        """Where plans write the gradients."""
+        """The gradients."""
         return Flat(self._trained(self._params), self._layout)
+
+    @cached_property
+    def _into(self) -> "Flat":
+        """Where plans write the gradients."""
+        return self._grads
 
     @cached_property
     def _total(self) -> Any:
@@ -253,7 +258,7 @@ class PlannedStep(TrainingStep):
         return loss
 
     def _write(self, grads: list[Any], changed: Mapping[State, Any]) -> None:
-        for view, gradient in zip(self._grads.views, grads, strict=True):
+        for view, gradient in zip(self._into.views, grads, strict=True):
             view[...] = gradient
         for state, value in changed.items():
             self._new_states[state][...] = value

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from portable_nn import schedules
-from portable_nn.arrays import copies, is_array
+from portable_nn.arrays import copies, is_array, to_numpy
 from portable_nn.metrics import RunningLoss
 from portable_nn.storage import PathLike, fingerprints
 from portable_nn.storage.checkpoints import Checkpoints, RunState
@@ -103,6 +103,8 @@ class Checkpointing:
         }
         optimizer.steps, optimizer.lr_scale = numbers["optimizer"]["steps"], numbers["optimizer"].get("lr_scale", 1.0)
         optimizer.thawed = dict(numbers["optimizer"].get("thawed", []))
+        scale = numbers["optimizer"].get("loss_scale")
+        optimizer.loss_scale = None if scale is None else place.asarray(scale)
         self._recovery.made = numbers.get("recoveries", 0)
         schedules.restore(optimizer.schedule, numbers["schedule"])
         network.stream.position = numbers["stream"]
@@ -186,7 +188,8 @@ class Checkpointing:
                 "lr_scale": optimizer.lr_scale,
                 "updated": list(optimizer.state),
                 "thawed": list(optimizer.thawed.items()),
-            },
+            }
+            | ({} if optimizer.loss_scale is None else {"loss_scale": to_numpy(optimizer.loss_scale).tolist()}),
             "recoveries": self._recovery.made,
             "schedule": schedules.state_of(optimizer.schedule),
             "stream": network.stream.position,

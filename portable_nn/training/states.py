@@ -41,6 +41,11 @@ class StateMemory:
         self._next.whole[...] = self._flat.whole
         self.views = self._flat.views
 
+    @property
+    def whole(self) -> Any:
+        """The states in one array."""
+        return self._flat.whole
+
     def are_replaced(self) -> bool:
         """Tell whether somebody has assigned a state."""
         return any(box.value is not view for box, view in zip(self._boxes, self.views, strict=True))

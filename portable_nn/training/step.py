@@ -11,6 +11,7 @@ from portable_nn.networks.opacity import opaque_parts
 from portable_nn.optimizers import Optimizer
 from portable_nn.training.base_step import TrainingStep, made_for
 from portable_nn.training.compiled_step import CompiledStep
+from portable_nn.training.mixed_step import MixedStep, ScaledStep
 from portable_nn.training.planned_step import PlannedStep
 
 __all__ = ["Compile", "training_step"]
@@ -63,7 +64,8 @@ def _new(network: Network, optimizer: Optimizer, compile: Compile, accumulate: i
         return CompiledStep(network, optimizer, accumulate, compiled=compiled)
     if compile is True or (compile == "auto" and _pays(network, kernels)):
         kernels = kernels.compiled()
-    return PlannedStep(network, optimizer, kernels, accumulate)
+    kind = {"bfloat16": MixedStep, "float16": ScaledStep}.get(network.place.precision, PlannedStep)
+    return kind(network, optimizer, kernels, accumulate)
 
 
 def _may_compile(network: Network, optimizer: Optimizer) -> bool:

@@ -16,7 +16,7 @@ _CACHE_LINE = 64
 again."""
 
 
-def pack(arrays: Sequence[_Array]) -> tuple[_Array, list[_Array]]:
+def pack(arrays: Sequence[_Array], unit: int = 0) -> tuple[_Array, list[_Array]]:
     """Return copies of arrays in one array, and its parts in their shapes.
 
     A matrix lies by columns unless it has more columns than rows, and every part begins at a cache line.

@@ -9,14 +9,14 @@ from portable_nn.arrays import Array, device_of, namespace_of
 __all__ = ["feeder", "gather", "pack", "rows"]
 
 
-def pack(arrays: Sequence[Array]) -> tuple[Array, list[Any]]:
+def pack(arrays: Sequence[Array], unit: int = 0) -> tuple[Array, list[Any]]:
     """Return copies of arrays of one data type in one array of shape (size,), and its parts in their shapes.
 
     The parts are views of it on backends whose arrays can be written. Each begins at a multiple of 16 bytes, as the
-    fastest products want it; the gaps are zeros.
+    fastest products want it, or of as many elements as `unit` says; the gaps are zeros.
     """
     xp = namespace_of(arrays[0])
-    unit = 128 // xp.finfo(arrays[0].dtype).bits
+    unit = unit or 128 // xp.finfo(arrays[0].dtype).bits
     vectors: list[Any] = []
     for array in arrays:
         vectors.append(xp.reshape(array, (-1,)))
