@@ -1,11 +1,14 @@
 """Schedules against torch's schedulers and closed forms."""
 
+import json
 import math
 import pickle
+from functools import partial
 
 import pytest
 
 import portable_nn as pnn
+from portable_nn.storage import fingerprints
 
 STEPS = 40
 
@@ -104,6 +107,95 @@ def test_warm_up_leads_to_another_schedule_at_its_start():
     assert [schedule(5 + step) for step in range(21)] == [after(step) for step in range(21)]
 
 
+def test_multi_step_decay_equals_torch():
+    expected = torch_rates("MultiStepLR", 0.3, milestones=[3, 10, 11], gamma=0.5)
+    assert rates(pnn.MultiStepDecay(0.3, milestones=[3, 10, 11], factor=0.5)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_polynomial_equals_torch_and_then_stays():
+    expected = torch_rates("PolynomialLR", 0.3, total_iters=30, power=1.7)
+    assert rates(pnn.Polynomial(0.3, steps=30, power=1.7)) == pytest.approx(expected, rel=1e-9)
+    assert pnn.Polynomial(0.3, steps=30, final=0.1)(31) == 0.1
+    assert pnn.Polynomial(0.3, steps=4, final=0.1)(1) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("up", "down", "factor", "mode"), [(4, 4, 1.0, "triangular"), (3, 5, 0.5, "triangular2")])
+def test_cyclic_equals_torch(up, down, factor, mode):
+    options = {"base_lr": 0.02, "max_lr": 0.3, "step_size_up": up, "step_size_down": down, "mode": mode}
+    expected = torch_rates("CyclicLR", 0.3, cycle_momentum=False, **options)
+    assert rates(pnn.Cyclic(0.3, lowest=0.02, up=up, down=down, factor=factor)) == pytest.approx(expected, rel=1e-9)
+    assert rates(pnn.Cyclic(0.3, lowest=0.02, up=up)) == rates(pnn.Cyclic(0.3, lowest=0.02, up=up, down=up))
+
+
+@pytest.mark.parametrize("growth", [1, 2, 3])
+def test_cosine_restarts_equal_torch(growth):
+    expected = torch_rates("CosineAnnealingWarmRestarts", 0.3, T_0=5, T_mult=growth, eta_min=0.02)
+    assert rates(pnn.CosineRestarts(0.3, steps=5, growth=growth, final=0.02)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_cosine_restarts_may_begin_lower():
+    for growth in (1.0, 1.5):
+        schedule = pnn.CosineRestarts(0.9, steps=4, growth=growth, factor=0.5, final=0.1)
+        assert [schedule(step) for step in (0, 2, 4)] == pytest.approx([0.9, 0.5, 0.5])
+
+
+def test_the_schedules_of_realmlp():
+    # zeros, tops and mean as worked out from the formulas of its authors
+    schedule = pnn.CosLog4(0.04, steps=100_000)
+    for share in (0, 1 / 15, 1 / 5, 7 / 15, 1, 1.2):
+        assert schedule(100_000 * share) == pytest.approx(0.0, abs=1e-12)
+    for share in (0.02761424, 0.12189514, 0.31045695, 0.68758058):
+        assert schedule(100_000 * share) == pytest.approx(0.04, rel=1e-9)
+    assert sum(rates(schedule, 100_000)) / 100_000 == pytest.approx(0.04 * 0.4940, rel=1e-3)
+    schedule = pnn.FlatCosine(0.15, steps=8)
+    assert rates(schedule, 5) == [0.15] * 5
+    assert schedule(6) == pytest.approx(0.075)
+    assert schedule(8) == schedule(9) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_chain_equals_torch():
+    torch = pytest.importorskip("torch")
+    optimizer, expected = torch.optim.SGD([torch.zeros(1)], lr=0.3), []
+    kinds = torch.optim.lr_scheduler
+    parts = [kinds.ConstantLR(optimizer, factor=0.5, total_iters=100), kinds.ExponentialLR(optimizer, gamma=0.9)]
+    scheduler = kinds.SequentialLR(optimizer, parts, milestones=[7])
+    for _ in range(STEPS):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    ours = pnn.Chain([0.15, pnn.Exponential(0.3, factor=0.9)], milestones=[7])
+    assert rates(ours) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_chain_tells_the_schedule_at_work_and_remembers():
+    def chain():
+        return pnn.Chain([0.5, pnn.ReduceOnPlateau(1.0, factor=0.5, patience=0), 0.1], milestones=[2, 8])
+
+    schedule = chain()
+    assert schedule(1) == 0.5
+    schedule.observe(1.0)
+    for loss in (2.0, 3.0):
+        assert schedule(5) == 1.0
+        schedule.observe(loss)
+    assert schedule(6) == 0.5
+    again = chain()
+    again.restore(json.loads(json.dumps(schedule.state())))
+    assert rates(again, 10) == rates(schedule, 10) == [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.1, 0.1]
+
+
+def slow(step):
+    return 0.05 / (1 + step)
+
+
+def test_any_function_is_a_schedule_and_told_by_its_name():
+    assert fingerprints.schedule(slow) == f"{__name__}.slow"
+    assert fingerprints.schedule(partial(pow, 0.5)) == {"kind": "builtins.pow", "arguments": [0.5], "options": {}}
+    assert pnn.SGD(slow).lr == 0.05
+    chain = fingerprints.schedule(pnn.Chain([slow, pnn.WarmUp(pnn.Cosine(0.1, steps=9), steps=2)], milestones=[3]))
+    assert chain["schedules"][0] == f"{__name__}.slow"
+    assert chain["schedules"][1]["schedule"] == {"kind": "Cosine", "lr": 0.1, "final": 0.0}
+
+
 LOSSES = [
     3.0,
     2.0,
@@ -181,6 +273,13 @@ SCHEDULES = [
     pnn.WarmUp(0.1, steps=5),
     pnn.OneCycle(0.1, steps=5),
     pnn.ReduceOnPlateau(0.1),
+    pnn.MultiStepDecay(0.1, milestones=[3, 5]),
+    pnn.Polynomial(0.1, steps=5),
+    pnn.Cyclic(0.1, lowest=0.01, up=3),
+    pnn.CosineRestarts(0.1, steps=3),
+    pnn.CosLog4(0.1, steps=5),
+    pnn.FlatCosine(0.1, steps=5),
+    pnn.Chain([0.1, pnn.Cosine(0.1, steps=5)], milestones=[3]),
 ]
 
 
@@ -218,6 +317,16 @@ UNCHECKED = {
     "plateau, factor above 1": lambda: pnn.ReduceOnPlateau(0.1, factor=2.0),
     "plateau, patience below 0": lambda: pnn.ReduceOnPlateau(0.1, patience=-1),
     "plateau, minimum above the rate": lambda: pnn.ReduceOnPlateau(0.1, minimum=0.5),
+    "polynomial, power": lambda: pnn.Polynomial(0.1, steps=5, power=0.0),
+    "milestones, none": lambda: pnn.MultiStepDecay(0.1, milestones=[]),
+    "milestones that fall": lambda: pnn.MultiStepDecay(0.1, milestones=[5, 3]),
+    "milestones, 0": lambda: pnn.MultiStepDecay(0.1, milestones=[0, 3]),
+    "cyclic, lowest above the rate": lambda: pnn.Cyclic(0.1, lowest=0.2, up=3),
+    "cyclic, up": lambda: pnn.Cyclic(0.1, lowest=0.0, up=0),
+    "restarts, growth below 1": lambda: pnn.CosineRestarts(0.1, steps=3, growth=0.5),
+    "coslog4, steps": lambda: pnn.CosLog4(0.1, steps=0),
+    "flat cosine, steps": lambda: pnn.FlatCosine(0.1, steps=-1),
+    "chain, milestones": lambda: pnn.Chain([0.1, 0.2], milestones=[3, 5]),
 }
 
 
@@ -225,6 +334,11 @@ UNCHECKED = {
 def test_an_argument_out_of_range_is_named(mistake):
     with pytest.raises(ValueError, match=r"^(lr|every|factor|steps|OneCycle) needs "):
         OUT_OF_RANGE[mistake]()
+
+
+def test_milestones_are_whole_numbers():
+    with pytest.raises(TypeError, match="MultiStepDecay needs milestones to be whole numbers"):
+        pnn.MultiStepDecay(0.1, milestones=[0.5])
 
 
 @pytest.mark.parametrize("mistake", UNCHECKED)

@@ -137,7 +137,7 @@ class Optimizer(InParts):
             value = Groups(value)
             self.__dict__["_divides"] = bool(value)
         if name == "weight_decay" and callable(value):
-            check_blind(cast("Schedule", value))
+            check_blind(cast("Schedule", value), name)
         changes = name == "weight_decay" and (callable(value) or callable(self.__dict__.get(name)))
         if name in ("groups", "decay") or changes:
             self.__dict__["grouping"] = self.grouping + 1

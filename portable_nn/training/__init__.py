@@ -11,10 +11,12 @@ from portable_nn.training.callbacks import (
     PrintLog,
     SaveBest,
     SaveEvery,
+    ScheduledOption,
     TimeLimit,
     Training,
 )
 from portable_nn.training.history import History
+from portable_nn.training.lr_range import LRRange, lr_range_test
 from portable_nn.training.trainer import Trainer
 
 __all__ = [
@@ -25,11 +27,14 @@ __all__ = [
     "EarlyStopping",
     "Freeze",
     "History",
+    "LRRange",
     "OnEpoch",
     "PrintLog",
     "SaveBest",
     "SaveEvery",
+    "ScheduledOption",
     "TimeLimit",
     "Trainer",
     "Training",
+    "lr_range_test",
 ]

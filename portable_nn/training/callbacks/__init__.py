@@ -8,6 +8,7 @@ from portable_nn.training.callbacks.freezing import Freeze
 from portable_nn.training.callbacks.on_epoch import OnEpoch
 from portable_nn.training.callbacks.print_log import PrintLog
 from portable_nn.training.callbacks.saving import SaveBest, SaveEvery
+from portable_nn.training.callbacks.scheduled_option import ScheduledOption
 from portable_nn.training.callbacks.time_limit import TimeLimit
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "PrintLog",
     "SaveBest",
     "SaveEvery",
+    "ScheduledOption",
     "TimeLimit",
     "Training",
     "overrides",
