@@ -173,6 +173,13 @@ def _with_number(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> 
     return elementwise(kernel, 2 if kernel.endswith(("gradient", "scaled")) else 1, kernels, place, size, 0.1)
 
 
+def rows(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call of a kernel over the rows of matrices of `size` columns: 100 rows, and axis 1."""
+    rng = np.random.default_rng(0)
+    arrays = [place.asarray(rng.standard_normal((100, size))) for _ in range(1 + kernel.endswith("gradient"))]
+    return partial(getattr(kernels, kernel), *arrays, 1)
+
+
 def _between(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
     return elementwise(kernel, 2 if kernel.endswith("gradient") else 1, kernels, place, size, -1.0, 1.0)
 
@@ -220,6 +227,10 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
     **{
         name: (partial(_with_number, name), *_SIZES)
         for name in ("add_scaled", "celu", "celu_gradient", "elu", "elu_gradient", "leaky_relu", "leaky_relu_gradient")
+    },
+    **{
+        name: (partial(rows, name), "columns", (10, 100, 1_000, 10_000))
+        for name in ("glu", "log_softmax", "log_softmax_gradient", "softmax", "softmax_gradient")
     },
     **{name: (partial(_between, name), *_SIZES) for name in ("hard_tanh", "hard_tanh_gradient")},
     **{

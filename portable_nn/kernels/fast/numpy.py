@@ -1,15 +1,26 @@
 """NumPy: results in memory that is given, no temporaries where they can be avoided, sums and products in BLAS."""
 
 import math
-import threading
 from collections.abc import Callable
-from contextvars import Context
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from portable_nn.kernels.fast import _numpy_updates
+from portable_nn.kernels.fast._numpy_activations import (
+    gelu_tanh,
+    gelu_tanh_gradient,
+    mish,
+    mish_gradient,
+    relu,
+    relu_gradient,
+    sigmoid,
+    sigmoid_gradient,
+    sigmoid_of_negated,
+    tanh,
+    tanh_gradient,
+)
 from portable_nn.kernels.fast._numpy_memory import gather, pack, rows
 from portable_nn.kernels.fast._numpy_products import (
     affine,
@@ -33,7 +44,11 @@ __all__ = [
     "embedding",
     "embedding_gradient",
     "gather",
+    "gelu_tanh",
+    "gelu_tanh_gradient",
     "half_squares",
+    "mish",
+    "mish_gradient",
     "multiply",
     "pack",
     "relu",
@@ -50,7 +65,21 @@ __all__ = [
 ]
 
 OVERWRITES = frozenset(
-    {"add", "add_scaled", "multiply", "relu", "relu_gradient", "sigmoid", "sigmoid_gradient", "tanh", "tanh_gradient"}
+    {
+        "add",
+        "add_scaled",
+        "multiply",
+        "relu",
+        "relu_gradient",
+        "sigmoid",
+        "sigmoid_gradient",
+        "tanh",
+        "tanh_gradient",
+        "gelu_tanh",
+        "gelu_tanh_gradient",
+        "mish",
+        "mish_gradient",
+    }
 )
 
 IN_PLACE = _numpy_updates.IN_PLACE
@@ -61,7 +90,6 @@ LIMITED_THREADS = limited_threads
 
 _Array = np.ndarray
 _Out = np.ndarray | None
-_INTEGERS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def add(a: _Array, b: _Array, out: _Out = None) -> _Array:
@@ -99,66 +127,6 @@ def half_squares(W: _Array) -> Any:
 def multiply(a: _Array, b: _Array, out: _Out = None) -> _Array:
     """Return a * b."""
     return np.multiply(a, b, out=out)
-
-
-def relu(x: _Array, out: _Out = None) -> _Array:
-    """Return max(x, 0)."""
-    return np.maximum(x, 0.0, out=out)
-
-
-def relu_gradient(dy: _Array, y: _Array, out: _Out = None) -> _Array:
-    """Return dy where y > 0, else 0: the bits of dy, as an integer, times 1 or 0.
-
-    `numpy.where` branches at every element; this does not, and unlike a product of floats it gives 0 where dy is
-    infinite.
-    """
-    integer = _INTEGERS[dy.itemsize]
-    if out is None:
-        out = np.empty_like(y)
-    np.multiply(dy.view(integer), y > 0, out=out.view(integer))
-    return out
-
-
-class _Unreported(threading.local):
-    """Calls functions of NumPy where overflow is not reported; `numpy.errstate` takes twenty times as long."""
-
-    def __init__(self) -> None:
-        self.run = Context().run
-        self.run(np.seterr, over="ignore")
-
-
-_unreported = _Unreported()
-
-
-def sigmoid(x: _Array, out: _Out = None) -> _Array:
-    """Return 1 / (1 + exp(-x))."""
-    return _sigmoid_of_negated(np.negative(x, out=np.empty_like(x) if out is None else out))
-
-
-def _sigmoid_of_negated(y: _Array) -> _Array:
-    """Write 1 / (1 + exp(y)) over y, and return it: where exp overflows to infinity, 0 is right."""
-    _unreported.run(np.exp, y, y)
-    y += 1.0
-    return np.divide(1.0, y, out=y)  # the reciprocal takes twice as long
-
-
-def sigmoid_gradient(dy: _Array, y: _Array, out: _Out = None) -> _Array:
-    """Return dy y (1 - y)."""
-    slope = 1.0 - y
-    slope *= y
-    return np.multiply(dy, slope, out=out)
-
-
-def tanh(x: _Array, out: _Out = None) -> _Array:
-    """Return the hyperbolic tangent."""
-    return np.tanh(x, out=out)
-
-
-def tanh_gradient(dy: _Array, y: _Array, out: _Out = None) -> _Array:
-    """Return dy (1 - y^2)."""
-    slope = np.square(y, out=np.empty_like(y))
-    np.subtract(1.0, slope, out=slope)
-    return np.multiply(dy, slope, out=out)
 
 
 def softmax_loss(
@@ -223,7 +191,7 @@ def squared_error_gradient(dout: Any, y: _Array, t: _Array, scale: Any, out: _Ou
 def _affine_sigmoid(x: _Array, W: _Array, b: _Out, out: _Out = None) -> _Array:
     """Return the sigmoid of x W + b: -b - x W is negated without a pass over memory of its own."""
     y = affine(x, W, None, out)
-    return _sigmoid_of_negated(np.negative(y, out=y) if b is None else np.subtract(-b, y, out=y))
+    return sigmoid_of_negated(np.negative(y, out=y) if b is None else np.subtract(-b, y, out=y))
 
 
 def _gradient_x_then(activation_gradient: Callable[..., _Array]) -> Callable[..., _Array]:

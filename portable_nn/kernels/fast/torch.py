@@ -10,6 +10,17 @@ from typing import Any, TypeAlias
 import torch as _torch
 
 from portable_nn.kernels.fast import _torch_updates
+from portable_nn.kernels.fast._torch_activations import (
+    gelu_tanh,
+    gelu_tanh_gradient,
+    glu,
+    log_softmax,
+    log_softmax_gradient,
+    mish,
+    mish_gradient,
+    softmax,
+    softmax_gradient,
+)
 from portable_nn.kernels.fast._torch_compilation import compile_step
 from portable_nn.kernels.fast._torch_feeding import feeder
 from portable_nn.kernels.fast._torch_rows import embedding, embedding_gradient
@@ -28,8 +39,15 @@ __all__ = [
     "feeder",
     "gelu",
     "gelu_gradient",
+    "gelu_tanh",
+    "gelu_tanh_gradient",
+    "glu",
     "leaky_relu",
     "leaky_relu_gradient",
+    "log_softmax",
+    "log_softmax_gradient",
+    "mish",
+    "mish_gradient",
     "relu",
     "relu_gradient",
     "sigmoid",
@@ -38,6 +56,8 @@ __all__ = [
     "sigmoid_loss_gradient",
     "silu",
     "silu_gradient",
+    "softmax",
+    "softmax_gradient",
     "softmax_loss",
     "softmax_loss_gradient",
     "softplus",
@@ -52,6 +72,7 @@ IN_PLACE = _torch_updates.IN_PLACE
 OVERWRITES = frozenset(__all__) - {
     *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x"),
     *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
+    *("glu", "log_softmax", "log_softmax_gradient", "mish_gradient", "softmax", "softmax_gradient"),
     *("compile_step", "embedding", "embedding_gradient", "feeder", "squared_error", "squared_error_gradient"),
 }
 

@@ -9,7 +9,7 @@ for as what is not. Draws of different keys or layers are independent as far as 
 import math
 from typing import Any
 
-from portable_nn.arrays import Array, device_of, namespace_of, widened
+from portable_nn.arrays import Array, as_dtype_of, device_of, namespace_of, widened
 from portable_nn.random import Key, first_row
 
 __all__ = ["alpha_dropout", "alpha_dropout_gradient", "channel_mask", "dropout_mask", "gaussian_noise"]
@@ -70,7 +70,7 @@ def gaussian_noise(x: Array, std: float, key: Key, layer: int) -> Array:
     u = (xp.astype(_bits(x, width, key, layer), wide.dtype) + 1.0) * 2.0**-24
     v = xp.astype(_bits(x, width, key, layer, mirrored=True), wide.dtype) * 2.0**-24
     normal = xp.sqrt(-2.0 * xp.log(u)) * xp.cos((2.0 * math.pi) * v)
-    return xp.astype(wide + std * xp.reshape(normal, x.shape), x.dtype, copy=False)
+    return as_dtype_of(x, wide + std * xp.reshape(normal, x.shape))
 
 
 def _kept(x: Array, width: int, rate: float, key: Key, layer: int) -> Any:

@@ -3,7 +3,7 @@
 A gradient takes dy, the derivative of the loss by y, and what the forward pass kept: x, or y where y is enough.
 """
 
-from portable_nn.arrays import Array, device_of, namespace_of, widened
+from portable_nn.arrays import Array, as_dtype_of, device_of, namespace_of, widened
 
 __all__ = [
     "hard_sigmoid",
@@ -89,7 +89,7 @@ def prelu_gradient(dy: Array, x: Array, slope: Array) -> tuple[Array, Array]:
     dx = xp.where(x > 0, dy, _along(slope, x) * dy)
     terms = widened(xp.where(x > 0, 0.0, dy * x))
     axes = tuple(range(x.ndim)) if slope.shape == (1,) else (0, *range(2, x.ndim))
-    return dx, xp.astype(xp.reshape(xp.sum(terms, axis=axes), slope.shape), slope.dtype, copy=False)
+    return dx, as_dtype_of(slope, xp.reshape(xp.sum(terms, axis=axes), slope.shape))
 
 
 def _along(slope: Array, x: Array) -> Array:
