@@ -92,6 +92,19 @@ def test_options_make_the_network_that_they_say(run: Run, tmp_path: Path) -> Non
     assert (net.place.dtype_name, net.seed) == ("float64", 7)
 
 
+@pytest.mark.parametrize(("backend", "dtype"), [("torch", "bfloat16"), ("jax", "float16")])
+def test_a_lower_precision_is_what_is_computed_in(run: Run, tmp_path: Path, backend: str, dtype: str) -> None:
+    pytest.importorskip(backend)
+    result = run(f"train digits --hidden 32 --epochs 4 --backend {backend} --dtype {dtype} --save low.safetensors")
+    assert result.status == 0
+    assert f", {dtype}\n" in result.out
+    assert accuracy(result.out) > 0.85
+    net = pnn.load(tmp_path / "low.safetensors", backend)
+    assert (net.place.precision, net.place.dtype_name) == (dtype, "float32")
+    assert len(run("predict low.safetensors digits").out.split()) == 359  # by NumPy, in float32
+    assert run(f"predict low.safetensors digits --backend {backend}").status == 0
+
+
 def test_the_rate_falls_along_a_cosine_over_the_whole_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
     plain = TrainingStep.__call__
