@@ -169,6 +169,21 @@ def _embedding(place: pnn.Place, size: int) -> tuple[Any, Any, Any]:
     return W, dy, place.asarray(rng.integers(0, size, (32, 100)), place.index_dtype)
 
 
+def normalized(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
+    """Return a call of a kernel of a norm: 100 rows of `size` numbers or channels."""
+    rng, norm = np.random.default_rng(0), kernel.removesuffix("_gradient")
+    x, dy = (place.asarray(rng.standard_normal((100, size))) for _ in range(2))
+    count = {"batch_norm": 4, "normalize": 4, "rms_norm": 1}.get(norm, 2)
+    arrays = [place.asarray(rng.uniform(0.5, 1.5, size)) for _ in range(count)]
+    numbers = {"batch_norm": (0.1, 1e-5), "group_norm": (2, 1e-5)}.get(norm, (1e-5,))
+    if kernel == norm:
+        return partial(getattr(kernels, kernel), x, *arrays, *numbers)
+    if norm == "normalize":
+        return partial(kernels.normalize_gradient, dy, x, arrays[0], *arrays[2:], *numbers)
+    saved = getattr(PORTABLE, norm)(x, *arrays, *numbers)[1:3]
+    return partial(getattr(kernels, kernel), dy, x, *saved, arrays[0])
+
+
 def _with_number(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
     return elementwise(kernel, 2 if kernel.endswith(("gradient", "scaled")) else 1, kernels, place, size, 0.1)
 
@@ -233,6 +248,11 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
         for name in ("glu", "log_softmax", "log_softmax_gradient", "softmax", "softmax_gradient")
     },
     **{name: (partial(_between, name), *_SIZES) for name in ("hard_tanh", "hard_tanh_gradient")},
+    **{
+        name + end: (partial(normalized, name + end), "numbers", (32, 512, 2048))
+        for name in ("batch_norm", "group_norm", "layer_norm", "normalize", "rms_norm")
+        for end in ("", "_gradient")
+    },
     **{
         name: (partial(layer, name), "units", (10, 50, 512, 2048))
         for name in (

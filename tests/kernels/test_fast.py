@@ -35,6 +35,36 @@ def scaled(*before, scale, more=()):
     return arguments
 
 
+def normalized(kernel, *numbers, over=1, channels=False):
+    """Return the recipe of a kernel that normalizes over the last axes, or channel by channel, or of its gradient."""
+
+    def arguments(draw, shape):
+        if channels and shape[0] < 2:
+            shape = (shape[0] + 2, *shape[1:])  # else there is no variance
+        lying = shape[1:2] if channels else shape[-over:] if len(shape) > over else shape[-1:]
+        count = {"batch_norm": 4, "normalize": 4, "rms_norm": 1}.get(kernel.removesuffix("_gradient"), 2)
+        arrays = [draw(lying, "share") + 0.5 for _ in range(count)]
+        x = draw(shape, "x") + 3.0
+        if not kernel.endswith("_gradient"):
+            return [x, *arrays, *numbers]
+        if kernel == "normalize_gradient":
+            return [draw(shape, "dy"), x, arrays[0], *arrays[2:], *numbers]
+        saved = getattr(PORTABLE, kernel.removesuffix("_gradient"))(x, *arrays, *numbers)[1:3]
+        return [draw(shape, "dy"), x, *saved, arrays[0]]
+
+    return arguments
+
+
+def in_groups(kernel, *, several):
+    """Return the recipe of a group norm or its gradient: of one group, or of several with more than a number each."""
+
+    def arguments(draw, shape):
+        most = shape[1] if len(shape) > 2 else 3 if shape[1] % 3 == 0 else 1
+        return normalized(kernel, most if several else 1, 1e-2, channels=True)(draw, shape)
+
+    return arguments
+
+
 # What each kernel is called with, in one or several ways. `draw(shape, name)` returns an array of random numbers at the
 # backend, with the data type and memory layout that the test is about: "special" ones have infinities and more among
 # them, a "share" is from 0 to 1. `draw.indices(count)` returns two integers below `count`, or none, and
@@ -54,6 +84,8 @@ ARGUMENTS = {
     "all_finite": [alike("x"), alike("special")],
     "celu": [alike("x", alpha=0.7)],
     "celu_gradient": [alike("dy", "x", alpha=0.7)],
+    "batch_norm": [normalized("batch_norm", 0.3, 1e-2, channels=True)],
+    "batch_norm_gradient": [normalized("batch_norm_gradient", 0.3, 1e-2, channels=True)],
     "class_share": [
         lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share")],
         lambda draw, shape: [draw((shape[0], 5), "share"), draw((5,), "share"), draw(shape[:1], "share")],
@@ -79,6 +111,11 @@ ARGUMENTS = {
     "gelu_tanh": [alike("x")],
     "gelu_tanh_gradient": [alike("dy", "x")],
     "glu": [lambda draw, shape: [draw((*shape[:-1], 2 * shape[-1]), "x"), len(shape) - 1]],
+    "group_norm": [in_groups("group_norm", several=False), in_groups("group_norm", several=True)],
+    "group_norm_gradient": [
+        in_groups("group_norm_gradient", several=False),
+        in_groups("group_norm_gradient", several=True),
+    ],
     "half_squares": [alike("x")],
     "hard_sigmoid": [alike("special")],
     "hard_sigmoid_gradient": [alike("dy", "share")],
@@ -98,6 +135,11 @@ ARGUMENTS = {
     ],
     "hinge_loss": [scaled(scale=0.5), scaled(scale="rows"), scaled(scale="all")],
     "hinge_loss_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows"), scaled(2.5, scale="all")],
+    "layer_norm": [normalized("layer_norm", 1e-2), normalized("layer_norm", 1e-2, over=2)],
+    "layer_norm_gradient": [
+        normalized("layer_norm_gradient", 1e-2),
+        normalized("layer_norm_gradient", 1e-2, over=2),
+    ],
     "leaky_relu": [alike("x", slope=0.1)],
     "leaky_relu_gradient": [alike("dy", "x", slope=0.1)],
     "log_cosh_error": [scaled(scale=0.5), scaled(scale="rows"), scaled(scale="all")],
@@ -111,6 +153,8 @@ ARGUMENTS = {
     "mish": [alike("x")],
     "mish_gradient": [alike("dy", "x")],
     "multiply": [alike("special", "special")],
+    "normalize": [normalized("normalize", 1e-2, channels=True)],
+    "normalize_gradient": [normalized("normalize_gradient", 1e-2, channels=True)],
     "poisson_error": [scaled(scale=0.5), scaled(scale="rows"), scaled(scale="all")],
     "poisson_error_gradient": [scaled(1.0, scale=0.5), scaled(2.5, scale="rows"), scaled(2.5, scale="all")],
     "quantile_error": [
@@ -123,6 +167,8 @@ ARGUMENTS = {
     ],
     "relu": [alike("special")],
     "relu_gradient": [alike("special", "special")],
+    "rms_norm": [normalized("rms_norm", 1e-2), normalized("rms_norm", 1e-2, over=2)],
+    "rms_norm_gradient": [normalized("rms_norm_gradient", 1e-2), normalized("rms_norm_gradient", 1e-2, over=2)],
     "rows": [lambda draw, shape: [draw(shape, "x"), draw.indices(shape[0])]],
     "selu": [alike("x")],
     "selu_gradient": [alike("dy", "x")],
@@ -273,8 +319,21 @@ def test_same_parameters(backend, name):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("backend", "name"), [pair for pair in FAST if pair[1] not in TESTED_BY_BEHAVIOUR])
 def test_same_result(backend, name, dtype, layout):
-    kernel, portable = load(backend, name), PORTABLE_KERNELS[name]
-    rng = np.random.default_rng(0)
+    kernel, overwrites = load(backend, name), getattr(fast_module(backend), "OVERWRITES", ())
+    hold_to_namesake(kernel, backend, name, dtype, layout, overwrites=name in overwrites)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_same_result_of_compiled_kernels(dtype, layout):
+    kernels = tables("numpy", "_numba").KERNELS
+    for name in kernels.keys() - TESTED_BY_BEHAVIOUR:
+        hold_to_namesake(kernels[name], "numpy", name, dtype, layout)
+
+
+def hold_to_namesake(kernel, backend, name, dtype, layout, *, overwrites=False):
+    """Compare a kernel with its portable namesake on all that its row says, with and without memory for the result."""
+    portable, rng = PORTABLE_KERNELS[name], np.random.default_rng(0)
     with float64_enabled(backend), np.errstate(all="ignore"):
         draw = drawer(Place(backend, dtype=dtype), layout, rng)
         for recipe, shape in itertools.product(ARGUMENTS[name], SHAPES):
@@ -282,21 +341,27 @@ def test_same_result(backend, name, dtype, layout):
             before = [to_numpy(a).copy() if is_array(a) else a for a in arguments]
             expected = portable(*arguments)
             result = kernel(*arguments)
-            assert result.dtype == expected.dtype
-            assert_same(to_numpy(result), to_numpy(expected), TOLERANCE[dtype])
-            if "out" in inspect.signature(kernel).parameters and result.shape:
-                result[...] = 7.0
-                assert_same(to_numpy(kernel(*arguments, out=result)), to_numpy(expected), TOLERANCE[dtype])
+            assert_all_same(result, expected, TOLERANCE[dtype])
+            if "out" in inspect.signature(kernel).parameters and all(part.shape for part in leaves(result)):
+                for part in leaves(result):
+                    part[...] = 7.0
+                assert_all_same(kernel(*arguments, out=result), expected, TOLERANCE[dtype])
             for argument, values in zip(arguments, before, strict=True):
                 if is_array(argument):
                     np.testing.assert_array_equal(to_numpy(argument), values, err_msg="an argument was written")
-            if name in getattr(fast_module(backend), "OVERWRITES", ()):
-                result = kernel(*arguments, out=arguments[0])
-                assert_same(to_numpy(result), to_numpy(expected), TOLERANCE[dtype])
+            if overwrites:
+                assert_all_same(kernel(*arguments, out=arguments[0]), expected, TOLERANCE[dtype])
 
 
 def fast_module(backend):
     return importlib.import_module(f"{fast.__name__}.{backend}")
+
+
+def assert_all_same(result, expected, tolerance):
+    """Compare an array, or each of several."""
+    for part, wanted in zip(leaves(result), leaves(expected), strict=True):
+        assert part.dtype == wanted.dtype
+        assert_same(to_numpy(part), to_numpy(wanted), tolerance)
 
 
 def assert_same(result, expected, tolerance):

@@ -1,10 +1,12 @@
 """Normalization beside NumPy in float64, where float32 is hard put to it and where there is little to normalize."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 
 from portable_nn.arrays import to_numpy
-from portable_nn.kernels import kernels_for
+from portable_nn.kernels import PORTABLE, kernels_for
 
 SHAPES = [(2, 3), (64, 5), (4, 3, 7), (3, 4, 5, 2)]
 
@@ -13,6 +15,14 @@ def arguments(xp, x, rng, dtype="float32"):
     channels = x.shape[1]
     numbers = [rng.uniform(0.5, 1.5, channels) for _ in range(4)]
     return [xp.asarray(array.astype(dtype)) for array in (x, *numbers)]
+
+
+def both(xp):
+    """Return the kernels of a backend, compiled ones where they are installed, and the portable ones."""
+    fast = kernels_for(xp.place.xp)
+    installed = fast.compiler is not None and importlib.util.find_spec(fast.compiler) is not None
+    compiled = {"compiled": fast.compiled()} if installed else {}
+    return ({"fast": fast, "portable": PORTABLE} | compiled).items()
 
 
 def by_numpy(x, gamma, beta, mean, variance, momentum, epsilon):
@@ -34,14 +44,29 @@ def test_a_batch_is_normalized_as_numpy_does_it(xp, shape):
         np.testing.assert_allclose(to_numpy(one), other, rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize(("offset", "spread"), [(1e4, 1.0), (-300.0, 1e-2), (0.0, 1e-8), (1e12, 1e8)])
-def test_the_variance_of_numbers_far_from_0(xp, offset, spread):
+@pytest.mark.parametrize("shape", [(4096, 2), (64, 2, 8, 8)])
+@pytest.mark.parametrize(("offset", "spread"), [(1e4, 1.0), (-300.0, 1e-2), (0.0, 1e-8), (1e12, 1e8), (3e5, 2e2)])
+def test_numbers_far_from_0(xp, offset, spread, shape):
     rng = np.random.default_rng(0)
-    given = arguments(xp, offset + spread * rng.standard_normal((4096, 2)), rng)
-    _, mean, _, _, variance = kernels_for(xp.place.xp).batch_norm(*given, 1.0, 1e-30)
-    x = to_numpy(given[0]).astype("float64")  # as float32 has rounded it
-    np.testing.assert_allclose(to_numpy(mean), x.mean(axis=0), rtol=1e-6, atol=1e-6 * spread)
-    np.testing.assert_allclose(to_numpy(variance), x.var(axis=0, ddof=1), rtol=1e-5)
+    given = arguments(xp, offset + spread * rng.standard_normal(shape), rng)
+    dy = xp.asarray(rng.standard_normal(shape).astype("float32"))
+    x, gamma, d = (to_numpy(array).astype("float64") for array in (*given[:2], dy))  # as float32 has rounded it
+    axes, along = (0, *range(2, x.ndim)), (1, 2) + (1,) * (x.ndim - 2)
+    normal = (x - x.mean(axis=axes).reshape(along)) / x.std(axis=axes).reshape(along)
+    share = (d * normal).mean(axis=axes).reshape(along)
+    dx_expected = (d - d.mean(axis=axes).reshape(along) - normal * share) * (gamma / x.std(axis=axes)).reshape(along)
+    for which, kernels in both(xp):
+        # Fast kernels may be as wrong as x is after a few more roundings.
+        tolerance = 4e-6 + (4e-7 * abs(offset) / spread if which == "fast" else 0.0)
+        y, center, inverse, mean, variance = kernels.batch_norm(*given, 1.0, 1e-30)
+        np.testing.assert_allclose(to_numpy(mean), x.mean(axis=axes), rtol=1e-6, atol=1e-6 * spread)
+        np.testing.assert_allclose(to_numpy(variance), x.var(axis=axes, ddof=1), rtol=1e-5)
+        y_expected = normal * gamma.reshape(along) + to_numpy(given[2]).astype("float64").reshape(along)
+        dx, dgamma, dbeta = kernels.batch_norm_gradient(dy, given[0], center, inverse, given[1])
+        for found, expected in (
+            (y, y_expected), (dx, dx_expected), (dgamma, (d * normal).sum(axis=axes)), (dbeta, d.sum(axis=axes))
+        ):  # fmt: skip
+            np.testing.assert_allclose(to_numpy(found), expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 def test_nan_and_infinity_stay_in_their_channel(xp):

@@ -1,5 +1,7 @@
 """Normalization of each sample, fast and portable, beside NumPy in float64 where float32 is hard put to it."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,11 @@ FAR = [(0.0, 1.0), (1e4, 1.0), (-300.0, 1e-2), (0.0, 1e-8), (1e12, 1e8), (3e5, 2
 
 
 def both(xp):
-    return {"fast": kernels_for(xp.place.xp), "portable": PORTABLE}.items()
+    """Return the kernels of a backend, compiled ones where they are installed, and the portable ones."""
+    fast = kernels_for(xp.place.xp)
+    installed = fast.compiler is not None and importlib.util.find_spec(fast.compiler) is not None
+    compiled = {"compiled": fast.compiled()} if installed else {}
+    return ({"fast": fast, "portable": PORTABLE} | compiled).items()
 
 
 def by_numpy(dy, rows, gamma, beta):
@@ -38,8 +44,8 @@ def assert_near(found, expected, tolerance):
 
 
 def tolerance_of(which, offset, spread):
-    """Return what may be wrong: a few roundings; in fast kernels those of x, too, if the mean outweighs the spread."""
-    return 4e-6 + (1e-7 * abs(offset) / spread if which == "fast" else 0.0)
+    """Return what may be wrong: some roundings; in fast kernels a few of x, too, if the mean outweighs the spread."""
+    return 4e-6 + (4e-7 * abs(offset) / spread if which == "fast" else 0.0)
 
 
 @pytest.mark.parametrize(("offset", "spread"), FAR)
@@ -50,7 +56,7 @@ def test_layer_norm_of_numbers_far_from_0(xp, offset, spread):
         tolerance = tolerance_of(which, offset, spread)
         y, center, inverse = kernels.layer_norm(x, gamma, beta, EPSILON)
         np.testing.assert_allclose(to_numpy(center)[:, 0], wide[1].mean(axis=1), rtol=1e-6, atol=1e-6 * spread)
-        np.testing.assert_allclose(to_numpy(inverse)[:, 0], 1.0 / wide[1].std(axis=1), rtol=1e-5)
+        np.testing.assert_allclose(to_numpy(inverse)[:, 0], 1.0 / wide[1].std(axis=1), rtol=max(1e-5, tolerance / 10))
         dx, dgamma, dbeta = kernels.layer_norm_gradient(dy, x, center, inverse, gamma)
         assert_near(y, y_expected, tolerance)
         assert_near(dx, dx_expected, tolerance)
@@ -67,7 +73,7 @@ def test_group_norm_of_numbers_far_from_0(xp, offset, spread):
         tolerance = tolerance_of(which, offset, spread)
         y, center, inverse = kernels.group_norm(x, gamma, beta, 2, EPSILON)
         np.testing.assert_allclose(to_numpy(center), rows[1].mean(axis=2), rtol=1e-6, atol=1e-6 * spread)
-        np.testing.assert_allclose(to_numpy(inverse), 1.0 / rows[1].std(axis=2), rtol=1e-5)
+        np.testing.assert_allclose(to_numpy(inverse), 1.0 / rows[1].std(axis=2), rtol=max(1e-5, tolerance / 10))
         dx, dgamma, dbeta = kernels.group_norm_gradient(dy, x, center, inverse, gamma)
         assert_near(y, y_expected, tolerance)
         assert_near(dx, dx_expected, tolerance)

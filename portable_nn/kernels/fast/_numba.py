@@ -11,7 +11,7 @@ from typing import Any
 import numba as _numba
 import numpy as np
 
-from portable_nn.kernels.fast import _numpy_updates, numpy
+from portable_nn.kernels.fast import _numba_batch_norm, _numba_norms, _numpy_updates, numpy
 
 __all__ = ["FUSED", "IN_PLACE", "KERNELS"]
 
@@ -211,7 +211,11 @@ def _gradient_x_then(activation_gradient: str, loop: Any) -> Callable[..., _Arra
     return fused
 
 
-KERNELS = {"embedding_gradient": embedding_gradient, "softmax_loss": softmax_loss}
+KERNELS = (
+    {"embedding_gradient": embedding_gradient, "softmax_loss": softmax_loss}
+    | _numba_batch_norm.KERNELS
+    | _numba_norms.KERNELS
+)
 
 FUSED = numpy.FUSED | {
     ("affine", "relu"): affine_relu,

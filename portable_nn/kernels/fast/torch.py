@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import torch as _torch
 
-from portable_nn.kernels.fast import _torch_updates
+from portable_nn.kernels.fast import _torch_norms, _torch_updates
 from portable_nn.kernels.fast._torch_activations import (
     gelu_tanh,
     gelu_tanh_gradient,
@@ -38,6 +38,8 @@ __all__ = [
     "affine_gradient_W",
     "affine_gradient_b",
     "affine_gradient_x",
+    "batch_norm",
+    "batch_norm_gradient",
     "compile_step",
     "elu",
     "elu_gradient",
@@ -49,14 +51,22 @@ __all__ = [
     "gelu_tanh",
     "gelu_tanh_gradient",
     "glu",
+    "group_norm",
+    "group_norm_gradient",
+    "layer_norm",
+    "layer_norm_gradient",
     "leaky_relu",
     "leaky_relu_gradient",
     "log_softmax",
     "log_softmax_gradient",
     "mish",
     "mish_gradient",
+    "normalize",
+    "normalize_gradient",
     "relu",
     "relu_gradient",
+    "rms_norm",
+    "rms_norm_gradient",
     "sigmoid",
     "sigmoid_gradient",
     "sigmoid_loss",
@@ -74,9 +84,16 @@ __all__ = [
     "tanh_gradient",
 ]
 
+batch_norm, batch_norm_gradient = _torch_norms.batch_norm, _torch_norms.batch_norm_gradient
+group_norm, group_norm_gradient = _torch_norms.group_norm, _torch_norms.group_norm_gradient
+layer_norm, layer_norm_gradient = _torch_norms.layer_norm, _torch_norms.layer_norm_gradient
+normalize, normalize_gradient = _torch_norms.normalize, _torch_norms.normalize_gradient
+rms_norm, rms_norm_gradient = _torch_norms.rms_norm, _torch_norms.rms_norm_gradient
+
 IN_PLACE = _torch_updates.IN_PLACE
 
 OVERWRITES = frozenset(__all__) - {
+    *_torch_norms.__all__,
     *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x"),
     *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
     *("glu", "log_softmax", "log_softmax_gradient", "mish_gradient", "softmax", "softmax_gradient"),

@@ -7,7 +7,7 @@
 import math
 from typing import Any
 
-from portable_nn.arrays import Array, namespace_of, widened
+from portable_nn.arrays import Array, as_dtype_of, namespace_of, widened
 
 __all__ = ["group_norm", "group_norm_gradient"]
 
@@ -24,7 +24,7 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, epsilon: float)
     centered = centered - rest
     inverse = 1.0 / xp.sqrt(_mean(centered * centered) + epsilon)
     y = xp.reshape(centered * inverse, x.shape) * _along(gamma, x) + _along(beta, x)
-    return xp.astype(y, x.dtype, copy=False), (rough + rest)[..., 0], inverse[..., 0]
+    return as_dtype_of(x, y), (rough + rest)[..., 0], inverse[..., 0]
 
 
 def group_norm_gradient(dy: Array, x: Array, center: Array, inverse: Array, gamma: Array) -> tuple[Any, Any, Any]:
@@ -36,9 +36,9 @@ def group_norm_gradient(dy: Array, x: Array, center: Array, inverse: Array, gamm
     scaled = _rows(d * _along(gamma, x), groups)
     dx = (scaled - _mean(scaled) - normal * _mean(scaled * normal)) * inverse
     axes = (0, *range(2, x.ndim))
-    dgamma = xp.astype(xp.sum(d * xp.reshape(normal, x.shape), axis=axes), gamma.dtype, copy=False)
-    dbeta = xp.astype(xp.sum(d, axis=axes), gamma.dtype, copy=False)
-    return xp.astype(xp.reshape(dx, x.shape), x.dtype, copy=False), dgamma, dbeta
+    dgamma = as_dtype_of(gamma, xp.sum(d * xp.reshape(normal, x.shape), axis=axes))
+    dbeta = as_dtype_of(gamma, xp.sum(d, axis=axes))
+    return as_dtype_of(x, xp.reshape(dx, x.shape)), dgamma, dbeta
 
 
 def _rows(x: Array, groups: int) -> Any:

@@ -8,7 +8,7 @@ Chan, Golub, LeVeque, The American Statistician 37 (1983), equation 1.7. Statist
 import math
 from typing import Any
 
-from portable_nn.arrays import Array, namespace_of, widened
+from portable_nn.arrays import Array, as_dtype_of, namespace_of, widened
 
 __all__ = ["layer_norm", "layer_norm_gradient", "rms_norm", "rms_norm_gradient"]
 
@@ -18,54 +18,67 @@ def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> tuple[Any
 
     x and y (..., *F), gamma and beta (F), m and v (..., 1) with size 1 along the axes of F.
     """
-    xp, axes, wide = namespace_of(x), _last(x, gamma), widened(x)
-    rough = xp.mean(wide, axis=axes, keepdims=True)
-    centered = wide - rough
-    rest = xp.mean(centered, axis=axes, keepdims=True)
+    xp, rows = namespace_of(x), _rows(x, gamma)
+    rough = _mean(rows)
+    centered = rows - rough
+    rest = _mean(centered)
     centered = centered - rest
-    inverse = 1.0 / xp.sqrt(xp.mean(centered * centered, axis=axes, keepdims=True) + epsilon)
-    y = centered * inverse * widened(gamma) + widened(beta)
-    return xp.astype(y, x.dtype, copy=False), rough + rest, inverse
+    inverse = 1.0 / xp.sqrt(_mean(centered * centered) + epsilon)
+    y = centered * inverse * _rows(gamma, gamma) + _rows(beta, gamma)
+    return _like(y, x), _of_rows(rough + rest, x, gamma), _of_rows(inverse, x, gamma)
 
 
 def layer_norm_gradient(dy: Array, x: Array, center: Array, inverse: Array, gamma: Array) -> tuple[Any, Any, Any]:
     """Return dx, dgamma and dbeta for what `layer_norm` returned: dy, x and dx (..., *F), dgamma and dbeta (F)."""
-    xp, axes, d = namespace_of(dy), _last(x, gamma), widened(dy)
-    normal = _normal(widened(x) - center, axes) * inverse
-    scaled = d * widened(gamma)
-    share = xp.mean(scaled * normal, axis=axes, keepdims=True)
-    dx = (scaled - xp.mean(scaled, axis=axes, keepdims=True) - normal * share) * inverse
-    return xp.astype(dx, x.dtype, copy=False), _summed(d * normal, gamma), _summed(d, gamma)
+    d, inverse = _rows(dy, gamma), _flat(inverse)
+    centered = _rows(x, gamma) - _flat(center)
+    normal = (centered - _mean(centered)) * inverse  # what rounding the mean has left is much where that is far from 0
+    scaled = d * _rows(gamma, gamma)
+    dx = (scaled - _mean(scaled) - normal * _mean(scaled * normal)) * inverse
+    return _like(dx, x), _summed(d * normal, gamma), _summed(d, gamma)
 
 
 def rms_norm(x: Array, gamma: Array, epsilon: float) -> tuple[Any, Any]:
     """Return y = gamma x / sqrt(mean(x^2) + epsilon), and what x is multiplied by: (..., *F), gamma (F), (..., 1)."""
-    xp, axes, wide = namespace_of(x), _last(x, gamma), widened(x)
-    inverse = 1.0 / xp.sqrt(xp.mean(wide * wide, axis=axes, keepdims=True) + epsilon)
-    return xp.astype(wide * inverse * widened(gamma), x.dtype, copy=False), inverse
+    xp, rows = namespace_of(x), _rows(x, gamma)
+    inverse = 1.0 / xp.sqrt(_mean(rows * rows) + epsilon)
+    return _like(rows * inverse * _rows(gamma, gamma), x), _of_rows(inverse, x, gamma)
 
 
 def rms_norm_gradient(dy: Array, x: Array, inverse: Array, gamma: Array) -> tuple[Any, Any]:
     """Return dx and dgamma for what `rms_norm` returned: dy, x and dx (..., *F), inverse (..., 1), dgamma (F)."""
-    xp, axes, d = namespace_of(dy), _last(x, gamma), widened(dy)
-    normal = widened(x) * inverse
-    scaled = d * widened(gamma)
-    dx = (scaled - normal * xp.mean(scaled * normal, axis=axes, keepdims=True)) * inverse
-    return xp.astype(dx, x.dtype, copy=False), _summed(d * normal, gamma)
+    d, inverse = _rows(dy, gamma), _flat(inverse)
+    normal, scaled = _rows(x, gamma) * inverse, d * _rows(gamma, gamma)
+    dx = (scaled - normal * _mean(scaled * normal)) * inverse
+    return _like(dx, x), _summed(d * normal, gamma)
 
 
-def _last(x: Array, gamma: Array) -> tuple[int, ...]:
-    """Return the axes of x along which gamma lies."""
-    return tuple(range(x.ndim - gamma.ndim, x.ndim))
+def _rows(x: Array, gamma: Array) -> Any:
+    """Return x (..., *F) as rows, as long as gamma is large."""
+    shape = math.prod(x.shape[: x.ndim - gamma.ndim]), math.prod(gamma.shape)
+    return namespace_of(x).reshape(widened(x), shape)
 
 
-def _normal(centered: Array, axes: tuple[int, ...]) -> Any:
-    """Return x - m without what rounding m has left, which is much where m is far from 0."""
-    return centered - namespace_of(centered).mean(centered, axis=axes, keepdims=True)
+def _flat(statistics: Array) -> Any:
+    """Return one number a row (..., 1) as a column."""
+    return namespace_of(statistics).reshape(statistics, (math.prod(statistics.shape), 1))
 
 
-def _summed(values: Array, gamma: Array) -> Any:
-    """Return the sum of values (..., *F) over all axes but those of gamma (F), in its data type."""
-    xp = namespace_of(values)
-    rows = math.prod(values.shape[: values.ndim - gamma.ndim])
-    return xp.astype(xp.sum(xp.reshape(values, (rows, *gamma.shape)), axis=0), gamma.dtype, copy=False)
+def _of_rows(column: Array, x: Array, gamma: Array) -> Any:
+    """Return one number a row, a column, in the shape (..., 1)."""
+    leading = x.shape[: x.ndim - gamma.ndim]
+    return namespace_of(column).reshape(column, (*leading, *(1,) * gamma.ndim))
+
+
+def _like(rows: Array, x: Array) -> Any:
+    """Return rows in the shape and data type of x."""
+    return as_dtype_of(x, namespace_of(rows).reshape(rows, x.shape))
+
+
+def _mean(rows: Array) -> Any:
+    return namespace_of(rows).mean(rows, axis=1, keepdims=True)
+
+
+def _summed(rows: Array, gamma: Array) -> Any:
+    """Return the sum of the rows in the shape and data type of gamma."""
+    return _like(namespace_of(rows).sum(rows, axis=0), gamma)

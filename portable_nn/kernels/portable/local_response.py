@@ -6,7 +6,7 @@ section 3.3, with alpha divided by the size of the window, as in torch.
 
 from typing import Any
 
-from portable_nn.arrays import Array, namespace_of, widened
+from portable_nn.arrays import Array, as_dtype_of, namespace_of, widened
 
 __all__ = ["local_response_norm", "local_response_norm_gradient"]
 
@@ -17,9 +17,9 @@ def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float
     The window of channel c goes from c - floor(size / 2) to c + ceil(size / 2) - 1, without what is no channel. s of
     half precision is float32.
     """
-    xp, wide = namespace_of(x), widened(x)
+    wide = widened(x)
     s = _window_sum(wide * wide, size // 2, (size - 1) // 2) * (alpha / size) + k
-    return xp.astype(wide * s ** (-beta), x.dtype, copy=False), s
+    return as_dtype_of(x, wide * s ** (-beta)), s
 
 
 def local_response_norm_gradient(dy: Array, x: Array, s: Any, size: int, alpha: float, beta: float) -> Any:
@@ -27,7 +27,7 @@ def local_response_norm_gradient(dy: Array, x: Array, s: Any, size: int, alpha: 
     d, wide = widened(dy), widened(x)
     scaled = d * s ** (-beta)
     seen = _window_sum(scaled * wide / s, (size - 1) // 2, size // 2)
-    return namespace_of(x).astype(scaled - (2.0 * alpha * beta / size) * wide * seen, x.dtype, copy=False)
+    return as_dtype_of(x, scaled - (2.0 * alpha * beta / size) * wide * seen)
 
 
 def _window_sum(values: Array, before: int, after: int) -> Any:

@@ -38,7 +38,9 @@ def batch_norm(
 def batch_norm_gradient(dy: Array, x: Array, center: Array, inverse: Array, gamma: Array) -> tuple[Any, Any, Any]:
     """Return dx, dgamma and dbeta for what `batch_norm` returned: dy, x and dx (N, C, ...), all others (C,)."""
     xp, axes, count, wide_dy = namespace_of(dy), _axes(x), _count(x), widened(dy)
-    normal = (widened(x) - _along(center, x)) * _along(inverse, x)
+    centered = widened(x) - _along(center, x)
+    rest = xp.mean(centered, axis=axes)  # of rounding the mean: much where that is far from 0
+    normal = (centered - _along(rest, x)) * _along(inverse, x)
     dbeta = xp.sum(wide_dy, axis=axes)
     dgamma = xp.sum(wide_dy * normal, axis=axes)
     dx = (wide_dy - _along(dbeta / count, x) - normal * _along(dgamma / count, x)) * _along(gamma * inverse, x)
