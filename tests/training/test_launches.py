@@ -191,6 +191,8 @@ def test_there_is_a_row_for_every_loss():
 
 
 ACTIVATIONS = [pnn.ReLU, pnn.LeakyReLU, pnn.Sigmoid, pnn.Tanh, pnn.Softplus, pnn.ELU, pnn.SiLU, pnn.GELU]
+ACTIVATIONS += [pnn.SELU, pnn.CELU, pnn.Mish, pnn.Softsign, pnn.HardSigmoid, pnn.HardSwish, pnn.HardTanh, pnn.ReLU6]
+ACTIVATIONS += [lambda: pnn.GELU("tanh")]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -209,6 +211,15 @@ def test_dropout_costs_one_launch_with_the_activation_before_it_or_without():
         assert launches(training) == 9
         assert training.kernels["kernel_chain"] == 1
         assert training.allocations == training.reads == 0
+
+
+def test_alpha_dropout_costs_as_much():
+    layers = pnn.Affine(784, 50), pnn.SELU(), pnn.AlphaDropout(0.1), pnn.Affine(50, 10)
+    _, training, _ = warm_step(
+        pnn.Sequential(*layers, loss=pnn.SoftmaxWithLoss(), seed=0, xp="cupy"), pnn.SGD(), LABELS
+    )
+    assert launches(training) == 9
+    assert training.allocations == training.reads == 0
 
 
 def test_a_residual_sum_is_made_beside_the_activations_around_it():
