@@ -46,6 +46,7 @@ def layer(kernel: str, kernels: Kernels, place: pnn.Place, size: int) -> Call:
         "affine_gradient_W": (dy, x),
         "affine_gradient_b": (dy,),
         "dropout_mask": (x, 0.2, (1, 2), 1),
+        "gaussian_noise": (x, 0.2, (1, 2), 1),
         "softmax_loss": (x, labels, 0.01, None, 0.0),
         "sigmoid_loss": (x, dy, 0.01),
         "class_share": (labels, b),
@@ -256,7 +257,14 @@ CONTESTS: dict[str, tuple[Callable[[Kernels, pnn.Place, int], Call], str, tuple[
     **{
         name: (partial(layer, name), "units", (10, 50, 512, 2048))
         for name in (
-            *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x", "dropout_mask"),
+            *(
+                "affine",
+                "affine_gradient_W",
+                "affine_gradient_b",
+                "affine_gradient_x",
+                "dropout_mask",
+                "gaussian_noise",
+            ),
             *("sigmoid_loss", "sigmoid_loss_gradient", "softmax_loss", "softmax_loss_gradient"),
             *("squared_error", "squared_error_gradient", "absolute_error", "absolute_error_gradient"),
             *("huber_error", "huber_error_gradient", "poisson_error", "poisson_error_gradient"),

@@ -106,6 +106,7 @@ ARGUMENTS = {
         lambda draw, shape: [draw((*shape[:2], 5), "dy"), draw.numbers(shape[:2], 30), 31, 7],
         lambda draw, shape: [draw((*shape, 3), "dy"), draw.numbers(shape, 2), 3, 0],
     ],
+    "gaussian_noise": [alike("x", std=0.3, key=(5, 7), layer=2)],
     "gelu": [alike("x")],
     "gelu_gradient": [alike("dy", "x")],
     "gelu_tanh": [alike("x")],

@@ -37,6 +37,7 @@ __all__ = [
     "embedding_gradient",
     "feeder",
     "gather",
+    "gaussian_noise",
     "gelu",
     "gelu_gradient",
     "gelu_tanh",
@@ -139,11 +140,25 @@ hard_swish, hard_swish_gradient = _activations.hard_swish, _activations.hard_swi
 def dropout_mask(x: Any, rate: float, key: Key, layer: int, out: _Out = None) -> Any:
     """Return a mask for x: 0 with probability rate, else 1 / (1 - rate), the same as on every backend."""
     mask = _device.memory(out, x.shape, x.dtype)
-    rows = x.shape[0] if x.ndim else 1
-    place = x.size // max(rows, 1), first_row(rows, key)
-    numbers = (*place, *key[:2], layer, round(rate * 2**24), 1.0 / (1.0 - rate))
+    numbers = (*_counters(x, key, layer), round(rate * 2**24), 1.0 / (1.0 - rate))
     _device.launch("dropout_mask", _cuda.flat_launch(x.size), x.dtype, mask, x.size, *numbers)
     return mask
+
+
+def gaussian_noise(x: Any, std: float, key: Key, layer: int, out: _Out = None) -> Any:
+    """Return x plus std times normal numbers, the same as on every backend but for rounding."""
+    y = _device.memory(out, x.shape, x.dtype)
+    arrays = (_device.contiguous(x, x.dtype), y)
+    _device.launch(
+        "gaussian_noise", _cuda.flat_launch(x.size), x.dtype, *arrays, x.size, *_counters(x, key, layer), float(std)
+    )
+    return y
+
+
+def _counters(x: Any, key: Key, layer: int) -> tuple[int, ...]:
+    """Return the width of a row, the number of the first, and what else draws depend on."""
+    rows = x.shape[0] if x.ndim else 1
+    return x.size // max(rows, 1), first_row(rows, key), *key[:2], layer
 
 
 def affine(x: Any, W: Any, b: Any, out: _Out = None) -> Any:

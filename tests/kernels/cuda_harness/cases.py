@@ -184,6 +184,7 @@ SUMMED |= {
     "embedding_gradient of sequences": case(
         "embedding_gradient", lambda draw, n, m: (draw(n, 3, m), draw.labels(3 * n, 4).reshape(n, 3), 5, 2)
     ),
+    "gaussian_noise": case("gaussian_noise", lambda draw, n, m: (draw(n, m), 0.3, (-5, 2**31 - 1, 4 * n, n), 3)),
     "dropout_mask": case("dropout_mask", lambda draw, n, m: (draw(n, m), 0.3, (-5, 2**31 - 1), 3)),
 }
 

@@ -154,6 +154,23 @@ extern "C" __global__ void kernel_dropout_mask(
 }
 """
 
+# Two uniform numbers of 24 bits, the second from the mirror image of the place, and of them a normal one.
+_GAUSSIAN_NOISE = """
+extern "C" __global__ void kernel_gaussian_noise(
+    const real* xs, real* ys, integer size, integer width, integer first, integer key0, integer key1, integer layer,
+    double std)
+{
+    EACH(i, x, size) {
+        integer row = i >> 32 ? i / width : (unsigned)i / (unsigned)width;
+        unsigned line = mixed(mixed((unsigned)(first + row) ^ (unsigned)key0) ^ (unsigned)layer);
+        unsigned place = (unsigned)(i - row * width);
+        real u = real((mixed(line + mixed(place ^ (unsigned)key1)) >> 8) + 1) / 16777216;
+        real v = real(mixed(line + mixed(~place ^ (unsigned)key1)) >> 8) / 16777216;
+        ys[i] = xs[i] + real(std) * (sqrt(-2 * log(u)) * cos(real(6.28318530717958647693) * v));
+    }
+}
+"""
+
 # Up to three arrays of real numbers and one of integers; a width is that of a row.
 _GATHER = """
 extern "C" __global__ void kernel_gather(
@@ -207,6 +224,7 @@ def _elementwise() -> dict[str, str]:
             _COLUMN_SUMS, name="column_sums", arrays="const real* dys", term="sum += dys[i];", numbers=""
         ),
         "dropout_mask": MIXED + _DROPOUT_MASK,
+        "gaussian_noise": _GAUSSIAN_NOISE,
         "gather": _GATHER,
     }
     for name, activation in ACTIVATIONS.items():
