@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What takes too long for every change: more kills, more invented files, threads without the lock of Python, and the wheel of
-# CuPy. Exits with 1 if any of it failed.
+# What takes too long for every change: more kills, more invented files, the lowest versions of what is needed, threads without
+# the lock of Python, and the wheel of CuPy. Exits with 1 if any of it failed.
 #
 #   ci/nightly.sh          in a new virtual environment, removed at the end
 #   ci/nightly.sh --here   in $VIRTUAL_ENV, the one that is active, which has the project and its tests' packages
@@ -44,6 +44,14 @@ test_threads_elsewhere() { # VERSION
   fi
 }
 
+test_the_lowest_versions() { # PYTHON, the lowest one, too
+  "$1" -m venv "$scratch/lowest"
+  PATH="$scratch/lowest/bin:$PATH"
+  python ci/lowest.py >"$scratch/constraints.txt"
+  python -m pip install -c "$scratch/constraints.txt" -e ".[test]"
+  PORTABLE_NN_BACKENDS='["numpy"]' python -m pytest -q --tb=short -m "not slow" tests
+}
+
 test_beside_the_wheel_of_cupy() { # which imports without a GPU
   python -m venv "$scratch/cupy"
   PATH="$scratch/cupy/bin:$PATH"
@@ -66,6 +74,7 @@ fi
 step "kills" env PORTABLE_NN_KILLS="${KILLS:-500}" python -m pytest -q tests/storage/test_checkpoints.py -k kills
 step "invented graphs" env PORTABLE_NN_PLANS="${PLANS:-50000 1000 50}" python -m pytest -q tests/kernels/test_plan_fuzz.py
 step "invented files" env PORTABLE_NN_EXAMPLES="${EXAMPLES:-5000}" python -m pytest -q tests/test_fuzz.py
+step "the lowest versions that are allowed" test_the_lowest_versions "$(find_python 3.11 || echo python)"
 step "the stand-in beside the wheel of CuPy" test_beside_the_wheel_of_cupy
 if python -c 'import atheris' 2>/dev/null; then
   for target in $(python ci/fuzz.py --list 2>/dev/null); do step "fuzz $target" fuzz "$target"; done

@@ -50,7 +50,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     """Tell both where they are read."""
     for line in [*pytest_report_header(), *(f"SKIPPED ON THE STAND-IN {line}" for line in _skipped)]:
         terminalreporter.write_line(line)

@@ -74,6 +74,19 @@ def test_types_are_shipped() -> None:
     assert (resources.files("portable_nn") / "py.typed").is_file()
 
 
+def test_the_public_api_is_the_one_that_is_listed() -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("tensorboardX")
+    root = Path(__file__).parents[1]
+    command = [sys.executable, str(root / "ci" / "api.py")]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    listed = (root / "docs" / "api.txt").read_text(encoding="utf-8").splitlines()
+    changed = [f"-{line}" for line in listed if line not in found] + [
+        f"+{line}" for line in found if line not in listed
+    ]
+    assert changed == [], "the public API has changed; if it is meant to: python ci/api.py >docs/api.txt"
+
+
 PARTS = [layers, losses, optimizers, schedules]
 
 

@@ -254,7 +254,8 @@ def test_training_outside_the_main_thread_works():
         thread.start()
     for thread in threads:
         thread.join()
-    assert histories[0]["loss"] == histories[1]["loss"] == fit(net(), epochs=3)["loss"]
+    for history in histories:  # the last digit is up to BLAS, which may be elsewhere in memory
+        assert history["loss"] == pytest.approx(fit(net(), epochs=3)["loss"], rel=1e-6)
 
 
 def test_the_progress_bar_shows_loss_metric_and_throughput(capsys, monkeypatch):
