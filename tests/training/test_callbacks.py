@@ -438,6 +438,14 @@ def test_estimators_take_them_all(tmp_path, kind, capsys):
     assert len(table(tmp_path / "log.csv")) == 4
 
 
+def test_an_estimator_refuses_a_bare_function():
+    pytest.importorskip("sklearn")
+    from portable_nn.adapters.sklearn import MLPClassifier
+
+    with pytest.raises(TypeError, match=re.escape("write pnn.OnEpoch(function)")):
+        MLPClassifier(callbacks=[note]).fit(X, T)
+
+
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_what_an_estimator_has_saved_is_loaded(tmp_path):
     pytest.importorskip("sklearn")

@@ -25,9 +25,11 @@ from portable_nn.adapters.sklearn.solvers import Solver, solver_of
 from portable_nn.adapters.sklearn.watching import HeldOut, Watched
 from portable_nn.arrays import copies, to_numpy
 from portable_nn.metrics import RunningLoss
+from portable_nn.networks.parts import instances
 from portable_nn.schedules import observe
 from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.batches import take
+from portable_nn.training.callbacks import Callback
 from portable_nn.training.evaluation_weights import EvaluationWeights, go_on
 from portable_nn.training.measuring import evaluate
 from portable_nn.training.progress import Progress
@@ -93,6 +95,7 @@ class Descent:
     ) -> None:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
+        instances("fit", "callbacks", self.callbacks, Callback, "pnn.OnEpoch(function), say")
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer, self._step, self._begun = solver_of(self), None, 0
         X, y, weight, held_out = self._held_out(network, X, y, weight)
