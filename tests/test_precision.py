@@ -1,10 +1,13 @@
 """Layers and losses in bfloat16 and float16 beside the same in float64, on numbers that both can hold."""
 
+import math
+
 import numpy as np
 import pytest
 
 import portable_nn as pnn
 from portable_nn.arrays import to_numpy
+from portable_nn.kernels import PORTABLE, kernels_at
 from portable_nn.layers.inputs import as_tuple
 from portable_nn.losses import Loss
 from portable_nn.testing.cases import CASES
@@ -130,3 +133,56 @@ class _Weighted(pnn.Layer):
     def backward_pass(self, run, params, x, dy):
         assert dy.dtype == x.dtype == run.place.dtype
         return dy * params["w"], {"w": run.kernels.unbroadcast(dy * x, self.shape)}
+
+
+@pytest.mark.parametrize("which", ["portable", "fast"])
+def test_sums_of_many_do_not_stall(which, low):
+    # 256 + 1 is 256 in bfloat16, and 2048 + 1 is 2048 in float16.
+    kernels, xp, n = PORTABLE if which == "portable" else kernels_at(low), low.xp, 3000
+    ones = low.computing.asarray(np.ones((n, 2)))
+    rows = low.asarray(np.zeros(n, np.int64), low.index_dtype)
+    found = {
+        "a bias": kernels.affine_gradient_b(ones),
+        "an embedding": kernels.embedding_gradient(ones, rows, 3, None)[0, :],
+        "a sum": kernels.sum_along(ones, (0,), False),
+        "a broadcast": kernels.unbroadcast(ones, (2,)),
+        "a mean": kernels.mean_along(ones * 0.5, (0,), False) * n * 2,
+    }
+    for what, array in found.items():
+        assert array.dtype == low.computing.dtype, what
+        near(array, np.full(2, float(n)), EPS[low.precision], factor=2)
+    softmax = to_numpy(kernels.softmax(xp.reshape(ones[:, 0], (1, n)))).astype(np.float64)
+    assert softmax.sum() == pytest.approx(1.0, rel=2 * EPS[low.precision])
+
+
+@pytest.mark.parametrize("which", ["portable", "fast"])
+def test_gelu_is_right_where_it_is_small(which, low):
+    x = np.linspace(-3.0, 6.0, 37)
+    kernels, there = PORTABLE if which == "portable" else kernels_at(low), low.computing.asarray(x)
+    distribution = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in x])
+    np.testing.assert_allclose(to_numpy(kernels.gelu(there)), x * distribution, rtol=4 * EPS[low.precision])
+
+
+class _Seen(pnn.MeanSquaredError):
+    """A loss of a user's own that looks at what it gets."""
+
+    def forward_pass(self, run, params, y, t, weight=None):
+        kinds = {str(array.dtype).rpartition(".")[2] for array in (y, t, run.constant([1.0]))}
+        assert kinds == {"float32"}
+        return super().forward_pass(run, params, y, t, weight)
+
+    def gradient(self, run, saved, dout=1.0):
+        dy = super().gradient(run, saved, dout)
+        assert str(dy.dtype).endswith("float32")
+        return dy
+
+
+def test_a_loss_of_a_user_s_own_gets_float32_and_so_does_one_that_is_a_node(low):
+    x, t = np.ones((2, 3), np.float32), np.zeros((2, 4), np.float32)
+    network = pnn.Sequential(pnn.Affine(3, 4), loss=_Seen(), seed=0, xp=low.xp, dtype=low.precision)
+    assert set(network.gradient(x, t)) == {"0.W", "0.b"}
+    graph = pnn.Graph(seed=0, xp=low.xp, dtype=low.precision)
+    graph.output(_Seen()(pnn.Affine(3, 4)(graph.input("x")), graph.input("t")))
+    assert graph.predict({"x": x, "t": t}).shape == ()
+    graph.forward(x=x, t=t)
+    graph.backward()

@@ -272,3 +272,24 @@ def test_bfloat16_learns_mnist_as_float32_does(mnist_folder):
         accuracy[dtype] = float(network.accuracy(*test))
     assert accuracy["float32"] > 0.96
     assert accuracy["bfloat16"] == pytest.approx(accuracy["float32"], abs=0.003)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_several_losses_train_as_in_float32(half, accumulate):
+    if half.backend == "jax":
+        pytest.skip("compiling takes long")
+    found = {}
+    for dtype in ("float32", "float16"):
+        graph = pnn.Graph(
+            loss={"kind": pnn.SoftmaxWithLoss(), "size": pnn.MeanSquaredError()},
+            loss_weights={"size": 0.5},
+            seed=0,
+            xp=half.xp,
+            dtype=dtype,
+        )
+        hidden = pnn.Tanh()(pnn.Affine(4, 8)(graph.input("x")))
+        graph.output(kind=pnn.Affine(8, 3)(hidden), size=pnn.Affine(8, 1)(hidden))
+        targets = {"kind": T, "size": X[:, :1]}
+        history = pnn.Trainer(graph, pnn.Adam(1e-2)).fit(X, targets, epochs=2, accumulate=accumulate, **OPTIONS)
+        found[dtype] = [*history["loss"], *history["kind_loss"]]
+    assert found["float16"] == pytest.approx(found["float32"], rel=2e-3)
