@@ -135,6 +135,12 @@ def test_decoupled_weight_decay_equals_torch(name):
     assert_same(trajectory(np, getattr(pnn, name)(**options, **PAIRS[name][0])), expected)
 
 
+def test_the_bounds_of_adafactor_are_torch_s():
+    # large enough to be reached, by the mean over rows and by the root
+    expected = torch_trajectory("Adafactor", lr=0.1, eps=(2.0, 0.5))
+    assert_same(trajectory(np, pnn.Adafactor(0.1, epsilon1=2.0, epsilon2=0.5)), expected)
+
+
 def test_rprop_equals_torch(xp64):
     # bounds of steps that are reached
     expected = torch_trajectory("Rprop", lr=0.02, etas=(0.4, 1.5), step_sizes=(0.02 * 0.5, 0.02 * 2.0))
