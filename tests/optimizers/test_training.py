@@ -179,6 +179,21 @@ def test_weight_decay_may_be_a_schedule(xp, name):
     assert np.max(np.abs(arrays_of(constant)[0] - to_numpy(weights["0.W"]))) > 1e-3
 
 
+class Decoupled(pnn.Optimizer):
+    """SGD of somebody's own, with decay as AdamW's."""
+
+    decoupled_weight_decay = True
+
+    def rule(self, kernels, params, grads, slots, numbers):
+        return [p - numbers["lr"] * g for p, g in zip(params, grads, strict=True)], []
+
+
+def test_somebody_s_own_optimizer_may_decouple_weight_decay():
+    params, grads = [np.ones(2)], [np.full(2, 3.0)]
+    Decoupled(0.1, weight_decay=0.5).update(params, grads)
+    np.testing.assert_allclose(params[0], 1.0 - 0.1 * 0.5 - 0.1 * 3.0)
+
+
 def test_a_callback_may_make_weight_decay_a_schedule():
     class Switch(pnn.Callback):
         def on_epoch(self, trainer, epoch, record):
