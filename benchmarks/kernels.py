@@ -20,7 +20,7 @@ from benchmarks.threads import one_thread
 from portable_nn.arrays import move
 from portable_nn.errors import BackendError, MissingExtraError
 from portable_nn.kernels import PORTABLE, Donating, Kernels, fast, kernels_for
-from portable_nn.training.compiled_step import pure_step
+from portable_nn.training.pure_step import pure_step
 
 ROUNDS = 31
 SECONDS = 0.002  # the least that one measurement takes, by repeating short calls

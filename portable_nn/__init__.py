@@ -7,7 +7,7 @@ and `Trainer`; `import portable_nn as pnn`.
 from portable_nn import starting as starting  # first: what follows takes a while, and Ctrl-C may come
 
 # isort: split
-from portable_nn import datasets, initializers, kernels, losses, random
+from portable_nn import datasets, initializers, kernels, losses, metrics, random
 from portable_nn.arrays import Array, Place, namespace_of, pad_sequences, to_numpy
 from portable_nn.errors import (
     BackendError,
@@ -269,6 +269,7 @@ __all__ = [
     "load",
     "lr_range_test",
     "lsuv",
+    "metrics",
     "namespace_of",
     "pad_sequences",
     "random",

@@ -67,17 +67,17 @@ class Run:
     """
 
     mask: Any = None
+    outputs: Any = None
+    """Of the network, after its forward walk."""
 
     def __init__(
         self, place: Place, kernels: Kernels | None = None, *, training: bool = False, key: random.Key | None = None
     ):
-        self.place = place
+        self.place, self.training = place, training
         self.kernels = kernels_at(place) if kernels is None else kernels
-        self.training = training
         self._mask: Any = None
         self._masked: frozenset[int] = frozenset()
-        self._key = key
-        self._draws = 0
+        self._key, self._draws = key, 0
         self.changed: dict[State, Any] = {}
         self._given: Mapping[State, Any] = _NONE
         self._own: Mapping[str, State] = _NONE

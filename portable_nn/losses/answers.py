@@ -19,10 +19,31 @@ class _OfAnswers(ElementLoss):
     """Counts the outputs whose sign is right."""
 
     counts_correct = "count_correct_signs"
+    compares = ("labels", "scores", "outputs")
 
     def answers(self, shape: tuple[int, ...]) -> int:
         """Return the number of outputs of all samples."""
         return math.prod(shape)
+
+    def labels(self, run: Run, y: Any) -> Any:
+        """Return 1 where y is positive, 0 where it is not, -1 for NaN; of one output (N,)."""
+        labels = run.kernels.answered_signs(y)
+        return run.kernels.reshape(labels, y.shape[:1]) if math.prod(y.shape[1:]) == 1 else labels
+
+    def compared(self, run: Run, of: str, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any, Any]:
+        """Return labels 1 and 0, (N,) of one output, (N, K) of K, what `of` says of y, and weights so, (N,) or None."""
+        outputs, kernels = math.prod(y.shape[1:]), run.kernels
+        shape = y.shape[:1] if outputs == 1 else (y.shape[0], outputs)
+        y, t = kernels.reshape(y, shape), kernels.answered_signs(kernels.reshape(t, shape), 0.5)
+        if weight is not None and weight.ndim > 1:
+            weight = kernels.reshape(weight, shape)
+        if of == "labels":
+            y = kernels.answered_signs(y)
+        elif of == "probabilities":
+            y = self.probabilities(run, y)
+        elif of == "scores" and outputs == 1:
+            y = kernels.two_scores(y)
+        return t, y, weight
 
 
 class SigmoidWithLoss(_OfAnswers):
@@ -53,12 +74,17 @@ class SigmoidWithLoss(_OfAnswers):
     """
 
     kernel = "sigmoid_loss"
+    compares = ("labels", "probabilities", "scores", "outputs")
     options = ("reduction", "pos_weight")
     constants = (2,)
 
     def __init__(self, reduction: Reduction = "mean", *, pos_weight: float | Sequence[float] | None = None):
         super().__init__(reduction)
         self.pos_weight: float | list[float] | None = None if pos_weight is None else _pos_weight(pos_weight)
+
+    def probabilities(self, run: Run, y: Any) -> Any:
+        """Return sigmoid(y), the probability of yes."""
+        return run.kernels.sigmoid(y)
 
     def _extra(self, run: Run, y: Any) -> tuple[Any, ...]:
         if self.pos_weight is None:

@@ -26,6 +26,7 @@ class ClassLoss(Loss):
     """
 
     counts_correct = "count_correct"
+    compares = ("labels", "probabilities", "scores", "outputs")
     kernel: ClassVar[str]
 
     def __init__(
@@ -142,6 +143,32 @@ class ClassLoss(Loss):
         if ignores:
             return correct, run.kernels.class_total(t, run.constant([1.0] * y.shape[1]), weight)
         return correct, run.kernels.total(weight)
+
+    def probabilities(self, run: Run, y: Any) -> Any:
+        """Return the probabilities of the classes, in the shape of y."""
+        axis = self._axis(y.shape)
+        return from_rows(run, self._probable(run, rows_of(run, y, axis)), y.shape, axis)
+
+    def _probable(self, run: Run, y: Any) -> Any:
+        """Return the probabilities that rows (M, C) stand for: exp(y), of log-probabilities."""
+        return run.kernels.exp(y)
+
+    def labels(self, run: Run, y: Any) -> Any:
+        """Return the class of the largest output, in the shape of the labels; -1 for NaN."""
+        return run.kernels.answered_labels(y, self._axis(y.shape))
+
+    def compared(self, run: Run, of: str, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any, Any]:
+        """Return labels (M,), what `of` says of y (M, C), and weights (M,) or None; those of labels to ignore are 0."""
+        ignores = self.ignore_label is not None and _are_labels(run, t)
+        y, t, weight = self._as_rows(run, y, t, weight)
+        weight = _counted(run, y, t, weight) if ignores else weight
+        t = t if t.ndim == 1 else run.kernels.answered_labels(t)
+        if of == "labels":
+            y = run.kernels.answered_labels(y)
+        elif of == "probabilities":
+            y = self._probable(run, y)
+            y = y[:, 1] if y.shape[1] == 2 else y
+        return t, y, weight
 
     def config(self) -> dict[str, Any]:
         """Return the constructor arguments; labels as strings, as in files."""

@@ -41,6 +41,8 @@ class Loss(Layer):
     is_wide = True
     counts_correct: ClassVar[str | None] = None
     """The kernel that counts right answers; None where there is no right and wrong."""
+    compares: ClassVar[tuple[str, ...]] = ("values", "outputs")
+    """What metrics can compare with its targets, in the words of `metrics.Metric`: see `compared`."""
 
     def __init__(self, reduction: Reduction = "mean"):
         if reduction not in ("mean", "sum", "none"):
@@ -133,6 +135,27 @@ class Loss(Layer):
         if weight is None or not answers:
             return correct, answers
         return correct, run.kernels.total(weight, answers / math.prod(weight.shape))
+
+    # What outputs say, for metrics and for predictions.
+
+    def probabilities(self, run: Run, y: Any) -> Any:
+        """Return the probabilities that outputs y stand for, in their shape; TypeError if they stand for none."""
+        raise TypeError(f"{type(self).__name__} gives no probabilities: it compares numbers, not classes")
+
+    def labels(self, run: Run, y: Any) -> Any:
+        """Return the labels that outputs y stand for, -1 for NaN; TypeError if they stand for none."""
+        raise TypeError(f"{type(self).__name__} gives no labels: it compares numbers, not classes")
+
+    def values(self, run: Run, y: Any) -> Any:
+        """Return the numbers that outputs y stand for, in the units of t: y itself."""
+        return y
+
+    def compared(self, run: Run, of: str, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any, Any]:
+        """Return t, what `of` says of y, and weights or None, in rows that a metric compares.
+
+        `of` is one of `compares`. A loss of your own for classes overrides both.
+        """
+        return t, self.values(run, y) if of == "values" else y, weight
 
     def check_reduces(self, owner: str) -> None:
         """Raise ValueError, in which `owner` is named, if the loss is no single number."""

@@ -168,6 +168,10 @@ class PoissonLoss(ElementLoss):
 
     kernel = "poisson_error"
 
+    def values(self, run: Run, y: Any) -> Any:
+        """Return the mean exp(y)."""
+        return run.kernels.exp(y)
+
     def _check(self, t: Any) -> None:
         check_values(t, "finite t of at least 0", between(0, math.inf))
 
@@ -196,6 +200,10 @@ class GaussianLoss(ElementLoss):
     """
 
     kernel = "gaussian_loss"
+
+    def values(self, run: Run, y: Any) -> Any:
+        """Return the means m."""
+        return y[..., : y.shape[-1] // 2]
 
     def _targets_of(self, y: tuple[int, ...]) -> tuple[int, ...]:
         if len(y) < 2 or y[-1] % 2:

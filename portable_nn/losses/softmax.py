@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from portable_nn.layers.layer import Run
 from portable_nn.losses.class_loss import ClassLoss
 from portable_nn.losses.class_weights import Balanced
 from portable_nn.losses.loss import Reduction
@@ -69,6 +71,9 @@ class SoftmaxWithLoss(ClassLoss):
 
     def _extra(self) -> tuple[float, ...]:
         return (self.label_smoothing,)
+
+    def _probable(self, run: Run, y: Any) -> Any:
+        return run.kernels.softmax(y)
 
 
 class SoftmaxFocalLoss(SoftmaxWithLoss):

@@ -9,6 +9,7 @@ from portable_nn.layers.layer import Arrays
 from portable_nn.layers.low_run import LowRun
 from portable_nn.losses import Loss, LossByOutput
 from portable_nn.metrics import RunningAccuracy
+from portable_nn.networks.answers import labels, probabilities
 from portable_nn.networks.positions import unmasked
 from portable_nn.networks.predictor import Predictor
 from portable_nn.networks.receiver import Receiver
@@ -106,6 +107,7 @@ class Network(Receiver):
         y, saved = (
             self.forward_pass(run, by_path, *x) if len(self.order.inputs) > 1 else self.forward_pass(run, by_path, x)
         )
+        run.outputs = y
         return y, (by_path, saved)
 
     def _forward_low(self, run: LowRun, params: Arrays, x: Any) -> tuple[Any, Any]:
@@ -145,6 +147,36 @@ class Network(Receiver):
         """
         y = self._predictor(self.inputs(x))
         return y if self.order.output_names is None else self.named(y)
+
+    def predict_proba(self, x: Array | Mapping[str, Array]) -> Any:
+        """Return the probabilities that the outputs for x stand for, in their shape: softmax or sigmoid of them.
+
+        With losses by output it is a mapping, of those that give any. Those of `SigmoidWithLoss` are of yes. Takes and
+        raises as `predict` does, and TypeError if the loss gives no probabilities.
+        """
+        return probabilities(self.criterion, self.run(), self._predictor(self.inputs(x)))
+
+    def predict_labels(self, x: Array | Mapping[str, Array]) -> Any:
+        """Return the labels that the outputs for x stand for: integers in the shape of labels t, -1 for NaN.
+
+        Where `notes["classes"]` has names of the classes, a list, or by output a mapping of such, they are NumPy arrays
+        of names; NaN, which has none, raises ValueError then. With losses by output it is a mapping, of those that give
+        any. Takes and raises as `predict` does, and TypeError if the loss gives no labels.
+
+        Examples
+        --------
+        >>> import portable_nn as pnn
+        >>> layer = pnn.Affine.from_arrays([[1.0, -1.0]])
+        >>> net = pnn.Sequential(layer, loss=pnn.SoftmaxWithLoss())
+        >>> net.predict_labels([[2.0], [-2.0]]).tolist()
+        [0, 1]
+        >>> net.notes["classes"] = ["apple", "orange"]
+        >>> net.predict_labels([[2.0], [-2.0]]).tolist()
+        ['apple', 'orange']
+        >>> net.predict_proba([[0.0]]).tolist()
+        [[0.5, 0.5]]
+        """
+        return labels(self.criterion, self.run(), self._predictor(self.inputs(x)), self.notes.get("classes"))
 
     def named(self, y: Any) -> Any:
         """Return the outputs by name, if they have names."""

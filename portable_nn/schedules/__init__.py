@@ -11,6 +11,7 @@ from portable_nn.schedules.schedule import (
     check_blind,
     check_kept,
     observe,
+    observe_epoch,
     restore,
     state_of,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "check_blind",
     "check_kept",
     "observe",
+    "observe_epoch",
     "restore",
     "state_of",
 ]

@@ -31,6 +31,11 @@ class WarmUp:
         """Pass the value of an epoch on to the schedule, if it wants to know."""
         observe(self.schedule, value)
 
+    @property
+    def monitor(self) -> str | None:
+        """Which value the schedule wants to know."""
+        return getattr(self.schedule, "monitor", None)
+
     def state(self) -> Any:
         """Return what the schedule has become, for a checkpoint."""
         return state_of(self.schedule)
@@ -83,6 +88,11 @@ class Chain:
     def observe(self, value: float) -> None:
         """Pass the value of an epoch on to the schedule that gave the last rate, if it wants to know."""
         observe(self.schedules[self.current], value)
+
+    @property
+    def monitor(self) -> str | None:
+        """Which value the schedule that gave the last rate wants to know."""
+        return getattr(self.schedules[self.current], "monitor", None)
 
     def state(self) -> list[Any]:
         """Return what the schedules have become, for a checkpoint."""

@@ -2,6 +2,7 @@
 
 import math
 
+from portable_nn.metrics.direction import Mode, better
 from portable_nn.schedules.schedule import not_negative, positive
 
 __all__ = ["ReduceOnPlateau"]
@@ -10,7 +11,8 @@ __all__ = ["ReduceOnPlateau"]
 class ReduceOnPlateau:
     """The rate `lr`, multiplied by `factor` when the observed value has not improved for more than `patience` epochs.
 
-    The Trainer observes for it, after every epoch, the validation loss, or the training loss where there is none.
+    The Trainer observes for it, after every epoch, `monitor`: by default the validation loss, or the training loss
+    where there is none.
 
     Parameters
     ----------
@@ -25,6 +27,15 @@ class ReduceOnPlateau:
         Epochs after a reduction in which nothing is counted.
     minimum : float
         The rate never falls below it.
+    monitor : str, optional
+        A name in the history.
+    mode : "min" or "max", optional
+        Whether smaller or larger is better; needed where the name does not tell.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or the mode is needed.
     """
 
     def __init__(
@@ -36,6 +47,8 @@ class ReduceOnPlateau:
         threshold: float = 1e-4,
         cooldown: int = 0,
         minimum: float = 0.0,
+        monitor: str | None = None,
+        mode: Mode | None = None,
     ):
         self.lr, self.factor, self.minimum = positive("lr", lr), positive("factor", factor), float(minimum)
         self.initial = self.lr
@@ -44,6 +57,12 @@ class ReduceOnPlateau:
         if not (self.factor < 1 and 0 <= minimum <= lr):
             raise ValueError(
                 f"ReduceOnPlateau needs factor below 1 and minimum from 0 to lr, got {factor} and {minimum}"
+            )
+        self.monitor, self.mode = monitor, mode or better("loss" if monitor is None else monitor)
+        if self.mode not in ("min", "max"):
+            raise ValueError(
+                f"ReduceOnPlateau cannot tell from the name {monitor!r} whether smaller or larger is better: "
+                f'say mode="min" or mode="max", got {mode!r}'
             )
         self.best = math.inf
         self.bad_epochs = 0
@@ -54,7 +73,8 @@ class ReduceOnPlateau:
         return self.lr
 
     def observe(self, value: float) -> None:
-        """Take the value of an epoch, better if smaller, into account."""
+        """Take the value of an epoch into account."""
+        value = -value if self.mode == "max" else value
         if value < self.best - (self.threshold * abs(self.best) if math.isfinite(self.best) else 0.0):
             self.best, self.bad_epochs = value, 0
         else:

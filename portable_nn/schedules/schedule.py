@@ -1,7 +1,7 @@
 """What a schedule is, and what is done with every one."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "check_kept",
     "not_negative",
     "observe",
+    "observe_epoch",
     "positive",
     "restore",
     "state_of",
@@ -37,6 +38,18 @@ def observe(schedule: Schedule, value: float) -> None:
     method = getattr(schedule, "observe", None)
     if method is not None:
         method(value)
+
+
+def observe_epoch(schedule: Schedule, record: Mapping[str, float]) -> None:
+    """Tell a schedule the value of an epoch's record that it has in `monitor`, if it has a method `observe`.
+
+    By default that is the validation loss, or the training loss where there is none. ValueError if there is no such
+    value.
+    """
+    name: str = getattr(schedule, "monitor", None) or ("val_loss" if "val_loss" in record else "loss")
+    if name not in record:
+        raise ValueError(f"{type(schedule).__name__} watches {name!r}, but the epoch has only {', '.join(record)}")
+    observe(schedule, record[name])
 
 
 def state_of(schedule: Schedule) -> Any:

@@ -19,7 +19,7 @@ from portable_nn.storage.arrays import checksum
 from portable_nn.storage.networks import Storable
 from portable_nn.storage.networks import describe as describe_network
 
-__all__ = ["can_be_said", "data", "difference", "loss", "network", "optimizer", "part", "schedule"]
+__all__ = ["can_be_said", "data", "difference", "loss", "metrics", "network", "optimizer", "part", "schedule"]
 
 _DERIVED = {"sign", "start", "final", "initial"}
 """Attributes of the library's own that stand for options which are not kept as they came."""
@@ -78,6 +78,13 @@ def part(of: Any, ignored: Iterable[str] = ()) -> dict[str, Any]:
     options = {*_arguments(kind), *_DERIVED} - {*ignored}
     values: Mapping[str, Any] = getattr(of, "__dict__", {})
     return {"kind": _named(kind)} | {name: _plain(values[name]) for name in sorted(options & {*values})}
+
+
+def metrics(given: Any) -> Any:
+    """Describe metrics, of which there is a list, or for each output one, or None."""
+    if isinstance(given, dict):
+        return {name: metrics(listed) for name, listed in cast("dict[str, Any]", given).items()}
+    return None if given is None else [part(metric) for metric in given]
 
 
 def data(batches: Any, of: Storable) -> Any:

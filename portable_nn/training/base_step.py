@@ -14,6 +14,8 @@ from portable_nn.arrays import copies, overflow_unreported
 from portable_nn.errors import ShapeError
 from portable_nn.kernels import is_recordable, kernels_for
 from portable_nn.kernels.portable.loss_scaling import FIRST_LOSS_SCALE
+from portable_nn.layers import Run
+from portable_nn.metrics import Measuring
 from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
 from portable_nn.optimizers.groups import Part
@@ -61,11 +63,14 @@ class Done(NamedTuple):
         What a mean over each batch divides by: see `Loss.total_weight`. By output, likewise.
     rows : list of S int
         How many samples each batch had.
+    measured : list of S tuples, or tuple
+        What `Measuring` returned for each batch, if there are metrics; as a tuple, with an axis (S, ...) in each array.
     """
 
     losses: Any
     weights: Any
     rows: list[int]
+    measured: Any
 
 
 class TrainingStep(ABC):
@@ -80,10 +85,14 @@ class TrainingStep(ABC):
     optimizer : Optimizer
     accumulate : int
         In how many micro-batches the gradient of a batch is computed, one after the other.
+    measuring : Measuring, optional
+        What is measured on each batch, by the outputs of the training pass.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1):
-        self.network, self.optimizer, self.accumulate = network, optimizer, accumulate
+    def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1, measuring: Measuring | None = None):
+        self.network, self.optimizer, self.accumulate, self.measuring = network, optimizer, accumulate, measuring
+        self.outputs: Any = None
+        """Of the network, on the last batch, if something is measured."""
         self.made_for = made_for(network, optimizer)
         self.is_scaled = network.place.precision == "float16"
         """Whether the loss is scaled, as the range of the data type is small."""
@@ -196,6 +205,11 @@ class TrainingStep(ABC):
     def write_states(self) -> None:
         """Make what became of states in `gradient` their values."""
 
+    def measured(self, run: Run, t: Any, weight: Any) -> Any:
+        """Return what is measured on the last batch, by its outputs."""
+        assert self.measuring is not None
+        return self.measuring(run, self.outputs, t, weight)
+
     def _next_key(self) -> Key | None:
         return self.network.next_key() if self.network.is_random else None
 
@@ -212,17 +226,19 @@ class TrainingStep(ABC):
         batch but x is at the network's place.
         """
         run, criterion, several = self.network.run(), self.network.criterion, len(self.network.order.inputs) > 1
-        done, since = Done([], [], []), time.perf_counter()
+        done, since = Done([], [], [], []), time.perf_counter()
         for number, (x, t, weight) in enumerate(batches.epoch(epoch, skip), skip + 1):
             done.losses.append(self(self.network.inputs(x, is_known=True), t, weight))
             if self.after_batch is not None:
                 self.after_batch(number, criterion.record(done.losses[-1]))
             done.weights.append(criterion.total_weight(run, t, weight))
+            if self.measuring is not None:
+                done.measured.append(self.measured(run, t, weight))
             done.rows.append(batches.unpadded or (x[0] if several or x.__class__ is tuple else x).shape[0])
             del x, t, weight  # the next batch may get their memory, still warm
             if number % LOOK_EVERY == 0 or time.perf_counter() - since > _SECONDS or interrupted():
                 yield done
-                done, since = Done([], [], []), time.perf_counter()
+                done, since = Done([], [], [], []), time.perf_counter()
         if done.rows:
             yield done
 

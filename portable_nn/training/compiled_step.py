@@ -5,24 +5,20 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from portable_nn.arrays import copies, flat, is_several
-from portable_nn.kernels import PORTABLE, Kernel, kernels_at
-from portable_nn.kernels.portable.loss_scaling import chosen, next_loss_scale
+from portable_nn.kernels import PORTABLE, kernels_at
+from portable_nn.kernels.portable.loss_scaling import chosen
 from portable_nn.layers import Run
 from portable_nn.layers.inputs import input_dtype
-from portable_nn.layers.run import check_gradients
+from portable_nn.metrics import Measuring
 from portable_nn.networks import Network
 from portable_nn.optimizers import Numbers, Optimizer, Slots
-from portable_nn.optimizers.groups import rows
-from portable_nn.optimizers.parts import joined, joined_slots, slots_by_part
 from portable_nn.random import Key
-from portable_nn.training.accumulation import Shares, micro_key, micro_rows, weighted
 from portable_nn.training.base_step import Done, TrainingStep, versions
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
-from portable_nn.training.mixed_step import scaled
-from portable_nn.training.samples import count
+from portable_nn.training.pure_step import pure_gradient, pure_step, pure_update
 
-__all__ = ["CompiledStep", "pure_step"]
+__all__ = ["CompiledStep"]
 
 _NO_KEY: Key = (0, 0)
 """In the place of a key that nothing asks for: with None a compiled function would be another one."""
@@ -34,102 +30,6 @@ _WORK = 2_500_000_000
 """Multiplications in one call, about: some 50 ms on one core."""
 
 
-def pure_gradient(
-    network: Network, micro_batches: int = 1, accumulate: Kernel = PORTABLE.accumulate
-) -> Callable[..., tuple[list[Any], Slots, Any]]:
-    """Return the first half of `pure_step`: its result is (loss, gradients of what is trained, new states)."""
-    place, kernels, trained = network.place, kernels_at(network.place), network.trainable()
-    sharing, first_state = network.sharing, len(network.sharing.parameters)
-
-    def one(
-        params: list[Any], scale: Any, x: Any, t: Any, weight: Any, key: Key | None, *dout: Any
-    ) -> tuple[Any, list[Any], list[Any]]:
-        run = Run(place, kernels, training=True, key=key if network.is_random else None)
-        dout = dout if scale is None else (scaled(scale, *dout),)
-        loss, grads = network.loss_and_gradients(run, params, x, t, weight, *dout)
-        grads = grads if scale is None else [None if g is None else g * (1.0 / scale) for g in grads]
-        found = {name: grads[i] for name, i in trained.items()}
-        check_gradients("the network", {name: params[i] for name, i in trained.items()}, found)
-        return loss, list(found.values()), sharing.after(params, run.changed)[first_state:]
-
-    def gradient(
-        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
-    ) -> tuple[list[Any], Slots, Any]:
-        rows = micro_rows(x, micro_batches)
-        scale = slots[-1][0][0] if place.precision == "float16" else None
-        if count(x) <= rows:
-            return params, slots, one(params, scale, x, t, weight, key)
-        shares = Shares(network.criterion, Run(place, kernels, training=True), t, weight)
-
-        def add(states: list[Any], first: Any, batch: tuple[Any, ...]) -> tuple[list[Any], Any]:
-            share = shares.of(Run(place, kernels, training=True), *batch[1:])
-            # What losses by output count cannot be made up for when their gradients are one.
-            dout, factor = ((share,), 1.0) if is_several(share) else ((), share)
-            key_of_rows = micro_key(key, first, count(batch[0]))
-            loss, grads, states = one([*params[:first_state], *states], scale, *batch, key_of_rows, *dout)
-            return states, (weighted(share, loss), [factor * gradient for gradient in grads])
-
-        states, (loss, grads) = accumulate(add, params[first_state:], (x, t, weight), rows)
-        return params, slots, (loss, grads, states)
-
-    return gradient
-
-
-def pure_update(network: Network, optimizer: Optimizer) -> Callable[..., tuple[list[Any], Slots, Any]]:
-    """Return the second half of `pure_step`, the function (params, slots, gradients, key, numbers).
-
-    Its result is whether the update counts, or None where each does; see `kernels.portable.loss_scaling`.
-    """
-    kernels, trained = kernels_at(network.place), list(network.trainable().values())
-    arrays = network.arrays()
-    parts = optimizer.parts(list(network.trainable()), [arrays[i] for i in trained], list(network.parameters))
-    parts = optimizer.live(parts)
-
-    def update(
-        params: list[Any], slots: Slots, grads: list[Any], key: Key | None, numbers: Numbers
-    ) -> tuple[list[Any], Slots, Any]:
-        before = [params[i] for i in trained]
-        slots, scale = (slots[:-1], slots[-1][0]) if network.place.precision == "float16" else (slots, None)
-        ready = optimizer.transform(kernels, rows(parts, before), rows(parts, grads), numbers, parts)
-        updated, changed = optimizer.apply(kernels, *ready, slots_by_part(parts, slots), numbers, parts)
-        new, params, changed_slots = joined(parts, before, updated), list(params), joined_slots(parts, slots, changed)
-        counts = None
-        if scale is not None:
-            counts, after = next_loss_scale(scale, grads)
-            new = chosen(counts, new, before)
-            changed_slots = [chosen(counts, *pair) for pair in zip(changed_slots, slots, strict=True)]
-            changed_slots.append([after])
-        for i, array in zip(trained, new, strict=True):
-            params[i] = array
-        return params, changed_slots, counts
-
-    return update
-
-
-def pure_step(
-    network: Network, optimizer: Optimizer, micro_batches: int = 1, accumulate: Kernel = PORTABLE.accumulate
-) -> Callable[..., tuple[list[Any], Slots, Any]]:
-    """Return the function (params, slots, x, t, weight, key, numbers) -> (params, slots, (loss, weight of the batch)).
-
-    It reads nothing of the network and the optimizer but what stays fixed, and writes nothing. `accumulate` is the
-    kernel that goes through the micro-batches of a batch.
-    """
-    gradient, update = pure_gradient(network, micro_batches, accumulate), pure_update(network, optimizer)
-    place, kernels, first_state = network.place, kernels_at(network.place), len(network.sharing.parameters)
-
-    def step(
-        params: list[Any], slots: Slots, x: Any, t: Any, weight: Any, key: Key | None, numbers: Numbers
-    ) -> tuple[list[Any], Slots, Any]:
-        params, slots, (loss, grads, states) = gradient(params, slots, x, t, weight, key, numbers)
-        old = params[first_state:]
-        params, slots, counts = update(params, slots, grads, key, numbers)
-        params = [*params[:first_state], *(states if counts is None else chosen(counts, states, old))]
-        run = Run(place, kernels, training=True)
-        return params, slots, (loss, network.criterion.total_weight(run, t, weight))
-
-    return step
-
-
 class CompiledStep(TrainingStep):
     """Steps of one pure function: arrays in, other arrays out.
 
@@ -137,8 +37,17 @@ class CompiledStep(TrainingStep):
     time.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, accumulate: int = 1, *, compiled: bool = True):
-        super().__init__(network, optimizer, accumulate)
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        accumulate: int = 1,
+        measuring: Measuring | None = None,
+        *,
+        compiled: bool = True,
+    ):
+        super().__init__(network, optimizer, accumulate, measuring)
+        self._measured: Any = None
         self._kernels = kernels_at(network.place) if compiled else PORTABLE
         self._joins = self._kernels.compile_steps is not PORTABLE.compile_steps
         self._versions: tuple[int, ...] = ()
@@ -151,7 +60,7 @@ class CompiledStep(TrainingStep):
 
     def _compile(self) -> None:
         self._versions = versions(self.network, self.optimizer)
-        step = pure_step(self.network, self.optimizer, self.accumulate, self._kernels.accumulate)
+        step = pure_step(self.network, self.optimizer, self.accumulate, self._kernels.accumulate, self.measuring)
         self._step, self._steps = self._kernels.compile_step(step), self._kernels.compile_steps(step)
         self._halves: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
@@ -174,6 +83,7 @@ class CompiledStep(TrainingStep):
     ) -> Generator[Done]:
         """Take the steps of an epoch after the first `skip`: as many in each call as suits, the rest one by one."""
         told = self.after_batch is not None or self.on_gradients is not None
+        told = told or (self.measuring is not None and not self.measuring.is_known)
         if told or not isinstance(batches, Batches) or (count := self._steps_in_a_call_for(batches)) == 1:
             yield from super().over(batches, epoch, skip, interrupted)
             return
@@ -205,7 +115,7 @@ class CompiledStep(TrainingStep):
             part if part.dtype == d else place.xp.astype(part, d) for part, d in zip(flat(x), dtypes, strict=False)
         )
         x = cast if is_several(x) else cast[0]
-        params, slots, (losses, weights) = self._steps(
+        params, slots, (losses, weights, *measured) = self._steps(
             self.network.arrays(),
             self._given_slots(),
             [x, *others],
@@ -214,7 +124,7 @@ class CompiledStep(TrainingStep):
             numbers,
         )
         self._take_back(params, slots)
-        return Done(losses, weights, [orders.shape[1]] * orders.shape[0])
+        return Done(losses, weights, [orders.shape[1]] * orders.shape[0], measured[0] if measured else [])
 
     def __call__(self, x: Any, t: Any, weight: Any = None) -> Any:
         """Update from a batch, and return its loss: all phases in one call, unless somebody looks at the gradient."""
@@ -222,8 +132,10 @@ class CompiledStep(TrainingStep):
             return super().__call__(x, t, weight)
         key = self._next_key()
         given = self.network.arrays(), self._given_slots()
-        params, slots, (loss, _) = self._step(*given, x, t, weight, key, self._numbers())
+        params, slots, (loss, _, *measured) = self._step(*given, x, t, weight, key, self._numbers())
         self._take_back(params, slots)
+        if self.measuring is not None:
+            self._measured, self.outputs = (measured[0], None) if self.measuring.is_known else (None, measured[0])
         self.optimizer.steps += 1
         return loss
 
@@ -233,13 +145,18 @@ class CompiledStep(TrainingStep):
             gradient = pure_gradient(self.network, self.accumulate, self._kernels.accumulate)
             halves = gradient, pure_update(self.network, self.optimizer)
             self._halves = self._kernels.compile_step(halves[0]), self._kernels.compile_step(halves[1])
-        params, slots, (loss, self._found, self._new_states) = self._halves[0](
+        params, slots, (loss, self._found, self._new_states, self.outputs) = self._halves[0](
             self.network.arrays(), self._given_slots(), x, t, weight, key, self._numbers()
         )
+        self._measured = None
         self._take_back(params, slots)
         return loss
 
     accumulated_gradient = gradient
+
+    def measured(self, run: Run, t: Any, weight: Any) -> Any:
+        """Return what is measured on the last batch, which the step may have done."""
+        return super().measured(run, t, weight) if self._measured is None else self._measured
 
     def transform(self) -> tuple[list[Any], list[Any], Numbers]:
         """Let `on_gradients` change the gradient; `pure_update` does the rest."""

@@ -9,13 +9,17 @@ from portable_nn.errors import MissingExtraError
 
 __all__ = ["History"]
 
-_DRAWN = ("loss", "accuracy")
+_NOT_DRAWN = ("lr", "seconds")
+
+_ACROSS = 3
+"""Quantities in a row of a picture."""
 
 
 class History(Mapping[str, list[float]]):
     """Lists by name, one value an epoch: `loss`, `lr`, `seconds`, and with validation data `val_loss`, `val_accuracy`.
 
-    Losses by output add their own: `kind_loss`, `val_kind_loss`, `val_kind_accuracy`.
+    Metrics of the trainer are there by their names, `f1` and `val_f1`. Losses by output add their own, and metrics are
+    there by output: `kind_loss`, `val_kind_loss`, `val_kind_accuracy`.
 
     Attributes
     ----------
@@ -55,11 +59,14 @@ class History(Mapping[str, list[float]]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self._values.items())
+        numbers = {name: values[-1] for name, values in self._values.items() if _is_number(values[-1])}
+        last = ", ".join(f"{name}={value:.4g}" for name, value in numbers.items())
         return f"History({len(self._values.get('loss', []))} epochs{', last ' + last if last else ''})"
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Draw the loss, and beside it the accuracy where there is one, against the epochs.
+        """Draw the loss, and beside it each other quantity, in training and with "val_", against the epochs.
+
+        Those are metrics, and what callbacks have added; not the learning rate, the seconds, or what is no number.
 
         Parameters
         ----------
@@ -84,16 +91,25 @@ class History(Mapping[str, list[float]]):
             raise MissingExtraError.of("matplotlib", "plot", "a picture of the history") from None
         if not self._values:
             raise ValueError("a picture needs at least one epoch, the history has none")
-        quantities = [name for name in _DRAWN if name in self or f"val_{name}" in self]
-        by_output = (name.removeprefix("val_") for name in self if name.endswith(("_loss", "_accuracy")))
-        quantities = list(dict.fromkeys([*quantities, *by_output]))
-        figure: Any = Figure(figsize=(4.8 * len(quantities), 3.6), layout="constrained")
-        for axes, quantity in zip(figure.subplots(1, len(quantities), squeeze=False)[0], quantities, strict=True):
+        quantities = self._quantities()
+        columns = min(len(quantities), _ACROSS)
+        rows = -(-len(quantities) // columns)
+        figure: Any = Figure(figsize=(4.4 * columns, 3.4 * rows), layout="constrained")
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axes, quantity in zip(panels, quantities, strict=False):
             self._draw(axes, quantity)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for axes in panels[len(quantities) :]:
+            figure.delaxes(axes)
         if path is not None:
             figure.savefig(Path(path), dpi=150)
         return figure
+
+    def _quantities(self) -> list[str]:
+        """Return what is drawn, the loss first, then the losses of outputs."""
+        names = list(dict.fromkeys(name.removeprefix("val_") for name in self if name not in _NOT_DRAWN))
+        drawn = [name for name in names if all(map(_is_number, self.get(name) or self.get(f"val_{name}", [])))]
+        return sorted(drawn, key=lambda name: (name != "loss", not name.endswith("_loss")))
 
     def _draw(self, axes: Any, quantity: str) -> None:
         for name, label, color, style in (
@@ -107,8 +123,12 @@ class History(Mapping[str, list[float]]):
         if self.best_epoch is not None:
             axes.axvline(self.best_epoch, color="0.6", lw=0.8, ls=":", label="best epoch")
         axes.set_xlabel("epoch")
-        axes.set_ylabel(quantity.replace("_", " "))
+        axes.set_title(quantity.replace("_", " "))
         axes.grid(visible=True, color="0.9", lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
         axes.legend(frameon=False)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) or hasattr(value, "__float__")

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from portable_nn.metrics import RunningLoss
-from portable_nn.schedules import observe
+from portable_nn.metrics import RunningRecord
+from portable_nn.schedules import observe_epoch
 from portable_nn.storage.checkpoints import RunState
 from portable_nn.training.base_step import LOOK_EVERY, TrainingStep
 from portable_nn.training.batch_streams import BatchStream
@@ -25,6 +25,8 @@ __all__ = ["Loop"]
 
 
 class _Trainer(Training, Protocol):
+    metrics: Any
+
     def new_step(self, watchers: Iterable[Callback] = ()) -> TrainingStep: ...
 
 
@@ -74,9 +76,9 @@ class Loop:
         self.trainer.epochs += 1
         optimizer.begin_epoch(self.trainer.epochs)
         rate = float(state.numbers.get("rate", optimizer.schedule(optimizer.steps)))
-        running = RunningLoss(self.trainer.network.criterion, self.recovery.limit)
+        running = RunningRecord(self.trainer.network.criterion, self.step.measuring, self.recovery.limit)
         if state.step:
-            running.restore(state.numbers["running"])
+            running.take_up(state.numbers, state.arrays)
         self.recovery.mark(self.step, running)
         while True:
             self._show_position(epoch, running)
@@ -92,7 +94,7 @@ class Loop:
                     if math.isfinite(record.get("val_loss", 0.0)):
                         self._record(epoch, record | {"lr": rate * optimizer.lr_scale}, running, rate, started)
                         goes_on = not (last or self.trainer.history.stopped)
-                        self.checkpointing.epoch_done(epoch, record.get("val_loss", record["loss"]), last=not goes_on)
+                        self.checkpointing.epoch_done(epoch, record, last=not goes_on)
                         break
             self.recovery.go_back(self.step, running, epoch)
         if self.watchers:
@@ -106,12 +108,12 @@ class Loop:
             self.step = trainer.new_step(self.watchers)
             self.recovery.forget()
 
-    def _show_position(self, epoch: int, running: RunningLoss) -> None:
+    def _show_position(self, epoch: int, running: RunningRecord) -> None:
         if self.batches.samples is not None:
             size = self.batches.batch_size if isinstance(self.batches, Batches) else 0
             self.bar.place((epoch - 1) * self.batches.samples + min(running.batches * size, self.batches.samples))
 
-    def _steps(self, running: RunningLoss) -> bool:
+    def _steps(self, running: RunningRecord) -> bool:
         """Take the steps of the epoch that are not in `running` yet.
 
         Return whether these were all: not if training is interrupted, or losses or data are bad.
@@ -119,17 +121,17 @@ class Loop:
         with closing(self.step.over(self.batches, self.trainer.epochs, running.batches, self._interrupted)) as steps:
             for done in steps:
                 before = running.batches
-                running.add(done.losses, done.weights)
+                running.add(done.losses, done.weights, done.measured)
                 self.bar.advance(sum(done.rows))
                 # At fixed steps, so that a run that goes on from a checkpoint looks when it would have looked.
                 if before // LOOK_EVERY < running.batches // LOOK_EVERY or self.interruption.asked:
-                    self.bar.show(running.record())
+                    self.bar.show(running.record(cheap=True))
                     if running.first_bad or self.interruption.asked:
                         return isinstance(self.batches, Batches) and running.batches == len(self.batches)
                     self.recovery.mark_within(self.step, running)
         return self.batches.error is None and not self.interruption.asked
 
-    def _cut_short(self, epoch: int, running: RunningLoss, rate: float) -> None:
+    def _cut_short(self, epoch: int, running: RunningRecord, rate: float) -> None:
         """End training within an epoch, with a checkpoint if anything was done: interrupted, or by an error in data."""
         error = self.batches.error
         if self.checkpointing.on:
@@ -149,15 +151,18 @@ class Loop:
     def _validate(self) -> dict[str, float]:
         if self.validation is None:
             return {}
-        return {f"val_{name}": value for name, value in evaluate(self.trainer.network, self.validation).items()}
+        found = evaluate(self.trainer.network, self.validation, self.step.measuring)
+        return {f"val_{name}": value for name, value in found.items()}
 
-    def _record(self, epoch: int, record: dict[str, float], running: RunningLoss, rate: float, started: float) -> None:
+    def _record(
+        self, epoch: int, record: dict[str, float], running: RunningRecord, rate: float, started: float
+    ) -> None:
         """Tell the schedule, the callbacks and the history of an epoch."""
         trainer = self.trainer
         record["seconds"] = time.perf_counter() - started
         before = self.checkpointing.within(epoch - 1, running, rate)
         with self._kept(lambda: before):
-            observe(trainer.optimizer.schedule, record.get("val_loss", record["loss"]))
+            observe_epoch(trainer.optimizer.schedule, record)
             for watcher in self.watchers:
                 watcher.on_epoch(trainer, epoch, record)
                 self.checkpointing.watched(watcher)

@@ -3,13 +3,13 @@
 from typing import Any, cast
 
 from portable_nn.arrays import each, flat, is_several, namespace_of
-from portable_nn.metrics import RunningAccuracy, RunningLoss
+from portable_nn.metrics import ClassReport, Measuring, RunningAccuracy, RunningRecord
 from portable_nn.networks import Network
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches, cuts
 from portable_nn.training.samples import count, whole
 
-__all__ = ["evaluate", "predict"]
+__all__ = ["evaluate", "predict", "reports"]
 
 
 def predict(network: Network, x: Any, batch_size: int = 1024) -> Any:
@@ -23,6 +23,27 @@ def predict(network: Network, x: Any, batch_size: int = 1024) -> Any:
     )
 
 
+def reports(network: Network, batches: Batches | BatchStream) -> Any:
+    """Return a report of the answers over all batches; by output where there are several losses.
+
+    Raises
+    ------
+    TypeError
+        If no loss is for classes.
+    """
+    losses, names = network.criterion.by_name(), network.notes.get("classes")
+    outputs = [name.removesuffix("_") for name, (loss, _) in losses.items() if "scores" in loss.compares]
+    if not outputs:
+        kinds = ", ".join(type(loss).__name__ for loss, _ in losses.values())
+        raise TypeError(f"a report needs a loss for classes, got {kinds}")
+    if "" in outputs:
+        return evaluate(network, batches, Measuring(network.criterion, [ClassReport(names)]))["report"]
+    by_output = cast("dict[str, Any]", names) if isinstance(names, dict) else dict[str, Any]()
+    measuring = Measuring(network.criterion, {name: [ClassReport(by_output.get(name))] for name in outputs})
+    found = evaluate(network, batches, measuring)
+    return {name: found[f"{name}_report"] for name in outputs}
+
+
 def _joined(outputs: list[Any]) -> Any:
     """Return the outputs for some samples after the other as one: arrays, or tuples or mappings of them."""
     if isinstance(outputs[0], dict):
@@ -33,19 +54,23 @@ def _joined(outputs: list[Any]) -> Any:
     return namespace_of(outputs[0]).concat(outputs, axis=0)
 
 
-def evaluate(network: Network, batches: Batches | BatchStream) -> dict[str, float]:
-    """Return the loss over all batches, and the accuracy where the loss knows one: t checked and at its place.
+def evaluate(network: Network, batches: Batches | BatchStream, measuring: Measuring | None = None) -> dict[str, Any]:
+    """Return the loss over all batches, and the metrics: t checked and at its place.
 
-    Samples count by their weights, where they have some, in both.
+    Without metrics, that is the accuracy where the loss knows one. Samples count by their weights, if they have some.
     """
     criterion, run, params = network.criterion, network.run(), network.arrays()
-    running, counted = RunningLoss(criterion), RunningAccuracy(criterion, run)
+    running, counted = RunningRecord(criterion, measuring), RunningAccuracy(criterion, run)
     for x, t, weight in batches.epoch(0):
         run.heed(None, frozenset())  # the mask of the batch before
         y, _ = network.forward_walk(run, params, network.inputs(x, is_known=True))
         loss, _ = criterion.forward_pass(run, {}, y, t, weight)
-        running.add([loss], [criterion.total_weight(run, t, weight)])
-        counted.add(y, t, weight)
+        total = criterion.total_weight(run, t, weight)
+        if measuring is None:
+            running.add([loss], [total])
+            counted.add(y, t, weight)
+        else:
+            running.add([loss], [total], [measuring(run, y, t, weight)])
     if batches.error is not None:
         batches.error.add_note("while evaluating")
         raise batches.error

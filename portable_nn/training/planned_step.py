@@ -11,6 +11,7 @@ from portable_nn.arrays import copies, each, is_several, namespace_of, owns_memo
 from portable_nn.kernels import Kernels, Plan, Recorder, UnrecordedError, declares, is_ours
 from portable_nn.layers import Run, State
 from portable_nn.losses import LossByOutput
+from portable_nn.metrics import Measuring
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import has_known_walk
 from portable_nn.optimizers import Numbers, Optimizer, Slots
@@ -39,7 +40,14 @@ class PlannedStep(TrainingStep):
     unit: ClassVar[int] = 0
     """As of `kernels.pack`, for all arrays."""
 
-    def __init__(self, network: Network, optimizer: Optimizer, kernels: Kernels, accumulate: int = 1):
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        kernels: Kernels,
+        accumulate: int = 1,
+        measuring: Measuring | None = None,
+    ):
         self._kernels = kernels
         self._elementwise = declares(type(optimizer), "elementwise")
         # Somebody's own rule may read what it gets after a kernel has returned.
@@ -48,7 +56,7 @@ class PlannedStep(TrainingStep):
         self._plans: dict[Any, Callable[..., Any]] = {}
         self._layout = Layout((), {})
         self._memory: StateMemory | None = None
-        super().__init__(network, optimizer, accumulate)
+        super().__init__(network, optimizer, accumulate, measuring)
         self._updating = together
 
     def _copied(self, params: list[Any], slots: Slots) -> tuple[list[Any], Slots]:
@@ -125,10 +133,14 @@ class PlannedStep(TrainingStep):
             shapes = x.shape, t.shape, None if weight is None else weight.shape
         plan = self._plans.get((shapes, self._version))
         if plan is not None:
-            return plan(self._computed, x, t, weight, key, *dout)
-        if len(self._plans) == _PLANS:
-            del self._plans[next(iter(self._plans))]
-        self._plans[shapes, self._version], loss = self._planned(self._computed, x, t, weight, key, *dout)
+            result = plan(self._computed, x, t, weight, key, *dout)
+        else:
+            if len(self._plans) == _PLANS:
+                del self._plans[next(iter(self._plans))]
+            self._plans[shapes, self._version], result = self._planned(self._computed, x, t, weight, key, *dout)
+        if self.measuring is None:
+            return result
+        loss, self.outputs = result
         return loss
 
     def accumulated_gradient(self, x: Any, t: Any, weight: Any, key: Key | None) -> Any:
@@ -139,7 +151,7 @@ class PlannedStep(TrainingStep):
         run = self.network.run()
         shares = Shares(self.network.criterion, run, t, weight)
 
-        def add(state: None, first: int, batch: tuple[Any, ...]) -> tuple[None, Any]:
+        def add(state: None, first: int, batch: tuple[Any, ...]) -> tuple[None, Any, Any]:
             share = shares.of(run, *batch[1:])
             # What losses by output count cannot be made up for when their gradients are one.
             dout, factor = ((run.arrays(share),), 1.0) if is_several(share) else ((), share)
@@ -147,9 +159,9 @@ class PlannedStep(TrainingStep):
             if self._memory is not None:
                 self._computed = [*before[: -len(self._states)], *self._memory.between()]
             self._add_up(factor, first=first == 0, last=first + rows >= end)
-            return None, weighted(share, loss)
+            return None, weighted(share, loss), self.outputs
 
-        _, loss = self._kernels.accumulate(add, None, (x, t, weight), rows)
+        _, loss, self.outputs = self._kernels.accumulate(add, None, (x, t, weight), rows)
         self._computed = before
         return loss
 
@@ -207,7 +219,10 @@ class PlannedStep(TrainingStep):
     def _planned(
         self, params: list[Any], x: Any, t: Any, weight: Any, key: Key | None, *dout: Any
     ) -> tuple[Callable[..., Any], Any]:
-        """Return the function that writes the gradients and returns the loss for such batches, and the loss."""
+        """Return the function that writes the gradients and returns the loss for such batches, and the loss.
+
+        Where something is measured, the outputs stand beside each loss.
+        """
         given: dict[str, Any] = {"params": params, "x": x, "t": t, "weight": weight, "key": key}
         given |= {"dout": dout[0]} if dout else {}
         for trusting in (True, False) if has_known_walk(self.network) else ():
@@ -227,8 +242,9 @@ class PlannedStep(TrainingStep):
             recorder.forget(values)  # they make room for the flat array
             into = list(zip(values, self._into.views, strict=True))
             into += list(zip(states, map(self._new_states.__getitem__, run.changed), strict=True))
-            plan = Plan(recorder, inputs, loss, into=into, reuses=True)
-            return plan, loss if recorder.is_opaque else plan(*given.values())
+            result = loss if self.measuring is None else (loss, run.outputs)
+            plan = Plan(recorder, inputs, result, into=into, reuses=True)
+            return plan, result if recorder.is_opaque else plan(*given.values())
         return self._walk, self._walk(*given.values())
 
     @cached_property
@@ -255,7 +271,7 @@ class PlannedStep(TrainingStep):
         run = Run(self.network.place, self._kernels, training=True, key=key)
         loss, grads = self.network.loss_and_gradients(run, params, x, t, weight, *dout)
         self._write(self._trained(grads), run.changed)
-        return loss
+        return loss if self.measuring is None else (loss, run.outputs)
 
     def _write(self, grads: list[Any], changed: Mapping[State, Any]) -> None:
         for view, gradient in zip(self._into.views, grads, strict=True):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from portable_nn.arrays import copies, to_numpy
 from portable_nn.errors import DivergenceError
-from portable_nn.metrics import RunningLoss
+from portable_nn.metrics import RunningRecord
 from portable_nn.training.base_step import Snapshot, TrainingStep
 from portable_nn.training.callbacks import Callback, overrides
 
@@ -26,7 +26,7 @@ class _Mark(NamedTuple):
 
     snapshot: Snapshot
     keys: int
-    running: list[float]
+    running: list[Any]
     watched: list[tuple[Callback, Any, list[Any]]]
 
 
@@ -61,7 +61,7 @@ class Recovery:
         self._steps = 0
         self._norms = (math.inf, math.inf)
 
-    def mark(self, step: TrainingStep, running: RunningLoss) -> None:
+    def mark(self, step: TrainingStep, running: RunningRecord) -> None:
         """Remember this point, after steps whose losses are good, and the one before, if it is another.
 
         Where training may never go back, all that is remembered is one copy of the weights and states.
@@ -84,17 +84,17 @@ class Recovery:
         if self._weights is None or self._norms[1] <= _BLOWN_UP * self._norms[0]:
             self._weights, self._steps = step.weights(self._weights), step.optimizer.steps
 
-    def mark_within(self, step: TrainingStep, running: RunningLoss) -> None:
+    def mark_within(self, step: TrainingStep, running: RunningRecord) -> None:
         """Remember a point within an epoch, if that may be of use and the weights are good, too."""
         if self.made < self.allowed and step.is_finite():
             self.mark(step, running)
 
-    def rewind(self, step: TrainingStep, running: RunningLoss) -> None:
+    def rewind(self, step: TrainingStep, running: RunningRecord) -> None:
         """Return to the last mark, if marks are made: the weights since then have not been seen to be good."""
         if self.made < self.allowed:
             self._return(step, running, self._marks[-1].snapshot)
 
-    def go_back(self, step: TrainingStep, running: RunningLoss, epoch: int) -> None:
+    def go_back(self, step: TrainingStep, running: RunningRecord, epoch: int) -> None:
         """Return to the last point with good weights, and lower the rate.
 
         Raises
@@ -134,7 +134,7 @@ class Recovery:
             + ("" if self.allowed else ", or let training go back by itself with fit(recoveries=...)")
         )
 
-    def _return(self, step: TrainingStep, running: RunningLoss, snapshot: Snapshot) -> None:
+    def _return(self, step: TrainingStep, running: RunningRecord, snapshot: Snapshot) -> None:
         """Put the weights of `snapshot` back, and all else as it was at the last mark."""
         last = self._marks[-1]
         step.restore(snapshot)

@@ -4,22 +4,27 @@ import copy
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from portable_nn import schedules
 from portable_nn.arrays import copies, is_array, to_numpy
-from portable_nn.metrics import RunningLoss
+from portable_nn.metrics import RunningRecord
 from portable_nn.storage import PathLike, fingerprints
 from portable_nn.storage.checkpoints import Checkpoints, RunState
 from portable_nn.storage.networks import describe
 from portable_nn.training.batch_streams import BatchStream
 from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback, Training
+from portable_nn.training.callbacks.monitoring import Monitoring
 from portable_nn.training.evaluation_weights import EvaluationWeights
 from portable_nn.training.padding import Padding
 from portable_nn.training.recovery import Recovery
 
 __all__ = ["Checkpointing"]
+
+
+class _Trainer(Training, Protocol):
+    metrics: Any
 
 
 class Checkpointing:
@@ -38,6 +43,8 @@ class Checkpointing:
     folder : path, optional
     every : int
         Epochs from one checkpoint to the next.
+    monitoring : Monitoring
+        What tells the best epoch.
 
     Attributes
     ----------
@@ -47,14 +54,16 @@ class Checkpointing:
 
     def __init__(
         self,
-        trainer: Training,
+        trainer: _Trainer,
         watchers: Sequence[Callback],
         recovery: Recovery,
         evaluation: EvaluationWeights,
         data: tuple[Batches | BatchStream, Batches | BatchStream | None],
         folder: PathLike | None,
         every: int,
+        monitoring: Monitoring,
     ):
+        self._monitoring = monitoring
         self._trainer, self._watchers, self._data, self._every = trainer, watchers, data, every
         self._recovery, self._evaluation = recovery, evaluation
         if folder is not None:
@@ -143,13 +152,14 @@ class Checkpointing:
                 "or take another folder"
             )
 
-    def epoch_done(self, epoch: int, value: float, *, last: bool) -> None:
-        """Write a checkpoint after an epoch of which `value`, better if smaller, is known, if it is time for one."""
+    def epoch_done(self, epoch: int, record: dict[str, float], *, last: bool) -> None:
+        """Write a checkpoint after an epoch, if it is time for one; its record says whether it is the best."""
         if self._files is not None and (last or epoch % self._every == 0):
+            value = self._monitoring.value(record)
             best, self._best = value < self._best, min(self._best, value)
             self._files.write(self._state(epoch, 0, self._trainer.epochs), best=best)
 
-    def within(self, epochs: int, running: RunningLoss, rate: float) -> RunState | None:
+    def within(self, epochs: int, running: RunningRecord, rate: float) -> RunState | None:
         """Return a checkpoint within the epoch that follows as many, and that began with the schedule at `rate`.
 
         It is to be written before the next step, if it is; None without a folder.
@@ -157,7 +167,9 @@ class Checkpointing:
         if self._files is None:
             return None
         state = self._state(epochs, running.batches, self._trainer.epochs - 1)
-        state.numbers |= {"running": running.state(), "rate": rate}
+        numbers, arrays = running.said()
+        state.numbers |= numbers | {"rate": rate}
+        state.arrays |= arrays
         return state
 
     def write(self, state: RunState | None) -> None:
@@ -238,6 +250,8 @@ class Checkpointing:
             "callbacks": [fingerprints.part(watcher) for watcher in self._remembering()],
             "data": fingerprints.data(batches, network),
             "validation data": fingerprints.data(validation, network),
+            "metrics": fingerprints.metrics(self._trainer.metrics),
+            "monitor": [self._monitoring.monitor, self._monitoring.sign],
         }
 
     def _remembering(self) -> list[Callback]:

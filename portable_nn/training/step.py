@@ -6,6 +6,7 @@ import warnings
 from typing import Literal
 
 from portable_nn.kernels import PORTABLE, Kernels, is_recordable, kernels_at
+from portable_nn.metrics import Measuring
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import opaque_parts
 from portable_nn.optimizers import Optimizer
@@ -29,10 +30,11 @@ def training_step(
     earlier: TrainingStep | None = None,
     compile: Compile = "auto",
     accumulate: int = 1,
+    measuring: Measuring | None = None,
 ) -> TrainingStep:
     """Return the steps of a training run, in the way that suits the network's backend.
 
-    Those of an `earlier` run go on if nothing has changed that they were made for.
+    Those of an `earlier` run go on if nothing has changed that they were made for. They measure what `measuring` says.
 
     Raises
     ------
@@ -44,15 +46,15 @@ def training_step(
     """
     network.criterion.check_reduces("training")
     optimizer.belong(network.identity)
-    wanted = (*made_for(network, optimizer), compile, accumulate)
+    wanted = (*made_for(network, optimizer), compile, accumulate, measuring)
     if earlier is None or earlier.made_for != wanted:
-        earlier = _new(network, optimizer, compile, accumulate)
+        earlier = _new(network, optimizer, compile, (accumulate, measuring))
         earlier.made_for = wanted
     earlier.begin()
     return earlier
 
 
-def _new(network: Network, optimizer: Optimizer, compile: Compile, accumulate: int) -> TrainingStep:
+def _new(network: Network, optimizer: Optimizer, compile: Compile, how: tuple[int, Measuring | None]) -> TrainingStep:
     if compile not in ("auto", True, False):
         raise ValueError(f'compile needs to be "auto", True or False, got {compile!r}')
     kernels = kernels_at(network.place)
@@ -61,11 +63,11 @@ def _new(network: Network, optimizer: Optimizer, compile: Compile, accumulate: i
         raise ValueError(f"compile=True needs jax, torch or numpy: nothing compiles steps of {network.place.backend}")
     if not kernels.updates or not network.trainable() or (compile is True and whole):
         compiled = compile is not False and (not whole or _may_compile(network, optimizer))
-        return CompiledStep(network, optimizer, accumulate, compiled=compiled)
+        return CompiledStep(network, optimizer, *how, compiled=compiled)
     if compile is True or (compile == "auto" and _pays(network, kernels)):
         kernels = kernels.compiled()
     kind = {"bfloat16": MixedStep, "float16": ScaledStep}.get(network.place.precision, PlannedStep)
-    return kind(network, optimizer, kernels, accumulate)
+    return kind(network, optimizer, kernels, *how)
 
 
 def _may_compile(network: Network, optimizer: Optimizer) -> bool:

@@ -2,36 +2,37 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from typing import Any
 
 from portable_nn.arrays import Array, overflow_unreported
+from portable_nn.metrics import GivenMetrics, as_metrics
+from portable_nn.metrics.direction import Mode
 from portable_nn.networks import Network
 from portable_nn.networks.parts import check_instance, instances
 from portable_nn.optimizers import Adam, Optimizer
 from portable_nn.storage import PathLike, RunState
 from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.batch_streams import BatchStream
-from portable_nn.training.batches import Batches
 from portable_nn.training.callbacks import Callback
+from portable_nn.training.callbacks.monitoring import Monitoring
 from portable_nn.training.evaluation_weights import EvaluationWeights, SetAside, go_on
+from portable_nn.training.evaluator import Evaluator
 from portable_nn.training.history import History
-from portable_nn.training.intake import to_evaluate, to_train
+from portable_nn.training.intake import to_train
 from portable_nn.training.interruption import Interruption
 from portable_nn.training.loop import Loop
-from portable_nn.training.measuring import evaluate, predict
 from portable_nn.training.progress import Progress
 from portable_nn.training.recovery import Recovery
 from portable_nn.training.refusal import end, unchanged_if_refused
 from portable_nn.training.resuming import Checkpointing
 from portable_nn.training.samples import whole
 from portable_nn.training.step import Compile, training_step
-from portable_nn.training.threads import Threads, check_threads, threads_for
+from portable_nn.training.threads import Threads, check_threads
 
 __all__ = ["Trainer"]
 
 
-class Trainer:
+class Trainer(Evaluator):
     """Trains a network with an optimizer.
 
     Parameters
@@ -54,6 +55,11 @@ class Trainer:
         at most 8 shapes, as each shape needs a plan or a compiled step; on JAX those of `evaluate`, and to validate
         with, too. It does so only where the results are the same: padding has the weight 0, and no layer sees it
         (docs/sequences.md).
+    metrics : list, or mapping of outputs to lists, optional
+        Of metrics (`pnn.metrics.F1()`), their names ("accuracy", "roc_auc") or functions of (t, y) such as
+        scikit-learn's: what `fit` records by name beside the loss, of the training passes and with "val_" of the
+        samples to validate with, and what `evaluate` returns (docs/metrics.md). A list is for all outputs that they can
+        measure. By default the accuracy of the samples to validate with, where the loss knows one.
 
     Raises
     ------
@@ -87,12 +93,14 @@ class Trainer:
         compile: Compile = "auto",
         threads: Threads = "auto",
         pad: bool = True,
+        metrics: GivenMetrics | None = None,
     ):
         self._running = False
         self.network = network
         self.compile: Compile = compile
         self.threads: Threads = threads
         self.pad = pad
+        self.metrics: Any = metrics
         self.optimizer = Adam() if optimizer is None else optimizer
         self.history = History()
         self.validates = False
@@ -102,7 +110,7 @@ class Trainer:
         self._aside: SetAside = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("network", "optimizer", "compile") and self._running:
+        if name in ("network", "optimizer", "compile", "metrics") and self._running:
             raise RuntimeError(f"{name} cannot be replaced while fit runs: change its options, or call fit again")
         if name == "network":
             check_instance("Trainer", name, value, Network, "pnn.Sequential(pnn.Affine(64, 10), ...), say")
@@ -114,6 +122,8 @@ class Trainer:
             check_threads(value)
         elif name == "pad" and not isinstance(value, bool):
             raise TypeError(f"pad needs True or False, got {value!r}")
+        elif name == "metrics" and value is not None:
+            value = as_metrics(value)
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -135,6 +145,8 @@ class Trainer:
         callbacks: Iterable[Callback] = (),
         checkpoint: PathLike | None = None,
         every: int = 1,
+        monitor: str | None = None,
+        mode: Mode | None = None,
         resume: bool = False,
         loss_limit: float = math.inf,
         recoveries: int = 0,
@@ -176,10 +188,14 @@ class Trainer:
             Whether to show a bar with loss, metric and samples a second, or without a terminal a line an epoch.
         callbacks : Callbacks, optional
         checkpoint : path, optional
-            A folder for the checkpoints of this run: the last two, and that of the best epoch.
+            A folder for the checkpoints of this run: the last two, and that of the best epoch by `monitor`.
         every : int
             Epochs from one checkpoint to the next. There is also one when training ends or is interrupted, be it by an
             error in a callback or in an iterable of batches.
+        monitor : str, optional
+            The name in the history that tells which epoch is best; the validation loss by default, or the loss.
+        mode : "min" or "max", optional
+            Whether smaller or larger is better there; needed where neither the name nor a metric tells.
         resume : bool
             Whether to go on from the newest checkpoint in the folder, if there is one, up to `epochs` in all. With the
             same data and arguments the run ends as if it had never stopped: with the same bits on the same backend. An
@@ -229,7 +245,8 @@ class Trainer:
             raise ValueError("fit needs a checkpoint folder to resume from")
         self.optimizer.belong(self.network.identity)
         evaluation = EvaluationWeights(self, watchers)
-        files = Checkpointing(self, watchers, recovery, evaluation, (batches, validation), checkpoint, every)
+        best = Monitoring(monitor or ("loss" if validation is None else "val_loss"), mode, "fit")
+        files = Checkpointing(self, watchers, recovery, evaluation, (batches, validation), checkpoint, every, best)
         with files.locked():
             with unchanged_if_refused(self) as started:
                 if not resume:
@@ -237,16 +254,15 @@ class Trainer:
                 self.network.criterion.before_training(batches.targets)
                 go_on(self.network, self._aside)
                 self.history, self.validates = History(), validation is not None
-                for watcher in watchers:
+                for watcher in (best, *watchers):
                     watcher.on_start(self)
                     started.append(watcher)
                 state = files.resumed() if resume else RunState(0, 0)
                 if isinstance(batches, BatchStream) and batches.goes_on and (state.epoch or state.step):
                     raise ValueError("an iterator cannot be resumed with: pass a function of the epoch that begins it")
                 step = self.new_step(watchers)
-            rows = batches.rows_at_once if isinstance(batches, Batches) else math.inf
             bar = Progress(batches.samples and epochs * batches.samples, shown=progress)
-            with Interruption(terminates=files.on) as interruption, bar, overflow_unreported(), self._threads(rows):
+            with Interruption(terminates=files.on) as interruption, bar, overflow_unreported(), self._threads(batches):
                 running = batches, validation, watchers, files, evaluation, recovery, bar, interruption
                 try:
                     self._running = True
@@ -259,40 +275,11 @@ class Trainer:
 
     def new_step(self, watchers: Iterable[Callback] = ()) -> TrainingStep:
         """Return the steps for what the network and the optimizer are now, watched so; for the training loop."""
-        self._step = training_step(self.network, self.optimizer, self._step, self.compile, self._accumulate)
+        how = self.compile, self._accumulate, self.measuring()
+        self._step = training_step(self.network, self.optimizer, self._step, *how)
         self._step.watch(self, watchers)
         return self._step
 
     def stop(self, reason: str) -> None:
         """End training after the running epoch; for callbacks."""
         self.history.stopped = reason
-
-    def predict(self, x: Array | Mapping[str, Array], *, batch_size: int = 1024) -> Any:
-        """Return the raw outputs for x, computed batch by batch, as `Network.predict` does."""
-        with self._threads(batch_size):
-            return predict(self.network, x, batch_size)
-
-    def evaluate(self, x: Any, t: Any = None, *, sample_weight: Any = None, batch_size: int = 1024) -> dict[str, float]:
-        """Return the loss, and the accuracy where the loss knows one, computed batch by batch outside training.
-
-        Losses by output add their own, "kind_loss" and "kind_accuracy".
-
-        Parameters
-        ----------
-        x, t : arrays, or mappings of names to arrays
-            Or, without t, an iterable of batches as for `fit`.
-        sample_weight : array of shape (N,), or of the shape of the targets, or a mapping as for `fit`, optional
-            Makes both weighted means.
-        batch_size : int
-
-        Raises
-        ------
-        ShapeError, DTypeError, LabelError, NamespaceError, TypeError, ValueError
-            If an argument does not fit.
-        """
-        batches = to_evaluate(self.network, x, t, sample_weight, batch_size, pad=self.pad)
-        with self._threads(batch_size if isinstance(batches, Batches) else math.inf):
-            return evaluate(self.network, batches)
-
-    def _threads(self, rows: float) -> AbstractContextManager[None]:
-        return threads_for(self.network, rows, self.threads)

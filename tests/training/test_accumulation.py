@@ -207,15 +207,17 @@ def test_a_batch_is_summed_up_in_turn(xp):
     def function(state, first, batch):
         (x, y), nothing = batch
         assert nothing is None
-        return [state[0] * 0.5 + xp.sum(x)], (xp.sum(y), [first + 1, x.shape[0]])
+        return [state[0] * 0.5 + xp.sum(x)], (xp.sum(y), [first + 1, x.shape[0]]), (2.0 * x, y)
 
     for rows in (1, 3, 7):
-        state, (total, numbers) = kernels.accumulate(function, [xp.sum(x) * 0.0], ((x, y), None), rows)
+        state, (total, numbers), outputs = kernels.accumulate(function, [xp.sum(x) * 0.0], ((x, y), None), rows)
         expected = 0.0
         for first in range(0, 7, rows):
             expected = expected * 0.5 + to_numpy(x)[first : first + rows].sum()
         np.testing.assert_allclose(float(state[0]), expected, rtol=1e-5)
         np.testing.assert_allclose(float(total), to_numpy(y).sum(), rtol=1e-5)
+        np.testing.assert_array_equal(to_numpy(outputs[0]), 2.0 * to_numpy(x))
+        np.testing.assert_array_equal(to_numpy(outputs[1]), to_numpy(y))
         assert [int(number) for number in numbers] == [sum(first + 1 for first in range(0, 7, rows)), 7]
 
 

@@ -594,7 +594,7 @@ def test_many_steps_are_one_call_on_jax(monkeypatch):
 def test_the_history_is_drawn_by_output():
     pytest.importorskip("matplotlib")
     figure = fitted(two_heads(), validation_data=(X, T)).plot()
-    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "kind loss", "age loss", "kind accuracy"]
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "kind loss", "age loss", "kind accuracy"]
 
 
 def test_the_bar_shows_each_loss(capsys, monkeypatch):

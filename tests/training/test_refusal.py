@@ -113,7 +113,7 @@ def test_early_stopping_knows_the_better_way_from_the_name(monitor, sign):
 @pytest.mark.parametrize("monitor", ["val_auc", "lr", "neg_log_loss"])
 def test_early_stopping_asks_for_the_mode_where_the_name_does_not_tell(monitor):
     with pytest.raises(ValueError, match=f'from the name \'{monitor}\' whether .* say mode="min" or mode="max"'):
-        pnn.EarlyStopping(monitor=monitor)
+        fit(pnn.Trainer(net()), callbacks=[pnn.EarlyStopping(monitor=monitor)], validation_data=(X, T))
     assert pnn.EarlyStopping(monitor=monitor, mode="max").sign == -1
 
 

@@ -274,7 +274,7 @@ def test_the_picture_is_a_png_of_both_curves(tmp_path):
     assert [line.get_label() for line in loss.lines] == ["training", "validation"]
     np.testing.assert_array_equal(loss.lines[0].get_ydata(), history["loss"])
     np.testing.assert_array_equal(accuracy.lines[0].get_ydata(), history["val_accuracy"])
-    assert (loss.get_xlabel(), loss.get_ylabel(), accuracy.get_ylabel()) == ("epoch", "loss", "accuracy")
+    assert (loss.get_xlabel(), loss.get_title(), accuracy.get_title()) == ("epoch", "loss", "accuracy")
 
 
 def test_regression_has_no_accuracy_to_record():

@@ -26,7 +26,7 @@ from portable_nn.adapters.sklearn.watching import HeldOut, Watched
 from portable_nn.arrays import copies, to_numpy
 from portable_nn.metrics import RunningLoss
 from portable_nn.networks.parts import instances
-from portable_nn.schedules import observe
+from portable_nn.schedules import observe_epoch
 from portable_nn.training.base_step import TrainingStep
 from portable_nn.training.batches import take
 from portable_nn.training.callbacks import Callback
@@ -180,7 +180,7 @@ class Descent:
         record = {"loss": self.loss_} | self._validated_on(held_out)
         self._count_improvements(held_out)
         self._optimizer.end_epoch(self.t_)
-        observe(self._optimizer.optimizer.schedule, record.get("val_loss", self.loss_))
+        observe_epoch(self._optimizer.optimizer.schedule, record)
         record |= {"lr": rate, "seconds": time.perf_counter() - started}
         for callback in self.callbacks:
             callback.on_epoch(watched, self.n_iter_, record)

@@ -15,7 +15,7 @@ __all__ = ["accumulate", "compile_pass", "compile_step", "compile_steps", "embed
 jax: Any = _jax  # its types are in part unknown
 
 
-def accumulate(function: Callable[..., Any], state: Any, batch: Any, rows: int) -> tuple[Any, Any]:
+def accumulate(function: Callable[..., Any], state: Any, batch: Any, rows: int) -> tuple[Any, Any, Any]:
     """Call `function` for every `rows` rows in one `lax.scan`: however many there are, it is compiled once.
 
     And once more for fewer rows at the end.
@@ -27,16 +27,18 @@ def accumulate(function: Callable[..., Any], state: Any, batch: Any, rows: int) 
     parts = each(lambda array: array[:together].reshape(calls, rows, *array.shape[1:]), batch)
 
     def one(carry: Any, part: Any) -> Any:
-        state, result = function(carry[0], *part)
-        return (state, tree.map(jax.numpy.add, carry[1], result)), None
+        state, result, output = function(carry[0], *part)
+        return (state, tree.map(jax.numpy.add, carry[1], result)), output
 
     result = jax.eval_shape(function, state, firsts[0], each(lambda array: array[0], parts))[1]
     zeros = tree.map(jax.numpy.zeros_like, result)
-    (state, total), _ = jax.lax.scan(one, (state, zeros), (firsts, parts))
+    (state, total), outputs = jax.lax.scan(one, (state, zeros), (firsts, parts))
+    outputs = tree.map(lambda array: array.reshape(together, *array.shape[2:]), outputs)
     if rest:
-        state, result = function(state, together, each(lambda array: array[together:], batch))
+        state, result, output = function(state, together, each(lambda array: array[together:], batch))
         total = tree.map(jax.numpy.add, total, result)
-    return state, total
+        outputs = tree.map(lambda *both: jax.numpy.concatenate(both), outputs, output)
+    return state, total, outputs
 
 
 def compile_pass(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,28 +3,36 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from portable_nn.arrays import device_of, each, flat, indices_beside, namespace_of
+from portable_nn.arrays import device_of, each, flat, indices_beside, is_array, namespace_of
 from portable_nn.kernels.portable.memory import rows
 
 __all__ = ["accumulate", "compile_pass", "compile_step", "compile_steps"]
 
 
 def accumulate(
-    function: Callable[[Any, Any, Any], tuple[Any, Any]], state: Any, batch: tuple[Any, ...], rows: int
-) -> tuple[Any, Any]:
-    """Call `function` for every `rows` rows of a batch in turn, and return the last state and the sum of the results.
+    function: Callable[[Any, Any, Any], tuple[Any, Any, Any]], state: Any, batch: tuple[Any, ...], rows: int
+) -> tuple[Any, Any, Any]:
+    """Call `function` for every `rows` rows of a batch in turn; return the last state, the sum of results, and outputs.
 
-    `function` is (state, first, rows of the batch) -> (state, result), with `first` the number of the first of these
-    rows: an integer, or a 0-d integer array of int32. `batch` is a tuple of arrays (N, ...), of tuples of such, and of
-    None, N > 0; the last call may get fewer rows. The results are trees of numbers and arrays in tuples and lists.
+    `function` is (state, first, rows of the batch) -> (state, result, outputs), with `first` the number of the first of
+    these rows: an integer, or a 0-d integer array of int32. `batch` is a tuple of arrays (N, ...), of tuples of such,
+    and of None, N > 0; the last call may get fewer rows. The results are trees of numbers and arrays in tuples and
+    lists, the outputs an array of as many rows, a tuple of such, or None: one after the other they are returned.
     """
-    total: Any = None
+    total, outputs = cast("Any", None), list[Any]()
     count = flat(batch[0])[0].shape[0]
     for first in range(0, count, rows):
         part = each(lambda array, first=first: array[first : min(first + rows, count), ...], batch)
-        state, result = function(state, first, part)
+        state, result, output = function(state, first, part)
         total = result if total is None else _sum(total, result)
-    return state, total
+        outputs.append(output)
+    return state, total, _joined(outputs)
+
+
+def _joined(outputs: list[Any]) -> Any:
+    if isinstance(outputs[0], tuple):
+        return tuple(_joined(list(column)) for column in zip(*outputs, strict=True))
+    return None if outputs[0] is None else namespace_of(outputs[0]).concat(outputs, axis=0)
 
 
 def _sum(one: Any, other: Any) -> Any:
@@ -49,8 +57,8 @@ def compile_steps(step: Callable[..., Any]) -> Callable[..., Any]:
 
     `step` is (params, slots, *batch, key, numbers) -> (params, slots, result). Step s gets the rows of each array in
     `data` at the indices orders[s] of the NumPy array `orders` (S, n), None for None and a tuple for a tuple, and of
-    the lists `keys` and `numbers` keys[s] and numbers[s]. `result` is a tuple of 0-d arrays, or numbers, or tuples of
-    such; `results` has vectors (S,) of them.
+    the lists `keys` and `numbers` keys[s] and numbers[s]. `result` is a tuple of arrays, or numbers, or tuples of
+    such; `results` has them as arrays with an axis (S, ...) more.
     """
 
     def steps(params: Any, slots: Any, data: Any, orders: Any, keys: Any, numbers: Any) -> Any:
@@ -65,7 +73,7 @@ def compile_steps(step: Callable[..., Any]) -> Callable[..., Any]:
         def column(parts: Any) -> Any:
             if isinstance(parts[0], tuple):
                 return tuple(map(column, zip(*parts, strict=True)))
-            return xp.stack([xp.asarray(part, **kind) for part in parts])
+            return xp.stack([part if is_array(part) else xp.asarray(part, **kind) for part in parts])
 
         return params, slots, column(done)
 

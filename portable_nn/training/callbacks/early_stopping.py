@@ -25,8 +25,8 @@ class EarlyStopping(Monitoring):
     min_delta : float
         A change of no more than this is no improvement.
     mode : "min" or "max", optional
-        Whether smaller or larger is better. By default smaller for names that end in "loss", "error", "mse" or "mae",
-        and larger for those in "accuracy" or "score"; needed for all others.
+        Whether smaller or larger is better. By default what the metric of that name says; smaller for other names that
+        end in "loss", "error", "mse" or "mae", and larger for those in "accuracy" or "score"; needed for all others.
     restore_best : bool
 
     Raises
