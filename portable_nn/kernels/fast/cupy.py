@@ -15,6 +15,7 @@ from portable_nn.kernels.fast import _cuda, _cupy_memory, _cupy_updates
 from portable_nn.kernels.fast._cupy_activations import ActivationKernels
 from portable_nn.kernels.fast._cupy_feeding import CupyCopier
 from portable_nn.kernels.fast._cupy_losses import LossKernels
+from portable_nn.kernels.fast._cupy_norms import NormKernels
 from portable_nn.kernels.fast._cupy_rows import RowKernels
 from portable_nn.kernels.fast._feeding import Feeder
 from portable_nn.random import Key, first_row
@@ -26,6 +27,8 @@ __all__ = [
     "affine_gradient_W",
     "affine_gradient_b",
     "affine_gradient_x",
+    "batch_norm",
+    "batch_norm_gradient",
     "celu",
     "celu_gradient",
     "class_share",
@@ -42,6 +45,8 @@ __all__ = [
     "gelu_gradient",
     "gelu_tanh",
     "gelu_tanh_gradient",
+    "group_norm",
+    "group_norm_gradient",
     "hard_sigmoid",
     "hard_sigmoid_gradient",
     "hard_swish",
@@ -52,6 +57,8 @@ __all__ = [
     "hinge_loss_gradient",
     "huber_error",
     "huber_error_gradient",
+    "layer_norm",
+    "layer_norm_gradient",
     "leaky_relu",
     "leaky_relu_gradient",
     "log_cosh_error",
@@ -59,12 +66,15 @@ __all__ = [
     "mean_scale",
     "mish",
     "mish_gradient",
+    "normalize",
     "poisson_error",
     "poisson_error_gradient",
     "quantile_error",
     "quantile_error_gradient",
     "relu",
     "relu_gradient",
+    "rms_norm",
+    "rms_norm_gradient",
     "selu",
     "selu_gradient",
     "sigmoid",
@@ -94,7 +104,9 @@ OVERWRITES = frozenset(name + end for name in _cuda.ACTIVATIONS for end in ("", 
 
 WIDE_ONLY = OVERWRITES | {
     *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x"),
-    *("dropout_mask", "embedding", "embedding_gradient"),
+    *("dropout_mask", "embedding", "embedding_gradient", "normalize"),
+    *("batch_norm", "batch_norm_gradient", "group_norm", "group_norm_gradient"),
+    *("layer_norm", "layer_norm_gradient", "rms_norm", "rms_norm_gradient"),
 }
 
 _device = _cuda.Launcher(cupy)
@@ -117,6 +129,12 @@ gather = partial(_cupy_memory.gather, _device)
 
 _rows = RowKernels(cupy, _device)
 embedding, embedding_gradient = _rows.embedding, _rows.embedding_gradient
+
+_norms = NormKernels(_device)
+batch_norm, batch_norm_gradient, normalize = _norms.batch_norm, _norms.batch_norm_gradient, _norms.normalize
+group_norm, group_norm_gradient = _norms.group_norm, _norms.group_norm_gradient
+layer_norm, layer_norm_gradient = _norms.layer_norm, _norms.layer_norm_gradient
+rms_norm, rms_norm_gradient = _norms.rms_norm, _norms.rms_norm_gradient
 
 _activations = ActivationKernels(_device)
 relu, relu_gradient = _activations.relu, _activations.relu_gradient

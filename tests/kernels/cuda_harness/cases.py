@@ -189,6 +189,42 @@ SUMMED |= {
 }
 
 
+def normalized(kernel, shape, lying, *numbers, states=2):
+    """Return the case of a kernel that normalizes, or of its gradient: the shapes of x, and of what lies along it."""
+
+    def arguments(draw, n, m):
+        parameters = [draw.scales(lying(n, m)) for _ in range(states)]
+        x = draw(*shape(n, m))
+        if not kernel.endswith("_gradient"):
+            return (x, *parameters, *numbers)
+        with np.errstate(all="ignore"):
+            saved = PORTABLE_KERNELS[kernel.removesuffix("_gradient")](x, *parameters, *numbers)[1:3]
+        return (draw(*shape(n, m)), x, *saved, parameters[0])
+
+    return case(kernel, arguments)
+
+
+for _end in ("", "_gradient"):
+    SUMMED |= {
+        f"batch_norm{_end}": normalized(
+            f"batch_norm{_end}", lambda n, m: (n + 2, m), lambda n, m: (m,), 0.3, 1e-2, states=4
+        ),
+        f"batch_norm{_end} of images": normalized(
+            f"batch_norm{_end}", lambda n, m: (3, n + 1, 2, 5), lambda n, m: (n + 1,), 0.3, 1e-2, states=4
+        ),
+        f"layer_norm{_end}": normalized(f"layer_norm{_end}", lambda n, m: (n, m), lambda n, m: (m,), 1e-2),
+        f"layer_norm{_end} over two axes": normalized(
+            f"layer_norm{_end}", lambda n, m: (n, 3, 2, 4), lambda n, m: (2, 4), 1e-2
+        ),
+        f"rms_norm{_end}": normalized(f"rms_norm{_end}", lambda n, m: (n, m), lambda n, m: (m,), 1e-2, states=1),
+        f"group_norm{_end}": normalized(f"group_norm{_end}", lambda n, m: (n, 2 * m), lambda n, m: (2 * m,), 2, 1e-2),
+        f"group_norm{_end} of images": normalized(
+            f"group_norm{_end}", lambda n, m: (n, 6, 2, 5), lambda n, m: (6,), 3, 1e-2
+        ),
+    }
+SUMMED["normalize"] = normalized("normalize", lambda n, m: (n, m, 2), lambda n, m: (m,), 1e-2, states=4)
+
+
 def targets_of(name):
     """Return the method of a drawer for a loss's targets: counts that are far from exp(y), where nothing cancels."""
     return Drawer.counts if name == "poisson_error" else Drawer.shares

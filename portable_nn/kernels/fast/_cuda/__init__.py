@@ -6,6 +6,7 @@ from portable_nn.kernels.fast._cuda.launcher import Launcher
 from portable_nn.kernels.fast._cuda.launches import (
     BLOCKS,
     Launch,
+    column_launch,
     flat_launch,
     matrix_launch,
     row_launch,
@@ -30,6 +31,7 @@ __all__ = [
     "Launcher",
     "chain",
     "chained",
+    "column_launch",
     "flat_launch",
     "letters",
     "matrix_launch",

@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-__all__ = ["BLOCKS", "Launch", "flat_launch", "matrix_launch", "row_launch", "share", "sum_launch"]
+__all__ = ["BLOCKS", "Launch", "column_launch", "flat_launch", "matrix_launch", "row_launch", "share", "sum_launch"]
 
 Launch: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """The grid and the block, each as (x, y)."""
@@ -37,6 +37,12 @@ def matrix_launch(rows: int, columns: int, *, summed: bool = False) -> Launch:
     if summed:
         return (across, _within(rows, 4 * height, max(1, BLOCKS // across))), (width, height)
     return (across, _within(rows, height, _GRID_Y)), (width, height)
+
+
+def column_launch(sums: int, *, side_by_side: bool) -> Launch:
+    """Return the launch for so many sums, each by a column of threads: all of a block, unless they lie side by side."""
+    width = min(_WARP, 1 << max(sums - 1, 0).bit_length()) if side_by_side else 1
+    return (max(1, -(-sums // width)), 1), (width, THREADS // width)
 
 
 def share(size: int, launch: Launch, unit: int = 1) -> int:

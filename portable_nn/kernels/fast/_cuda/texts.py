@@ -7,13 +7,14 @@ as `double`, and are rounded to `real` where they are used, as NumPy rounds them
 
 from portable_nn.kernels.fast._cuda.elementwise import ELEMENTWISE
 from portable_nn.kernels.fast._cuda.losses import LOSSES
+from portable_nn.kernels.fast._cuda.norms import NORMS
 from portable_nn.kernels.fast._cuda.prelude import PRELUDE
 from portable_nn.kernels.fast._cuda.rows import ROWS
 from portable_nn.kernels.fast._cuda.updates import UPDATES
 
 __all__ = ["KERNELS", "source"]
 
-KERNELS = {**ELEMENTWISE, **LOSSES, **ROWS, **UPDATES}
+KERNELS = {**ELEMENTWISE, **LOSSES, **NORMS, **ROWS, **UPDATES}
 """The text of each kernel by its name; the function is called `kernel_<name>`, because CUDA has a `tanh` already."""
 
 _REALS = {"f": "float", "d": "double"}
