@@ -30,6 +30,10 @@ PRECISIONS = (*FLOATING_DTYPES, *_LOW)
 """The data types that layers may compute in, where the backend has them."""
 
 
+_SHARDINGS = 64
+"""How many of JAX's shardings a place remembers."""
+
+
 class Place:
     """Where the arrays of a network live: a namespace, a device and a floating data type.
 
@@ -92,6 +96,8 @@ class Place:
             hint = ': first call jax.config.update("jax_enable_x64", True)' if self.backend == "jax" else ""
             raise DTypeError(f"{self.backend} has no {self.dtype_name} on the device {self.device}{hint}")
         self.dtype = getattr(self.xp, self.dtype_name)
+        self._dtype: Any = self.xp.zeros((1,), dtype=self.dtype, device=device).dtype  # as arrays have it
+        self._shardings: dict[int, Any] | None = {} if self.backend == "jax" else None
         self.index_dtype: Any = self.xp.__array_namespace_info__().default_dtypes(device=self.device)["integral"]
         """The data type of labels here: the library's default integer."""
         self._other = self._low() if self.is_mixed else self
@@ -114,6 +120,7 @@ class Place:
         low = object.__new__(Place)
         vars(low).update(vars(self))
         low.dtype, low.dtype_name, low.is_mixed, low._other = dtype, self.precision, False, self
+        low._dtype = one.dtype
         return low
 
     @property
@@ -144,13 +151,28 @@ class Place:
 
         False may also mean that it is not known.
         """
+        if type(array) is not self._kind or array.dtype != (self._dtype if dtype is None else dtype):
+            return False
+        shardings = self._shardings
+        if shardings is not None:
+            sharding = array.sharding
+            return shardings.get(id(sharding)) is sharding or self._is_sharded_here(array)
         return (
-            type(array) is self._kind
-            and array.dtype == (self.dtype if dtype is None else dtype)
-            and array.device == self.device
+            array.device == self.device
             and (self._layout is None or array.layout == self._layout)
             and not getattr(array, "requires_grad", False)
         )
+
+    def _is_sharded_here(self, array: Any) -> bool:
+        """Tell whether an array of JAX is on the device, and remember its sharding, which many arrays share, if so.
+
+        To ask for the device takes longer.
+        """
+        if array.device != self.device:
+            return False
+        known = self._shardings or {}
+        self._shardings = {**(known if len(known) < _SHARDINGS else {}), id(array.sharding): array.sharding}
+        return True
 
     def holds(self, array: Any) -> bool:
         """Tell whether `array` is of this namespace and on this device, whatever its data type."""

@@ -87,6 +87,8 @@ class Kernels:
         self.limited_threads: Callable[..., AbstractContextManager[None]] = getattr(
             fast, "LIMITED_THREADS", _as_many_as_there_are
         )
+        self.host_pass: Callable[..., Callable[..., Any]] | None = getattr(fast, "HOST_PASS", None)
+        self.host_kind: type[Any] | None = getattr(fast, "HOST_KIND", None)
         self.compiler: str | None = getattr(fast, "COMPILED", None)
         self._wide_only: frozenset[str] = getattr(fast, "WIDE_ONLY", frozenset[str]())
 

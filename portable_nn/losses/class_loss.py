@@ -20,7 +20,7 @@ __all__ = ["ClassLoss"]
 
 
 class ClassLoss(Loss):
-    """A loss of labels or distributions: kernels `kernel(y, t, scale, class_weight, *extra)` and `kernel_gradient`.
+    """A loss of labels or distributions: kernels `kernel(y, t, scale, class_weight, *numbers)` and `kernel_gradient`.
 
     The options are those of `SoftmaxWithLoss`.
     """
@@ -28,6 +28,8 @@ class ClassLoss(Loss):
     counts_correct = "count_correct"
     compares = ("labels", "probabilities", "scores", "outputs")
     kernel: ClassVar[str]
+    numbers: ClassVar[tuple[str, ...]] = ()
+    """The options that the kernels take."""
 
     def __init__(
         self,
@@ -47,9 +49,6 @@ class ClassLoss(Loss):
             raise ValueError(f"{self._kind} needs the axis of the classes, got 0, that of the batch")
         self._classes = 0  # the most there were; labels alone do not tell
 
-    def _extra(self) -> tuple[float, ...]:
-        return ()
-
     def forward_pass(self, run: Run, params: Arrays, y: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         """Return the loss; keeps what the kernel says, and the shape of y."""
         shape = y.shape
@@ -61,7 +60,9 @@ class ClassLoss(Loss):
         if self.reduction == "none":
             return self._each(run, shape, y, t, weight, class_weight)
         scale = self._scale(run, y, t, weight, class_weight)
-        loss, saved = getattr(run.kernels, self.kernel)(y, t, scale, class_weight, *self._extra())
+        loss, saved = getattr(run.kernels, self.kernel)(
+            y, t, scale, class_weight, *map(vars(self).__getitem__, self.numbers)
+        )
         return loss, (shape, saved)
 
     def gradient(self, run: Run, saved: Any, dout: Any = 1.0) -> Any:
@@ -73,7 +74,9 @@ class ClassLoss(Loss):
                 dout = run.kernels.reshape(dout, (y.shape[0],))
             dout = dout if weight is None else run.kernels.multiply(weight, dout)
             # The loss of these weights, whose gradient is wanted, is of no use.
-            _, saved = getattr(run.kernels, self.kernel)(y, t, dout, class_weight, *self._extra())
+            _, saved = getattr(run.kernels, self.kernel)(
+                y, t, dout, class_weight, *map(vars(self).__getitem__, self.numbers)
+            )
             dout = 1.0
         dy = getattr(run.kernels, f"{self.kernel}_gradient")(dout, saved)
         return dy if len(shape) == 2 else from_rows(run, dy, shape, self._axis(shape))
@@ -223,7 +226,9 @@ class ClassLoss(Loss):
         if self.ignore_label is not None and t.ndim == 1:
             weight = _counted(run, y, t, weight)
         scale = 1.0 if weight is None else weight
-        losses = getattr(run.kernels, f"each_{self.kernel}")(y, t, scale, class_weight, *self._extra())
+        losses = getattr(run.kernels, f"each_{self.kernel}")(
+            y, t, scale, class_weight, *map(vars(self).__getitem__, self.numbers)
+        )
         if len(shape) > 2:
             losses = run.kernels.reshape(losses, self._shape_of_labels(shape))
         return losses, (shape, (y, t, weight, class_weight))

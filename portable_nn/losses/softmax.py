@@ -52,7 +52,7 @@ class SoftmaxWithLoss(ClassLoss):
     [[[-0.06, 0.06], [0.06, -0.06], [0.0, 0.0]]]
     """
 
-    kernel = "softmax_loss"
+    kernel, numbers = "softmax_loss", ("label_smoothing",)
     options = ("reduction", "label_smoothing", "class_weight", "ignore_label", "axis")
 
     def __init__(
@@ -68,9 +68,6 @@ class SoftmaxWithLoss(ClassLoss):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"{type(self).__name__} needs label_smoothing in [0, 1), got {label_smoothing}")
         self.label_smoothing = float(label_smoothing)
-
-    def _extra(self) -> tuple[float, ...]:
-        return (self.label_smoothing,)
 
     def _probable(self, run: Run, y: Any) -> Any:
         return run.kernels.softmax(y)
@@ -103,7 +100,7 @@ class SoftmaxFocalLoss(SoftmaxWithLoss):
     [6e-06, 0.173287]
     """
 
-    kernel = "softmax_focal_loss"
+    kernel, numbers = "softmax_focal_loss", ("label_smoothing", "gamma")
     options = ("reduction", "gamma", "label_smoothing", "class_weight", "ignore_label", "axis")
 
     def __init__(
@@ -122,6 +119,3 @@ class SoftmaxFocalLoss(SoftmaxWithLoss):
         if not 0 <= gamma < math.inf:
             raise ValueError(f"SoftmaxFocalLoss needs a finite gamma of at least 0, got {gamma}")
         self.gamma = float(gamma)
-
-    def _extra(self) -> tuple[float, ...]:
-        return (self.label_smoothing, self.gamma)

@@ -145,7 +145,7 @@ class Network(Receiver):
         ShapeError, DTypeError, NamespaceError, TypeError, ValueError
             If x does not fit.
         """
-        y = self._predictor(self.inputs(x))
+        y = self._predictor(x)
         return y if self.order.output_names is None else self.named(y)
 
     def predict_proba(self, x: Array | Mapping[str, Array]) -> Any:

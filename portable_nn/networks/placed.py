@@ -17,6 +17,13 @@ from portable_nn.networks.parameter_sharing import ParameterSharing
 __all__ = ["Placed"]
 
 
+class _Unknown:
+    """What a network has before its place is known; a `__getattr__` would make every attribute take longer."""
+
+    def __get__(self, network: Any, kind: type[Any]) -> Any:
+        raise ValueError(network._incomplete or "the graph has no output yet: call output(node)")
+
+
 class Placed(Composite):
     """A layer made of layers, whose parameters it draws, names by path and moves.
 
@@ -29,6 +36,8 @@ class Placed(Composite):
     is_settled : bool
         Whether the first values of the parameters are wanted as they are drawn here.
     """
+
+    _place: Any = _Unknown()
 
     def __init__(
         self,
@@ -194,8 +203,3 @@ class Placed(Composite):
     def place(self) -> Place:  # pyright: ignore[reportIncompatibleVariableOverride]  (known as soon as it is whole)
         """Where the network's arrays live."""
         return self._place
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_place":
-            raise ValueError(self.__dict__.get("_incomplete") or "the graph has no output yet: call output(node)")
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")

@@ -23,6 +23,8 @@ What may stand in such a module:
   portable ones, and nothing is fused, paired or chained.
 - `LIMITED_THREADS`: the function (multiplications of the largest product, count or None) that returns a context in
   which products are computed on as many threads as suit them.
+- `HOST_PASS`: the function (compiled pass, device) that returns the pass which takes arrays of NumPy, `HOST_KIND`, as
+  they are, and keeps none of their memory.
 - `COMPILED`: a package, and the extra that brings it. With it the module `_{package}` here compiles other kernels, as
   its tables `KERNELS`, `FUSED` and `IN_PLACE` say: for those who train for long, or ask for it.
 
