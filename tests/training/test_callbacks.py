@@ -319,6 +319,13 @@ def test_the_printed_table_of_a_resumed_run_knows_what_was_best(capsys, tmp_path
     assert [line.split()[-1] for line in rows] == ["5*", "1", "2", "9*"]  # whole numbers as they are
 
 
+def test_the_printed_table_marks_metrics_by_their_direction(capsys):
+    trained(pnn.PrintLog(), trainer=pnn.Trainer(network(), metrics=["f1"]), epochs=1)
+    header, row = capsys.readouterr().out.splitlines()
+    assert "f1" in header.split()
+    assert dict(zip(header.split(), row.split(), strict=True))["f1"].endswith("*")
+
+
 # The learning rate.
 
 

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from portable_nn.metrics.direction import Mode, better
 from portable_nn.training.callbacks.callback import Callback, Training
-from portable_nn.training.callbacks.monitoring import better
 
 __all__ = ["PrintLog"]
 
@@ -17,8 +17,8 @@ _WIDTH = 9
 class PrintLog(Callback):
     """Prints a table of the epochs: a row an epoch, a column for each value in the history, as skorch does.
 
-    A star marks what is the best so far, where a name tells whether smaller or larger is better. It needs no terminal.
-    Pass `progress=False` with it: the table takes the place of the bar (and stands above it, if there is one).
+    A star marks what is the best so far, where a name or a metric tells whether smaller or larger is better. It needs
+    no terminal. Pass `progress=False` with it: the table takes the place of the bar (and stands above it, if there is one).
 
     Examples
     --------
@@ -42,7 +42,7 @@ class PrintLog(Callback):
         if list(record) != self._columns:
             self._columns = list(record)
             _print("epoch" + "".join(f"  {name:>{_WIDTH}} " for name in record))
-        cells = [f"{_number(value)}{_mark(name, value, trainer.history)}" for name, value in record.items()]
+        cells = [f"{_number(value)}{_mark(name, value, trainer)}" for name, value in record.items()]
         aligned = [f"  {cell:>{max(len(name), _WIDTH) + 1}}" for name, cell in zip(record, cells, strict=True)]
         _print(f"{trainer.epochs:5}" + "".join(aligned))
 
@@ -51,12 +51,13 @@ def _number(value: Any) -> str:
     return f"{value:#.4g}" if isinstance(value, float) else str(value)
 
 
-def _mark(name: str, value: Any, history: Mapping[str, list[float]]) -> str:
+def _mark(name: str, value: Any, trainer: Training) -> str:
     """Return a star if no value in the history is as good, else a blank."""
-    mode = better(name)
+    known: Mapping[str, Mode] = getattr(trainer, "better", {})
+    mode = better(name) or known.get(name.removeprefix("val_"))
     if mode is None or math.isnan(value):
         return " "
-    earlier = history.get(name, [])
+    earlier = trainer.history.get(name, [])
     return " " if any(old <= value if mode == "min" else old >= value for old in earlier) else "*"
 
 
