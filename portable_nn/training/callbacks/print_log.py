@@ -18,7 +18,7 @@ class PrintLog(Callback):
     """Prints a table of the epochs: a row an epoch, a column for each value in the history, as skorch does.
 
     A star marks what is the best so far, where a name or a metric tells whether smaller or larger is better. It needs
-    no terminal. Pass `progress=False` with it: the table takes the place of the bar (and stands above it, if there is one).
+    no terminal. Pass `progress=False` with it: the table takes the place of the bar, or stands above it.
 
     Examples
     --------
