@@ -60,7 +60,7 @@ def batch_norm(
     along, count = (-1, *(1,) * (x.ndim - 2)), x.numel() // x.shape[1]
     shape = x.shape[0], x.shape[1], math.prod(x.shape[2:])
     if not x.is_contiguous() or shape[2] < _POSITIONS:
-        rough, unused, variance = x.mean((0, *range(2, x.ndim))), mean.clone(), variance.clone()
+        rough, unused, variance = x.mean((0, *range(2, x.ndim))), torch.empty_like(mean), variance.clone()
         given = x - rough.view(along), gamma, beta, unused, variance
         y, center, inverse = torch.native_batch_norm(*given, True, momentum, epsilon)
         return y, center.add_(rough), inverse, torch.lerp(mean, center, momentum), variance
