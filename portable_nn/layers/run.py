@@ -68,7 +68,7 @@ class Run:
 
     mask: Any = None
     outputs: Any = None
-    """Of the network, after its forward walk."""
+    """Of the network, after its training pass."""
 
     def __init__(
         self, place: Place, kernels: Kernels | None = None, *, training: bool = False, key: random.Key | None = None

@@ -107,7 +107,6 @@ class Network(Receiver):
         y, saved = (
             self.forward_pass(run, by_path, *x) if len(self.order.inputs) > 1 else self.forward_pass(run, by_path, x)
         )
-        run.outputs = y
         return y, (by_path, saved)
 
     def _forward_low(self, run: LowRun, params: Arrays, x: Any) -> tuple[Any, Any]:
@@ -244,6 +243,7 @@ class Network(Receiver):
         With `dout`, a tuple, what is differentiated is the sum of the losses by output times it.
         """
         y, tape = self.forward_walk(run, params, x)
+        run.outputs = y
         criterion = self.loss_function or self.criterion
         loss, saved = run.forward(criterion, {}, y, t, weight)
         return loss, self.backward_walk(run, params, tape, run.gradient(criterion, saved, *dout))

@@ -186,3 +186,15 @@ def test_a_resumed_run_has_the_same_history(at, tmp_path, xp):
         fitted(trainer=broken, checkpoint=tmp_path, callbacks=[Stop()], **options)
     again = pnn.Trainer(net(xp), pnn.Adam(0.01), metrics=metrics)
     assert fitted(trainer=again, checkpoint=tmp_path, resume=True, **options) == whole
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_metrics_of_lower_precisions(precision):
+    pytest.importorskip("torch")
+    network = pnn.Sequential(pnn.Affine(5, 3), loss=pnn.SoftmaxWithLoss(), seed=0, xp="torch", dtype=precision)
+    trainer = pnn.Trainer(network, pnn.SGD(1e-9), metrics=["accuracy", "f1", "roc_auc", "log_loss"])
+    history = fitted(trainer=trainer, epochs=1, accumulate=2, validation_data=(X, T))
+    y = to_numpy(network.predict(X))
+    assert history["f1"][0] == pytest.approx(sk.f1_score(T, y.argmax(axis=1), average="macro"), abs=1e-6)
+    for name in ("accuracy", "f1", "roc_auc", "log_loss"):
+        assert history[name] == pytest.approx(history[f"val_{name}"], abs=1e-5)
