@@ -111,6 +111,13 @@ def test_metrics_do_not_change_training(xp):
     assert set(plain.history) == {"loss", "lr", "seconds"}
 
 
+def test_rows_that_are_kept_outlive_their_batch():
+    trainer = pnn.Trainer(net(), pnn.SGD(1e-9), metrics=["roc_auc", sk.accuracy_score])  # shuffled, into one memory
+    history = fitted(trainer=trainer, epochs=1, validation_data=(X, T))
+    for name in ("roc_auc", "accuracy_score"):
+        assert history[name] == pytest.approx(history[f"val_{name}"], abs=1e-5)
+
+
 def test_batches_of_an_iterable_and_accumulation_are_the_same(xp):
     whole = fitted(xp, shuffle=False)
     batches = [(X[i : i + 16], T[i : i + 16]) for i in range(0, 70, 16)]
