@@ -146,7 +146,11 @@ CALLS = {
     ),
     "freezing nothing": (lambda n: n.freeze("9"), KeyError, "there is no parameter or layer '9'"),
     "unknown library": (lambda n: n.to("tensorflow"), pnn.NamespaceError, "unknown array library 'tensorflow'"),
-    "unknown dtype": (lambda n: n.to(dtype="int32"), pnn.DTypeError, "float32, float64 is needed, got 'int32'"),
+    "unknown dtype": (
+        lambda n: n.to(dtype="int32"),
+        pnn.DTypeError,
+        "float32, float64, bfloat16, float16 is needed, got 'int32'",
+    ),
     "unknown device": (lambda n: n.to("array_api_strict", device="gpu"), pnn.BackendError, "no device 'gpu'"),
     "no samples": (lambda n: fit(n, X[:0], T[:0]), pnn.ShapeError, "at least one sample"),
     "batch size of zero": (

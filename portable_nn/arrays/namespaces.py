@@ -211,7 +211,7 @@ def to_numpy(array: Any) -> Any:
     """
     if compat.is_numpy_array(array):
         return array
-    if str(array.dtype).endswith("bfloat16"):
+    if str(getattr(array, "dtype", "")).endswith("bfloat16"):
         array = widened(array)
     if compat.is_cupy_array(array):
         return array.get()

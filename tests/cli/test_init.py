@@ -32,7 +32,7 @@ WRONG = {
     "train digits --activation step": "leaky-relu",
     "train digits --dropout 1": "from 0 to below 1, got 1",
     "train digits --dropout -0.1": "got -0.1",
-    "train digits --optimizer lion": "adagrad",
+    "train digits --optimizer tiger": "adagrad",
     "train digits --lr 0": "a number above 0, got 0",
     "train digits --lr nan": "a number above 0, got nan",
     "train digits --batch-size 0": "at least 1",
