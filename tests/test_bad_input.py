@@ -149,7 +149,7 @@ COMMANDS = {
     "train --activation step": "argument --activation: invalid choice: 'step' (choose from 'relu'",
     "train --optimizer lbfgs": "argument --optimizer: invalid choice: 'lbfgs' (choose from 'adam'",
     "train --backend tf": "argument --backend: invalid choice: 'tf' (choose from 'numpy'",
-    "train --dtype int8": "argument --dtype: invalid choice: 'int8' (choose from 'float32', 'float64', 'bfloat16', 'float16')",
+    "train --dtype int8": "invalid choice: 'int8' (choose from 'float32', 'float64', 'bfloat16', 'float16')",
     "train --device gpu7 --epochs 1": "cannot make an array on the device 'gpu7'",
     "train --resume --epochs 1": "fit needs a checkpoint folder to resume from",
     "train --checkpoint file --epochs 1": "file: File exists",

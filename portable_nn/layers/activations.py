@@ -4,7 +4,7 @@ Each names its kernel; the maths, its source and its gradient stand in `kernels/
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from portable_nn.initializers import glorot_uniform, he_normal, lecun_normal
@@ -33,21 +33,21 @@ class Activation(Layer):
     kernel: ClassVar[str]
     keeps_output: ClassVar[bool] = False
     """Whether the gradient needs y, rather than x."""
+    numbers: ClassVar[tuple[str, ...] | None] = None
+    """The attributes that the kernels take beside arrays; None: the options."""
     weights_before = staticmethod(he_normal())
 
     def forward_pass(self, run: Run, params: Arrays, x: Any) -> tuple[Any, Any]:
         """Return y; keeps y or x, whichever the gradient needs."""
-        y = getattr(run.kernels, self.kernel)(x, *self.numbers())
+        names = self.options if self.numbers is None else self.numbers
+        y = getattr(run.kernels, self.kernel)(x, *map(self.__getattribute__, names))
         return y, y if self.keeps_output else x
 
     def backward_pass(self, run: Run, params: Arrays, saved: Any, dy: Any) -> tuple[Any, Arrays]:
         """Return dx."""
+        names = self.options if self.numbers is None else self.numbers
         gradient = getattr(run.kernels, self.kernel + "_gradient")
-        return gradient(dy, saved, *self.numbers()), {}
-
-    def numbers(self) -> Iterable[float]:
-        """Return what the kernels take beside arrays: by default the options."""
-        return map(self.__getattribute__, self.options)
+        return gradient(dy, saved, *map(self.__getattribute__, names)), {}
 
     def padded_axes(self, axes: Sequence[Axes], shapes: Sequence[Any]) -> Axes | None:
         """Return the axes of x."""

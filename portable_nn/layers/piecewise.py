@@ -3,7 +3,7 @@
 N = batch, C = channels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from portable_nn.errors import ShapeError
@@ -139,11 +139,8 @@ class ReLU6(Activation):
     [[0. 2. 6.]]
     """
 
-    kernel, keeps_output = "hard_tanh", True
-
-    def numbers(self) -> Iterable[float]:
-        """Return 0 and 6."""
-        return 0.0, 6.0
+    kernel, keeps_output, numbers = "hard_tanh", True, ("min_val", "max_val")
+    min_val, max_val = 0.0, 6.0
 
 
 class HardSigmoid(Activation):

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any, Self
 
 from portable_nn import random
@@ -16,9 +15,6 @@ from portable_nn.networks.composite import Composite
 from portable_nn.networks.parameter_sharing import ParameterSharing
 
 __all__ = ["Placed"]
-
-
-_value: Any = attrgetter("value")
 
 
 class _Unknown:
@@ -181,7 +177,7 @@ class Placed(Composite):
 
     def arrays(self) -> list[Any]:
         """Return the arrays of all parameters, and after them those of all states."""
-        return list(map(_value, self.sharing.boxes))
+        return [box.value for box in self.sharing.boxes]
 
     def set_arrays(self, arrays: Sequence[Any]) -> None:
         """Put arrays in the place of those that `arrays` returns: same order, shapes and place."""
@@ -196,11 +192,7 @@ class Placed(Composite):
 
     def trainable(self) -> dict[str, int]:
         """Return the names of the parameters that are not frozen, with their positions in `arrays`."""
-        found: dict[str, int] = {}
-        for i, (name, parameter) in enumerate(self.sharing.parameters.items()):  # before Python 3.12, as one call less
-            if parameter.trainable:
-                found[name] = i
-        return found
+        return {name: i for i, (name, p) in enumerate(self.sharing.parameters.items()) if p.trainable}
 
     def pass_arrays(self) -> Arrays:
         """Return the parameters by path, as the passes take them."""

@@ -33,12 +33,21 @@ def accumulate(function: Callable[..., Any], state: Any, batch: Any, rows: int) 
     result = jax.eval_shape(function, state, firsts[0], each(lambda array: array[0], parts))[1]
     zeros = tree.map(jax.numpy.zeros_like, result)
     (state, total), outputs = jax.lax.scan(one, (state, zeros), (firsts, parts))
-    outputs = tree.map(lambda array: array.reshape(together, *array.shape[2:]), outputs)
+    outputs = tree.map(_as_one, outputs)
     if rest:
         state, result, output = function(state, together, each(lambda array: array[together:], batch))
         total = tree.map(jax.numpy.add, total, result)
-        outputs = tree.map(lambda *both: jax.numpy.concatenate(both), outputs, output)
+        outputs = tree.map(_joined, outputs, output)
     return state, total, outputs
+
+
+def _as_one(parts: Any) -> Any:
+    """Return the rows of all parts (parts, rows, ...) as (parts rows, ...)."""
+    return parts.reshape(parts.shape[0] * parts.shape[1], *parts.shape[2:])
+
+
+def _joined(rows: Any, others: Any) -> Any:
+    return jax.numpy.concatenate((rows, others))
 
 
 def compile_pass(function: Callable[..., Any]) -> Callable[..., Any]:
