@@ -79,11 +79,12 @@ class Receiver(Placed):
     def inputs(self, x: Any, *, is_known: bool = False) -> Any:
         """Return x at the network's place and in its data type there, its shape and whole numbers checked.
 
-        The numbers are not, if it `is_known` that they have been. Several inputs are returned as a tuple.
+        If it `is_known` that the numbers have been, x is as `arranged` returned it. Several inputs are returned as a
+        tuple.
         """
         if self._place.is_ready(x) and x.shape[1:] in self._fitting:  # which has such shapes of one input to be cast
             return x
-        x = self.arranged(x)
+        x = x if is_known else self.arranged(x)  # once for all batches
         if is_several(x):  # or one with a mask
             return self._several_inputs(x, is_known=is_known)
         kind, given = self.input_kinds[0], x
