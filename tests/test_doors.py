@@ -38,7 +38,7 @@ def test_probabilities_where_their_logarithms_are_needed_are_warned_of():
         ({"weight_decai": 0.1}, "Adam has no option weight_decai: write weight_decay"),
         (
             {"nonsense": 1},
-            "Adam has no option nonsense: there are lr, beta1, beta2, epsilon, epsilon_hat, weight_decay",
+            "Adam has no option nonsense: there are lr, beta1, beta2, epsilon, epsilon_hat, amsgrad, weight_decay",
         ),
     ],
 )
