@@ -123,6 +123,11 @@ class Measuring:
                 )
 
     @property
+    def names(self) -> list[str]:
+        """What the values are called in records."""
+        return [f"{measure.prefix}{measure.metric.name}" for measure in self.measures]
+
+    @property
     def is_known(self) -> bool:
         """Whether all code that measures may be compiled."""
         return all(is_recordable(type(m.metric)) and is_recordable(type(m.loss)) for m in self.measures)
@@ -169,7 +174,7 @@ class RunningMetrics:
     """
 
     def __init__(self, measuring: Measuring):
-        self._names = [f"{measure.prefix}{measure.metric.name}" for measure in measuring.measures]
+        self._names = measuring.names
         self._running = [RunningMetric(measure.metric) for measure in measuring.measures]
 
     def add(self, measured: Sequence[Any]) -> None:

@@ -62,6 +62,8 @@ class Loop:
         if self.checkpointing.ended:
             self.trainer.stop(self.checkpointing.ended)
             return
+        if self.step.measuring is not None:
+            self.bar.add_metrics(self.step.measuring.names)
         for epoch in range(state.epoch + 1, epochs + 1):
             samples = self.batches.samples
             self.bar.begin(f"epoch {epoch}/{epochs}", samples and epochs * samples)

@@ -1,7 +1,7 @@
-"""Progress: a bar over samples, with loss and metric, in a terminal or a notebook; elsewhere a line an epoch."""
+"""Progress: a bar over samples, with losses and metrics, in a terminal or a notebook; elsewhere a line an epoch."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 __all__ = ["Progress"]
@@ -22,6 +22,7 @@ class Progress:
     """
 
     def __init__(self, total: int | None, *, shown: bool):
+        self._shown = {*_SHOWN}
         self._bar: Any = None
         self._values: dict[str, str] = {}
         self._title = ""
@@ -37,6 +38,10 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    def add_metrics(self, names: Iterable[str]) -> None:
+        """Show values of these names, too, of training and with "val_", as far as they are single numbers."""
+        self._shown.update(f"{part}{name}" for name in names for part in ("", "val_"))
 
     def begin(self, title: str, total: int | None = None) -> None:
         """Show `title` before the bar, which may know the total only now, or before the line of the epoch."""
@@ -59,21 +64,25 @@ class Progress:
     def show(self, values: Mapping[str, float]) -> None:
         """Show these values behind the bar, beside those of the epoch before that they do not replace."""
         if self._bar is not None:
-            self._values |= _said(values)
+            self._values |= self._said(values)
             self._bar.set_postfix(self._values, refresh=False)
 
     def end_epoch(self, record: Mapping[str, float]) -> None:
         """Show what an epoch has come to, behind the bar or on a line."""
         self.show(record)
         if self._writes_lines and sys.stderr is not None:
-            values = ", ".join(f"{name}={value}" for name, value in _said(record).items())
+            values = ", ".join(f"{name}={value}" for name, value in self._said(record).items())
             sys.stderr.write(f"{self._title}: {values}, {record['seconds']:.3g} s\n")
             sys.stderr.flush()
 
+    def _said(self, values: Mapping[str, Any]) -> dict[str, str]:
+        names = [name for name in values if name in self._shown or name.endswith(_SHOWN_BY_OUTPUT)]
+        # A metric may be a matrix, or whatever somebody's function returns.
+        return {name: f"{float(values[name]):.4f}" for name in names if _is_number(values[name])}
 
-def _said(values: Mapping[str, float]) -> dict[str, str]:
-    names = [name for name in values if name in _SHOWN or name.endswith(_SHOWN_BY_OUTPUT)]
-    return {name: f"{values[name]:.4f}" for name in names}
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__") and not getattr(value, "shape", ())
 
 
 def _can_draw() -> bool:

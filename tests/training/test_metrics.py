@@ -1,5 +1,7 @@
 """Metrics in training: what the training passes give, in every way in which steps are taken."""
 
+import sys
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -205,3 +207,24 @@ def test_metrics_of_lower_precisions(precision):
     assert history["f1"][0] == pytest.approx(sk.f1_score(T, y.argmax(axis=1), average="macro"), abs=1e-6)
     for name in ("accuracy", "f1", "roc_auc", "log_loss"):
         assert history[name] == pytest.approx(history[f"val_{name}"], abs=1e-5)
+
+
+def test_the_line_of_an_epoch_shows_the_metrics_that_are_numbers(capsys):
+    given = ["f1", "confusion_matrix", "roc_auc", pnn.metrics.Function(lambda t, y: "much", name="text")]
+    trainer = pnn.Trainer(net(), pnn.SGD(0.1), metrics=given)
+    history = trainer.fit(X, T, epochs=2, validation_data=(X[:30], T[:30]), progress=True)
+    names = ("loss", "f1", "roc_auc", "val_loss", "val_f1", "val_roc_auc")
+    for epoch, line in enumerate(capsys.readouterr().err.splitlines()):
+        assert line.split(": ")[1].split(", ")[:-1] == [f"{name}={history[name][epoch]:.4f}" for name in names]
+
+
+def test_the_bar_shows_the_metrics_by_output(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    graph = pnn.Graph(loss={"kind": pnn.SoftmaxWithLoss(), "size": pnn.MeanSquaredError()}, seed=0)
+    x = graph.input("x")
+    graph.output(kind=pnn.Affine(5, 3)(x), size=pnn.Affine(5, 1)(x))
+    trainer = pnn.Trainer(graph, metrics={"kind": ["f1", "roc_auc"], "size": ["rmse"]})
+    trainer.fit(X, {"kind": T, "size": X[:, 0]}, epochs=1, validation_split=0.3, progress=True)
+    shown = capsys.readouterr().err.rpartition("\r")[2]
+    for name in ("kind_loss", "kind_f1", "kind_roc_auc", "size_rmse", "val_kind_f1", "val_size_rmse"):
+        assert f"{name}={trainer.history[name][-1]:.4f}" in shown
