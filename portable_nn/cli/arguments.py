@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["column", "count", "fraction", "natural", "output_file", "positive", "share", "size"]
+from portable_nn.metrics.measuring import better_of_ours
+
+__all__ = ["column", "count", "fraction", "metric", "natural", "output_file", "positive", "share", "size"]
 
 
 def count(text: str) -> int:
@@ -49,6 +51,16 @@ def column(text: str) -> int | str:
         return int(text)
     except ValueError:
         return text
+
+
+def metric(text: str) -> str:
+    """Return the name of a metric that is a number."""
+    known = better_of_ours()
+    if text not in known:
+        raise argparse.ArgumentTypeError(
+            f"there is no metric {text}, there are {', '.join(known)}; the data go before the metrics"
+        )
+    return text
 
 
 def output_file(*endings: str) -> Callable[[str], Path]:

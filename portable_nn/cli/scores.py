@@ -1,13 +1,13 @@
 """What the command says about a trained network. N = samples, C = classes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portable_nn.arrays import namespace_of
 from portable_nn.cli.console import table
 
-__all__ = ["confusions", "r_squared"]
+__all__ = ["confusions", "listed", "r_squared"]
 
 _MOST_CLASSES = 12
 _MOST_CONFUSIONS = 10
@@ -31,6 +31,11 @@ def confusions(t: Sequence[int], predicted: Sequence[int], classes: Sequence[int
     labels = range(len(classes))
     rows = [[names[a], *(str(counts[a, b] or ".") for b in labels)] for a in labels]
     return table([["true \\ predicted", *names], *rows], ">")
+
+
+def listed(scores: Mapping[str, float], names: Sequence[str]) -> str:
+    """Return ", name value" for each name once, but for the accuracy, which is told by itself."""
+    return "".join(f", {name} {scores[name]:.4g}" for name in dict.fromkeys(names) if name != "accuracy")
 
 
 def r_squared(t: Any, predicted: Any) -> float:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from portable_nn import layers, optimizers
 from portable_nn.arrays import BACKENDS, PRECISIONS, Place, move, namespace, to_numpy
-from portable_nn.cli.arguments import column, count, fraction, natural, output_file, positive, share, size
+from portable_nn.cli.arguments import column, count, fraction, metric, natural, output_file, positive, share, size
 from portable_nn.cli.console import Commands, Parser, say
 from portable_nn.cli.samples import SETS, Samples, load_samples
 from portable_nn.cli.scaling import Scaling, dtype_of, fold_remembered, remember_scaling
-from portable_nn.cli.scores import confusions, r_squared
+from portable_nn.cli.scores import confusions, listed, r_squared
 from portable_nn.errors import DivergenceError, MissingExtraError
 from portable_nn.losses import MeanSquaredError, SoftmaxWithLoss
 from portable_nn.networks import Sequential
@@ -95,7 +95,9 @@ def add_to(commands: Commands) -> None:
     kept = "write checkpoints of the run, after every epoch"
     group.add_argument("--checkpoint", metavar="FOLDER", help=kept)
     group.add_argument("--resume", action="store_true", help="go on from the newest checkpoint, if there is one")
-    curves = "draw loss and accuracy by epoch"
+    measured = "such as f1: shown, told and drawn beside loss and accuracy; while training of targets that are scaled"
+    group.add_argument("--metrics", nargs="+", type=metric, default=[], metavar="NAME", help=measured)
+    curves = "draw loss, accuracy and metrics by epoch"
     group.add_argument("--plot", type=output_file(".png", ".svg", ".pdf"), metavar="FILE.png", help=curves)
     group.add_argument("--quiet", action="store_true", help="no progress, no table")
 
@@ -229,7 +231,9 @@ def _trained(options: Namespace, samples: Samples, network: Sequential) -> tuple
     t, t_test = (t if outputs is None else outputs(t) for t in (samples.t, samples.t_test))
     optimizer = _OPTIMIZERS[options.optimizer][0](Cosine(options.lr, steps=options.epochs * options.batches))
     remember_scaling(network, inputs, outputs)
-    trainer = Trainer(network, optimizer)
+    # The result begins with the accuracy of classes, which a trainer with metrics of its own is to be asked for.
+    metrics = [*([] if samples.classes is None else ["accuracy"]), *options.metrics]
+    trainer = Trainer(network, optimizer, metrics=list(dict.fromkeys(metrics)) if options.metrics else None)
     started = time.perf_counter()
     try:
         trainer.fit(
@@ -257,12 +261,13 @@ def _report(options: Namespace, samples: Samples, trainer: Trainer, effort: str)
     scores = trainer.evaluate(samples.x_test, samples.t_test)
     y = to_numpy(trainer.predict(samples.x_test))
     if samples.classes is None:
-        say(f"test loss {scores['loss']:.4g} (mean squared error), R^2 {r_squared(samples.t_test, y):.4f}; {effort}")
+        r2 = f"R^2 {r_squared(samples.t_test, y):.4f}"
+        say(f"test loss {scores['loss']:.4g} (mean squared error), {r2}{listed(scores, options.metrics)}; {effort}")
         return
     right = round(scores["accuracy"] * len(samples.t_test))
     say(
         f"test accuracy {scores['accuracy']:.4f} ({right:,} of {len(samples.t_test):,}), "
-        f"loss {scores['loss']:.4f}; {effort}"
+        f"loss {scores['loss']:.4f}{listed(scores, options.metrics)}; {effort}"
     )
     if not options.quiet:
         say(confusions(samples.t_test.tolist(), y.argmax(axis=1).tolist(), samples.classes))

@@ -9,6 +9,7 @@ import pytest
 
 import portable_nn as pnn
 from portable_nn.arrays import BACKENDS, namespace
+from portable_nn.cli.samples import load_samples
 from portable_nn.errors import BackendError, MissingExtraError
 from portable_nn.training.base_step import TrainingStep
 
@@ -271,3 +272,46 @@ def test_gradients_of_batches_are_accumulated(run: Run) -> None:
     assert "2 epochs, batches of 4 x 25, seed 0" in many.out
     assert accuracy(many.out) == pytest.approx(accuracy(one.out), abs=0.003)
     assert run("train --accumulate 0").status == 2
+
+
+def test_metrics_are_shown_told_of_the_test_samples_and_drawn(run: Run, flowers: Path, tmp_path: Path) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    result = run("train flowers.csv --hidden 4 --epochs 2 --metrics f1 roc_auc accuracy f1 --save net.safetensors")
+    assert result.status == 0
+    told = re.search(
+        r"^test accuracy (\S+) .*, loss (\S+), f1 (\S+), roc_auc (\S+); 2 epochs", result.out, re.MULTILINE
+    )
+    assert told
+    assert re.search(r"^epoch 2/2: loss=\S+ accuracy=\S+ f1=\S+ roc_auc=\S+ val_loss=", result.err, re.MULTILINE)
+    samples = load_samples("flowers.csv", target=None, test_fraction=None, regression=False, dtype="float64")
+    y = pnn.load(tmp_path / "net.safetensors").predict_proba(samples.x_test)
+    f1 = metrics.f1_score(samples.t_test, y.argmax(axis=1), average="macro")
+    area = metrics.roc_auc_score(samples.t_test, y, multi_class="ovr")
+    np.testing.assert_allclose([float(told[3]), float(told[4])], [f1, area], atol=1e-3)
+
+
+def test_metrics_of_numbers_are_told_in_their_units(
+    run: Run, plane: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+
+    def plot(self: pnn.History, path: Path) -> None:
+        drawn.extend(self)
+
+    monkeypatch.setattr(pnn.History, "plot", plot)
+    result = run("train plane.npz --hidden --lr 0.05 --epochs 3 --metrics rmse --plot curve.png --quiet")
+    told = re.search(r"^test loss (\S+) \(mean squared error\), R\^2 \S+, rmse (\S+);", result.out)
+    assert told
+    assert float(told[2]) == pytest.approx(float(told[1]) ** 0.5, rel=1e-3)
+    assert {"rmse", "val_rmse"} <= set(drawn)
+
+
+@pytest.mark.parametrize(("options", "error"), [
+    ("digits --metrics f1 f2", "there is no metric f2, there are accuracy, .*, mape"),
+    ("--metrics f1 digits", "there is no metric digits, .*; the data go before the metrics"),
+    ("digits --metrics rmse", r"RMSE\(\) compares values with targets, which SoftmaxWithLoss cannot"),
+])  # fmt: skip
+def test_a_metric_that_there_is_not_is_one_error(run: Run, options: str, error: str) -> None:
+    result = run(f"train {options} --quiet")
+    assert (result.status, result.out) == (2, "")
+    assert re.fullmatch(rf"portable-nn: .*{error}.*\n", result.err)
