@@ -24,6 +24,8 @@ LAST_LINES = {
     "residual_digits": r"the residual network is at least as good, on {backend}",
     "square_of_a_sum": r"dz/dx = dz/dy = 2 \(x \+ y\) on {backend}",
     "gradient_check": r"SoftmaxWithLoss: largest difference \d\.\de-(09|1\d)",
+    "imbalanced": r"F1 of the yeses 0\.[67]\d, average precision 0\.[78]\d; by chance 0\.01",
+    "learning_rate_range": r"rate 0\.0[0-9]*: accuracy 0\.9[5-9]\d",
     "mnist_three_layer": r"test accuracy 0\.9[7-9]\d* on {backend} in [\d.]+ s",
     "mnist_two_layer": r"test accuracy 0\.9[67]\d* on {backend} in [\d.]+ s",
     "parabola": r"distance from the parabola: [01]\.\d+ \(before training \d+\.\d+, the points 2\.0\) on {backend}",
@@ -36,6 +38,7 @@ LAST_LINES = {
 }
 FILES = {
     "digits": ["digits.png"],
+    "imbalanced": ["imbalanced"],
     "parabola": ["parabola.png"],
     "weight_tying": ["autoencoder.safetensors"],
     "your_own_layer": ["swish.safetensors"],

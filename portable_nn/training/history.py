@@ -92,13 +92,13 @@ class History(Mapping[str, list[float]]):
         if not self._values:
             raise ValueError("a picture needs at least one epoch, the history has none")
         quantities = self._quantities()
-        columns = min(len(quantities), _ACROSS)
+        columns = 2 if len(quantities) == 4 else min(len(quantities), _ACROSS)
         rows = -(-len(quantities) // columns)
         figure: Any = Figure(figsize=(4.4 * columns, 3.4 * rows), layout="constrained")
         panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes, quantity in zip(panels, quantities, strict=False):
             self._draw(axes, quantity)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         for axes in panels[len(quantities) :]:
             figure.delaxes(axes)
         if path is not None:
@@ -121,7 +121,7 @@ class History(Mapping[str, list[float]]):
                 marker = "o" if len(values) <= 20 else ""
                 axes.plot(range(1, len(values) + 1), values, style, color=color, label=label, marker=marker, ms=3.5)
         if self.best_epoch is not None:
-            axes.axvline(self.best_epoch, color="0.6", lw=0.8, ls=":", label="best epoch")
+            axes.axvline(self.best_epoch, color="0.6", lw=0.8, ls=":", label=f"best epoch: {self.best_epoch}")
         axes.set_xlabel("epoch")
         axes.set_title(quantity.replace("_", " "))
         axes.grid(visible=True, color="0.9", lw=0.6)

@@ -23,10 +23,12 @@ __all__ = ["LRRange", "lr_range_test"]
 
 _MEMORY = 0.9
 """Of the running mean that ends the test: a tenth of it is new at each step."""
+_FIRST = 10
+"""From how many losses on that mean is one: where a class is rare, the loss of one batch may be any number."""
 _TOO_MUCH = 3.0
 """How many times its lowest value, or all that it had fallen, it may rise above that."""
-_SHARE = 25
-"""Of how many the losses to one side of a step make one, in the smoothed curve."""
+_SHARE = 8
+"""Of how many the losses to one side of a step make one, in the smoothed curve: fewer would follow noise."""
 
 
 class LRRange:
@@ -111,9 +113,9 @@ def lr_range_test(
     """Train a copy of the network for some steps, at rates that rise from `start` to `end`, and return the losses.
 
     The rate is multiplied by the same factor at each step. The test ends early when the loss, smoothed, has risen by
-    more than three times all that it had fallen, and three times its lowest, or is not finite. The trainer, its network
-    and its optimizer stay as they are; the optimizer's rate takes no part. Smith (WACV 2017, arXiv 1506.01186), section
-    3.3.
+    more than three times all that it had fallen, and three times its lowest, in the tenth step at the earliest, or is
+    not finite. The trainer, its network and its optimizer stay as they are; the optimizer's rate takes no part. Smith
+    (WACV 2017, arXiv 1506.01186), section 3.3.
 
     Parameters
     ----------
@@ -175,17 +177,20 @@ class _Enough(Exception):  # noqa: N818  (it is no error)
 def _losses(trainer: Trainer, step: TrainingStep, batches: Any, steps: int, bar: Progress, rows: int) -> list[float]:
     """Return the losses of so many steps, or of fewer if they blow up."""
     losses: list[float] = []
-    lowest, mean = math.inf, 0.0
+    first, lowest, mean = math.nan, math.inf, 0.0
 
     def after_batch(number: int, record: Mapping[str, Any]) -> None:
-        nonlocal lowest, mean
+        nonlocal first, lowest, mean
         losses.append(float(record["loss"]))
         mean = _MEMORY * mean + (1.0 - _MEMORY) * losses[-1]
         unbiased = mean / (1.0 - _MEMORY ** len(losses))
-        lowest = min(lowest, unbiased)
         bar.advance(rows)
-        far = _TOO_MUCH * max(abs(lowest), losses[0] - lowest)
-        if len(losses) == steps or not unbiased - lowest <= far:
+        if len(losses) == _FIRST:
+            first = unbiased
+        if len(losses) >= _FIRST:
+            lowest = min(lowest, unbiased)
+        too_much = unbiased - lowest > _TOO_MUCH * max(abs(lowest), first - lowest)
+        if len(losses) == steps or not math.isfinite(unbiased) or too_much:
             raise _Enough
 
     step.after_batch = after_batch

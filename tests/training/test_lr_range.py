@@ -85,6 +85,24 @@ def test_a_loss_that_never_falls_suggests_nothing():
     found.plot()
 
 
+def test_the_suggestion_is_on_the_slope_and_not_in_noise_before_it():
+    lrs = np.geomspace(1e-6, 1.0, 150)
+    decades = np.log10(lrs)
+    losses = 2.0 - np.clip(decades + 4.0, 0.0, 2.0) / 2.0 + np.maximum(decades + 1.0, 0.0)  # they fall to 1e-2
+    for seed in range(20):
+        noise = np.random.default_rng(seed).exponential(0.5, size=150)  # of batches with few or no samples of a class
+        found = LRRange(lrs.tolist(), (losses + noise).tolist())
+        assert 3e-5 < found.suggestion < 3e-2
+
+
+def test_a_first_batch_without_samples_of_a_rare_class_ends_nothing():
+    rare = [(X[:30], np.zeros(30)), *[(X[:30], np.arange(30) < 3)] * 5]
+    net = pnn.Sequential(pnn.Affine(5, 1), loss=pnn.SigmoidWithLoss(pos_weight=90.0), seed=0)
+    found = pnn.lr_range_test(pnn.Trainer(net), rare, steps=40, end=1e-3, progress=False)
+    assert found.losses[1] > 6.0 * found.losses[0]
+    assert len(found.losses) == 40
+
+
 def test_the_picture_and_the_text(tmp_path):
     pytest.importorskip("matplotlib")
     found = pnn.lr_range_test(pnn.Trainer(network()), X, T, batch_size=30, steps=60, progress=False)

@@ -277,6 +277,18 @@ def test_the_picture_is_a_png_of_both_curves(tmp_path):
     assert (loss.get_xlabel(), loss.get_title(), accuracy.get_title()) == ("epoch", "loss", "accuracy")
 
 
+def test_pictures_of_four_are_two_by_two_and_name_the_best_epoch():
+    pytest.importorskip("matplotlib")
+    network = pnn.Sequential(pnn.Affine(4, 3), loss=pnn.SoftmaxWithLoss(), seed=0)
+    trainer = pnn.Trainer(network, pnn.SGD(0.1), metrics=["accuracy", "f1", "log_loss"])
+    history = trainer.fit(X, T, epochs=12, validation_data=(X, T), callbacks=[pnn.EarlyStopping()], progress=False)
+    figure = history.plot()
+    assert figure.axes[0].get_gridspec().get_geometry() == (2, 2)
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert legend == ["training", "validation", f"best epoch: {history.best_epoch}"]
+    assert set(np.diff(figure.axes[0].get_xticks())) <= {1, 2, 5, 10}
+
+
 def test_regression_has_no_accuracy_to_record():
     network = pnn.Sequential(pnn.Affine(4, 1), loss=pnn.MeanSquaredError(), seed=0)
     history = fit(network, X, X[:, 0], epochs=20, opt=pnn.Adam(0.05), validation_split=0.2)
