@@ -159,7 +159,7 @@ def test_nothing_overflows_at_ten_thousand(xp, name):
     np.testing.assert_allclose(to_numpy(gradient(name, xp.ones(2, dtype=xp.float32), x)), expected_dx, rtol=rtol)
 
 
-@pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - {"gelu"}))  # which squares x, and then has the limit
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_nothing_overflows_at_the_largest_numbers(xp, name):
     largest = np.finfo(np.float32).max / 2
     x = xp.asarray(np.asarray([-largest, largest], dtype=np.float32), copy=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import portable_nn as pnn
-from portable_nn.arrays import to_numpy
+from portable_nn.arrays import backend_name, to_numpy
 from portable_nn.kernels import PORTABLE, kernels_for
 
 X = np.concatenate([np.linspace(-80, 80, 641), [-1e-4, 1e-4, 0.0]]).astype("float32")
@@ -24,7 +24,15 @@ def _twice_u(x):
     return 2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
 
 
-def _gelu_slope(x):
+def _phi(x):
+    return math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+
+def _normal(x):
+    return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+def _gelu_tanh_slope(x):
     growth = x * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
     return _sigmoid(_twice_u(x)) * (1 + _sigmoid(-_twice_u(x)) * growth)
 
@@ -44,6 +52,7 @@ ACTIVATIONS = {
     "selu": lambda x: SELU[0] * (x if x > 0 else SELU[1] * math.expm1(x)),
     "mish": lambda x: x * math.tanh(_log1p_exp(x)),
     "softsign": lambda x: x / (1 + abs(x)),
+    "gelu": lambda x: x * _normal(x),
     "gelu_tanh": lambda x: x * _sigmoid(_twice_u(x)),
     "hard_sigmoid": lambda x: min(max(x + 3, 0), 6) / 6,
     "hard_swish": lambda x: x * min(max(x + 3, 0), 6) / 6,
@@ -52,10 +61,13 @@ SLOPES = {
     "selu": lambda x: SELU[0] * (1 if x > 0 else SELU[1] * math.exp(x)),
     "mish": _mish_slope,
     "softsign": lambda x: 1 / (1 + abs(x)) ** 2,
-    "gelu_tanh": _gelu_slope,
+    "gelu": lambda x: _normal(x) + x * _phi(x),
+    "gelu_tanh": _gelu_tanh_slope,
 }
-# Of exp(-v) a rounding of v takes v times as many digits: v reaches 87 where x is the result of a polynomial.
-RTOL = {"gelu_tanh": 3e-5}
+# Of exp(-v) a rounding of v takes v times as many digits: v reaches 87 where it is a polynomial, or a square, of x.
+RTOL = {"gelu": 3e-5, "gelu_tanh": 3e-5}
+# Torch's own operator, whose digits are those of Phi + 1.
+ABSOLUTE = {("torch", "gelu")}
 
 
 def both(xp):
@@ -76,9 +88,45 @@ def test_derivatives(xp, name):
     x, ones = (xp.asarray(a, device=xp.place.device) for a in (X, np.ones_like(X)))
     for which, kernels in both(xp):
         dx = to_numpy(getattr(kernels, f"{name}_gradient")(ones, x)).astype("float64")
+        if which == "fast" and (backend_name(xp.place.xp), name) in ABSOLUTE:
+            np.testing.assert_allclose(dx, expected, rtol=1e-6, atol=2e-7)
+            continue
         far = (np.abs(expected) > 0.1) | (X < -3)  # between, some slopes change their sign, in a difference
         np.testing.assert_allclose(dx[far], expected[far], rtol=RTOL.get(name, 1e-5), atol=1e-37, err_msg=which)
         np.testing.assert_allclose(dx, expected, rtol=1e-5, atol=1e-6, err_msg=which)
+
+
+# mpmath: x Phi(x) and Phi(x) + x phi(x) in 40 digits.
+GELU = {
+    -37.5: (-1.72700737859323307e-306, -6.47627114305581262e-305),
+    -20.0: (-5.50724823721246739e-88, -1.1014360483133464e-86),
+    -6.0: (-5.91952587022618884e-9, -3.54687094539020148e-8),
+    -2.0: (-0.0455002638963584144, -0.0852318010781968967),
+    -0.75: (-0.169970514282651149, 0.000774278260764895628),
+    -1e-09: (-4.99999999601057751e-10, 0.499999999202115439),
+    0.75: (0.580029485717348851, 0.999225721739235104),
+    6.0: (5.99999999408047413, 1.00000003546870945),
+}
+
+
+def test_gelu_in_float64(xp64):
+    x, ones = (xp64.asarray(a, dtype=xp64.float64, device=xp64.place.device) for a in ([*GELU], [1.0] * len(GELU)))
+    values, slopes = zip(*GELU.values(), strict=True)
+    for which, kernels in both(xp64):
+        np.testing.assert_allclose(to_numpy(kernels.gelu(x)), values, rtol=3e-13, err_msg=which)
+        if which == "portable" or (backend_name(xp64.place.xp), "gelu") not in ABSOLUTE:
+            np.testing.assert_allclose(to_numpy(kernels.gelu_gradient(ones, x)), slopes, rtol=3e-13, err_msg=which)
+
+
+def test_gelu_of_the_largest_numbers_and_nan(xp):
+    x = xp.asarray(np.asarray([-3e38, 3e38, math.nan], dtype="float32"), device=xp.place.device)
+    for which, kernels in both(xp):
+        with np.errstate(all="raise", under="ignore"):
+            np.testing.assert_array_equal(
+                to_numpy(kernels.gelu(x)), np.asarray([0.0, 3e38, math.nan], dtype="float32"), err_msg=which
+            )
+            dx = kernels.gelu_gradient(xp.ones_like(x), x)
+        np.testing.assert_array_equal(to_numpy(dx), [0.0, 1.0, math.nan], err_msg=which)
 
 
 # What is let through of 1, and its derivative by the gate.
@@ -158,7 +206,7 @@ def test_losses_of_answers_keep_their_digits(xp, y, t):
         ),
     }
     y, t, w = _one(xp, y, t, w)
-    for name, more in {"sigmoid_loss": (w[0],), "sigmoid_focal_loss": (gamma, a, b)}.items():
+    for name, more in {"sigmoid_loss": (w[0, :],), "sigmoid_focal_loss": (gamma, a, b)}.items():
         for which, kernels in both(xp):
             loss = _value(getattr(kernels, name)(y, t, 1.0, *more))
             slope = _value(getattr(kernels, name + "_gradient")(1.0, y, t, 1.0, *more))

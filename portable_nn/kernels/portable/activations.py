@@ -6,7 +6,7 @@ A gradient takes dy, the derivative of the loss by y, and what the forward pass 
 import math
 
 from portable_nn.arrays import Array, as_dtype_of, namespace_of, widened
-from portable_nn.kernels.portable.special import erf
+from portable_nn.kernels.portable.special import mills_ratio
 
 __all__ = [
     "celu",
@@ -133,19 +133,35 @@ def silu_gradient(dy: Array, x: Array) -> Array:
     return dy * s * (1.0 + x * (1.0 - s))
 
 
+_REACH = 40.0
+"""From here on the gates of GELU are 0 or 1 to the last bit, in float64 too; x^3 does not overflow before."""
+
+
 def gelu(x: Array) -> Array:
-    """Return x Phi(x), Phi the normal distribution function. Source: Hendrycks and Gimpel (arXiv 1606.08415)."""
-    return x * _normal_distribution(x)
+    """Return x Phi(x), Phi the normal distribution function. Source: Hendrycks and Gimpel (arXiv 1606.08415).
+
+    As max(x, 0) - |x| (1 - Phi(|x|)), of which the second term keeps its digits where Phi(x) vanishes.
+    """
+    wide = widened(x)
+    size, density = _size_and_density(wide)
+    return as_dtype_of(x, namespace_of(x).maximum(wide, 0.0) - size * (density * mills_ratio(size)))
 
 
 def gelu_gradient(dy: Array, x: Array) -> Array:
-    """Return dy (Phi(x) + x phi(x)), phi the normal density."""
-    density = namespace_of(x).exp(-0.5 * x * x) * (1.0 / math.sqrt(2.0 * math.pi))
-    return dy * (_normal_distribution(x) + x * density)
+    """Return dy (Phi(x) + x phi(x)), phi the normal density: for x < 0 as phi(x) (m - |x|), m Mills' ratio of |x|."""
+    wide = widened(x)
+    size, density = _size_and_density(wide)
+    below = density * (mills_ratio(size) - size)
+    return as_dtype_of(dy, widened(dy) * namespace_of(x).where(wide < 0, below, 1.0 - below))
 
 
-_REACH = 40.0
-"""From here on the gate of GELU by tanh is 0 or 1 to the last bit, in float64 too; x^3 does not overflow before."""
+def _size_and_density(x: Array) -> tuple[Array, Array]:
+    """Return |x| within the reach of the gate, and phi of it."""
+    xp = namespace_of(x)
+    size = xp.minimum(xp.abs(x), _REACH)
+    return size, xp.exp(-0.5 * size * size) * (1.0 / math.sqrt(2.0 * math.pi))
+
+
 _LINEAR = 2.0 * math.sqrt(2.0 / math.pi)
 _CUBIC = _LINEAR * 0.044715
 
@@ -190,7 +206,3 @@ def _tanh_of_softplus(x: Array) -> Array:
     e = xp.exp(-xp.abs(x))
     above = xp.where(x >= 0, 1.0 + 2.0 * e, e * (2.0 + e))
     return above / (above + 2.0 * xp.where(x >= 0, e * e, 1.0))
-
-
-def _normal_distribution(x: Array) -> Array:
-    return as_dtype_of(x, 0.5 * (1.0 + erf(widened(x) * math.sqrt(0.5))))

@@ -30,11 +30,7 @@ ACTIVATIONS = {
         numbers=("double alpha",),
     ),
     "silu": Activation("x * sigmoid_of(x)", "x", "dy * sigmoid_of(x) * (1 + x * (1 - sigmoid_of(x)))"),
-    "gelu": Activation(
-        "x * normal_distribution(x)",
-        "x",
-        "dy * (normal_distribution(x) + x * (exp(real(-0.5) * x * x) * real(0.39894228040143267794)))",
-    ),
+    "gelu": Activation("gelu_of(x)", "x", "dy * gelu_slope_of(x)"),
     "gelu_tanh": Activation("x * gate_of(x)", "x", "dy * gate_slope_of(x)"),
     "selu": Activation(
         "x > 0 ? real(1.0507009873554804934) * x : real(1.7580993408473768599) * expm1(x)",

@@ -215,9 +215,25 @@ __device__ real focal_slope_of(real y, real t, real gamma, real yes, real no)
     return no * ((1 - t) * pow(p, gamma) * (p + gamma * beside(q, softplus_of(y)))) - yes * of_yes;
 }
 
-__device__ real normal_distribution(real x) { return real(0.5) * (1 + erf(x * real(0.70710678118654752440))); }
-
 __device__ real clipped(real x, real low, real high) { return x < low ? low : x > high ? high : x; }
+
+// GELU and its derivative: of |x|, 1 - Phi keeps its digits where Phi(x) vanishes. Beyond 40 it is 0.
+__device__ real reached(real size) { return size > 40 ? real(40) : size; }
+
+__device__ real upper_tail(real size) { return real(0.5) * erfc(size * real(0.70710678118654752440)); }
+
+__device__ real gelu_of(real x)
+{
+    real size = reached(fabs(x));
+    return positive_of(x) - size * upper_tail(size);
+}
+
+__device__ real gelu_slope_of(real x)
+{
+    real size = reached(fabs(x));
+    real below = upper_tail(size) - size * (exp(real(-0.5) * size * size) * real(0.39894228040143267794));
+    return x < 0 ? below : 1 - below;
+}
 
 // What GELU by tanh multiplies x by, and its derivative; beyond 40 it is 0 or 1, and nothing overflows.
 __device__ real gate_of(real x)
