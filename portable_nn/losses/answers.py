@@ -214,6 +214,8 @@ def _pos_weight(given: Any) -> float | list[float]:
     """Return the weight of the answer yes as a float, or one for each output."""
     given = to_numpy(given).tolist() if is_array(given) else given
     try:
+        if isinstance(given, str):  # whose characters may be numbers
+            raise TypeError
         weights = float(given) if isinstance(given, int | float) else [float(weight) for weight in given]
     except TypeError:
         raise TypeError(

@@ -62,6 +62,8 @@ def check_labels(t: Any, classes: int, ignored: int | None = None) -> None:
         if labels.size and not (labels.min() >= 0 and labels.max() < classes):
             is_label, or_else = between(0, classes), "" if ignored is None else f", or {ignored} to be ignored"
             needed = f"labels from 0 to {classes - 1}{or_else}"
+            if classes == 1:
+                needed += " where there is one output (for yes or no take two, or SigmoidWithLoss)"
             check_values(t, needed, lambda values: is_label(values) | (values == ignored if or_else else False))
 
 

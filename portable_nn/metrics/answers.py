@@ -3,7 +3,7 @@
 from typing import Any
 
 from portable_nn.arrays import device_of, namespace_of, to_numpy
-from portable_nn.errors import ShapeError
+from portable_nn.errors import LabelError, ShapeError
 from portable_nn.kernels.portable.losses_of_classes import one_hot
 from portable_nn.kernels.portable.metrics import two_scores
 
@@ -15,10 +15,14 @@ def as_scores(t: Any, y: Any) -> tuple[Any, Any]:
 
     t (M, K) are answers to K questions, and y is then, too, if it is whole numbers: 1 for yes and 0 for no.
     """
-    xp = namespace_of(y)
+    xp, y = namespace_of(y), _without_column(t, y)
     whole = not xp.isdtype(y.dtype, "real floating")
     if y.ndim > 1:
         if not whole:
+            if t.ndim == 1 and t.shape[0] and (highest := int(to_numpy(t).max())) >= y.shape[1]:
+                raise LabelError(
+                    f"y of shape {tuple(y.shape)} has scores for labels up to {y.shape[1] - 1}, t has {highest}"
+                )
             return t, y
         return t, xp.astype(y, xp.float32) - 0.5
     if t.ndim > 1:
@@ -33,4 +37,10 @@ def as_scores(t: Any, y: Any) -> tuple[Any, Any]:
 
 def as_probabilities(t: Any, y: Any) -> Any:
     """Return probabilities, of two classes those of the second."""
+    y = _without_column(t, y)
     return y[:, 1] if t.ndim == 1 and y.ndim == 2 and y.shape[1] == 2 else y
+
+
+def _without_column(t: Any, y: Any) -> Any:
+    """Return y (M, 1), of one output, as (M,), beside labels (M,)."""
+    return y[:, 0] if t.ndim == 1 and y.ndim == 2 and y.shape[1] == 1 else y

@@ -68,7 +68,7 @@ def _metric(given: Any) -> Metric:
         return given
     if isinstance(given, str):
         if given not in _BY_NAME:
-            near = difflib.get_close_matches(given, _BY_NAME, 1, 0.6)
+            near = difflib.get_close_matches(given.lower(), _BY_NAME, 1, 0.6)
             hint = f", did you mean {near[0]!r}?" if near else f": there are {', '.join(_BY_NAME)}"
             raise ValueError(f"there is no metric {given!r}{hint}")
         return _BY_NAME[given]()

@@ -104,12 +104,15 @@ class Metric:
     def __call__(self, t: Any, y: Any, weight: Any = None) -> Any:
         """Return the number for targets t and what `of` says as y, arrays or lists; all in one batch.
 
-        For "scores", y may be labels (M,), too, or the scores (M,) for label 1 of two; for "probabilities" also (M, 2).
+        For "scores", y may be labels (M,), too, or the scores (M,) or (M, 1) for label 1 of two, of which positive ones
+        answer 1: give probabilities p as p > 0.5. For "probabilities" y may also be (M, 1) or (M, 2).
 
         Raises
         ------
         ShapeError, DTypeError, NamespaceError
             If the arrays do not fit together.
+        LabelError
+            If there is a label for which y has no score.
         """
         t, y = as_array(t, "t"), as_array(y, "y")
         xp, place = namespace_of(y), place_of(y)

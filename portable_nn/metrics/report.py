@@ -124,7 +124,8 @@ def report(t: Any, y: Any, names: Sequence[Any] | None = None, weight: Any = Non
     t : array of shape (M,)
         Labels; negative ones are left out.
     y : array of shape (M,) or (M, C)
-        Labels, or scores, of which the largest is the answer.
+        Labels, or scores, of which the largest is the answer. Scores of a yes, (M,) or (M, 1), answer 1 where they are
+        positive: give probabilities p of it as p > 0.5.
     names : sequence, optional
         Of the classes; their numbers by default.
     weight : array of shape (M,), optional
@@ -133,6 +134,8 @@ def report(t: Any, y: Any, names: Sequence[Any] | None = None, weight: Any = Non
     ------
     ShapeError
         If the arrays do not fit together.
+    LabelError
+        If there is a label for which y has no score.
     ValueError
         If there are fewer names than classes.
 

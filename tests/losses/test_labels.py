@@ -188,3 +188,11 @@ def test_accuracy_counts_labels(xp, shape):
     if xp.place.backend == "numpy":
         assert pnn.Trainer(network).evaluate(y, t, batch_size=1)["accuracy"] == pytest.approx(expected, rel=1e-12)
     assert network.accuracy(y.astype("float32"), np.full_like(t, -100)) == 0.0
+
+
+def test_one_output_for_classes_is_named():
+    loss = pnn.SoftmaxWithLoss()
+    with pytest.raises(
+        pnn.LabelError, match=r"where there is one output \(for yes or no take two, or SigmoidWithLoss\), got 1"
+    ):
+        loss.forward([[0.5], [0.1]], [0, 1])

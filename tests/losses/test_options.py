@@ -21,6 +21,8 @@ Y = RNG.standard_normal((6, 4))
         (lambda: pnn.SoftmaxFocalLoss(label_smoothing=1), ValueError, "SoftmaxFocalLoss needs label_smoothing"),
         (lambda: pnn.SigmoidWithLoss(pos_weight=-1.0), ValueError, "pos_weight of at least 0, got -1.0"),
         (lambda: pnn.SigmoidWithLoss(pos_weight=[1.0, None]), TypeError, "pos_weight to be a number or one for each"),
+        (lambda: pnn.SigmoidWithLoss(pos_weight="balanced"), TypeError, "one for each output, got 'balanced'"),
+        (lambda: pnn.SigmoidWithLoss(pos_weight="12"), TypeError, "one for each output, got '12'"),
         (
             lambda: pnn.NegativeLogLikelihood(class_weight="even"),
             ValueError,

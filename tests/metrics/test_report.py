@@ -60,3 +60,17 @@ def test_what_has_no_report():
         pnn.metrics.report(T, Y, ["ant", "bee"])
     with pytest.raises(ValueError, match="needs classes, got the answers to 2 questions a row"):
         pnn.metrics.report([[0, 1]], [[0, 1]])
+
+
+def test_scores_of_one_output_are_those_of_a_yes(xp):
+    scores, t = xp.asarray([[0.5], [-2.0], [-0.1], [3.0]]), [1, 0, 1, 1]
+    report = pnn.metrics.report(t, scores)
+    assert (report.support, report.accuracy) == ([1.0, 3.0], 0.75)
+    assert report.recall[1] == pytest.approx(2 / 3)
+    assert pnn.metrics.F1()(t, scores) == pytest.approx(0.8)  # 2 of 2 and 2 of 3: 2 * 1 * 2/3 / (5/3)
+    assert pnn.metrics.LogLoss()([1, 0], xp.asarray([[0.5], [0.5]])) == pytest.approx(np.log(2))
+
+
+def test_a_label_without_a_score_is_refused(xp):
+    with pytest.raises(pnn.LabelError, match=r"y of shape \(2, 2\) has scores for labels up to 1, t has 2"):
+        pnn.metrics.report([0, 2], xp.asarray([[1.0, 0.0], [0.0, 1.0]]))

@@ -58,6 +58,12 @@ def test_where_nothing_tells_nothing_is_changed():
     before = [array.copy() for array in trained.network.arrays()]
     with pytest.raises(ValueError, match="EarlyStopping cannot tell from the name 'val_odd' whether smaller or larger"):
         fit(trained, callbacks=[pnn.EarlyStopping(monitor="val_odd")])
+    with pytest.raises(ValueError, match=r"'odd_val' .* mode=\"max\" \(the metrics of the trainer are odd, f1\)"):
+        fit(trainer([Odd("max"), "f1"]), callbacks=[pnn.EarlyStopping(monitor="odd_val")])
+    with pytest.raises(ValueError, match=r"has only loss, .*; Trainer\(metrics=\[\"r2\"\]\) records it"):
+        fit(trainer(["f1"]), callbacks=[pnn.EarlyStopping(monitor="val_r2")])
+    with pytest.raises(ValueError, match="there is no metric 'F1', did you mean 'f1'"):
+        trainer(["F1"])
     with pytest.raises(ValueError, match="fit cannot tell from the name 'odd'"):
         fit(trained, monitor="odd")
     with pytest.raises(ValueError, match="ReduceOnPlateau cannot tell from the name 'odd'"):

@@ -1,6 +1,7 @@
 """What a callback monitors: a value in the history, and whether smaller or larger is better."""
 
 from portable_nn.metrics.direction import Mode, better
+from portable_nn.metrics.measuring import better_of_ours
 from portable_nn.training.callbacks.callback import Callback, Training
 
 __all__ = ["Mode", "Monitoring"]
@@ -38,9 +39,10 @@ class Monitoring(Callback):
         name = self.monitor.removeprefix("val_")
         if not self.sign:
             if name not in known:
+                there = f" (the metrics of the trainer are {', '.join(known)})" if known else ""
                 raise ValueError(
                     f"{self._owner} cannot tell from the name {self.monitor!r} whether smaller or larger is better: "
-                    'say mode="min" or mode="max"'
+                    f'say mode="min" or mode="max"{there}'
                 )
             self.sign = _sign(known[name])
         ours = [f"{name}{what}" for name in ("", *trainer.network.criterion.by_name()) for what in ("loss", "accuracy")]
@@ -53,7 +55,11 @@ class Monitoring(Callback):
     def value(self, record: dict[str, float]) -> float:
         """Return the value in an epoch's record, turned around if larger is better; ValueError if it has none."""
         if self.monitor not in record:
-            raise ValueError(f"{self._owner} watches {self.monitor!r}, but the epoch has only {', '.join(record)}")
+            metric = self.monitor.removeprefix("val_")
+            hint = f'; Trainer(metrics=["{metric}"]) records it' if metric in better_of_ours() else ""
+            raise ValueError(
+                f"{self._owner} watches {self.monitor!r}, but the epoch has only {', '.join(record)}{hint}"
+            )
         return self.sign * record[self.monitor]
 
 
