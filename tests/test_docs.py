@@ -26,6 +26,13 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
         assert [line for line in drawn[1].splitlines() if "-.->" not in line] == drawn[0].splitlines()
 
 
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_the_pictures_of_a_page_are_there(page):
+    for path in re.findall(r"!\[[^\]]*\]\((?!https?:)([^)]*)\)", (DOCS / page).read_text(encoding="utf-8")):
+        assert (DOCS / path).read_bytes().startswith(b"\x89PNG")
+        assert (DOCS / path).stat().st_size < 60_000
+
+
 def glossary():
     """Return what stands behind each word of the glossary."""
     text = (DOCS / "glossary.md").read_text(encoding="utf-8")
