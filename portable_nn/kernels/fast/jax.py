@@ -1,4 +1,4 @@
-"""JAX: whole passes and steps as one compiled computation."""
+"""JAX: whole passes and steps as one compiled computation; and sums that take XLA long."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,9 +8,18 @@ import jax as _jax
 import numpy as np
 
 from portable_nn.arrays import as_dtype_of, each, flat, widened
+from portable_nn.kernels.fast._jax_norms import layer_norm_gradient, rms_norm_gradient
 from portable_nn.kernels.portable import embedding as portable
 
-__all__ = ["accumulate", "compile_pass", "compile_step", "compile_steps", "embedding_gradient"]
+__all__ = [
+    "accumulate",
+    "compile_pass",
+    "compile_step",
+    "compile_steps",
+    "embedding_gradient",
+    "layer_norm_gradient",
+    "rms_norm_gradient",
+]
 
 jax: Any = _jax  # its types are in part unknown
 
