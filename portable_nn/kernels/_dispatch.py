@@ -30,6 +30,7 @@ _PORTABLE = (
     "losses_of_answers",
     "losses_of_classes",
     "losses_of_numbers",
+    "losses_of_triplets",
     "losses_of_vectors",
     "memory",
     "metrics",

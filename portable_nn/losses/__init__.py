@@ -14,6 +14,7 @@ from portable_nn.losses.numbers import (
     QuantileLoss,
 )
 from portable_nn.losses.softmax import SoftmaxFocalLoss, SoftmaxWithLoss
+from portable_nn.losses.triplets import TripletLoss
 from portable_nn.losses.vectors import CosineSimilarityLoss
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "SoftmaxFocalLoss",
     "SoftmaxWithLoss",
     "SquaredHinge",
+    "TripletLoss",
 ]

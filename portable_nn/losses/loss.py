@@ -43,6 +43,8 @@ class Loss(Layer):
     """The kernel that counts right answers; None where there is no right and wrong."""
     compares: ClassVar[tuple[str, ...]] = ("values", "outputs")
     """What metrics can compare with its targets, in the words of `metrics.Metric`: see `compared`."""
+    sums_over_samples: ClassVar[bool] = True
+    """Whether it is a mean or sum over samples, each by itself: if not, no batch is computed in parts."""
 
     def __init__(self, reduction: Reduction = "mean"):
         if reduction not in ("mean", "sum", "none"):

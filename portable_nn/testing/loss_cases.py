@@ -74,6 +74,10 @@ def _weighted(inputs: Inputs) -> Inputs:
     return lambda rng: (*inputs(rng), rng.uniform(0.1, 2.0, 5))
 
 
+def _embeddings(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.standard_normal((7, 3)), np.array([4, 1, 4, -2, 1, 4, 9])
+
+
 LOSS_CASES: dict[str, Case] = {
     "SoftmaxWithLoss": Case(losses.SoftmaxWithLoss, _labels),
     "SoftmaxWithLoss of one-hot": Case(losses.SoftmaxWithLoss, _one_hot),
@@ -145,6 +149,11 @@ LOSS_CASES: dict[str, Case] = {
         lambda: losses.CosineSimilarityLoss("none"),
         lambda rng: (*(rng.standard_normal((5, 2, 3)) for _ in range(2)), rng.uniform(0.1, 2.0, (5, 2))),
     ),
+    "TripletLoss": Case(losses.TripletLoss, _embeddings),
+    "TripletLoss, summed": Case(lambda: losses.TripletLoss("sum", margin=0.3), _embeddings),
+    "TripletLoss, not summed": Case(lambda: losses.TripletLoss("none", margin=2.0), _embeddings),
+    "TripletLoss of all": Case(lambda: losses.TripletLoss(mining="all"), _embeddings),
+    "TripletLoss of all, not summed": Case(lambda: losses.TripletLoss("none", mining="all"), _embeddings),
     "SoftmaxFocalLoss": Case(losses.SoftmaxFocalLoss, _labels),
     "SoftmaxFocalLoss, all options": Case(
         lambda: losses.SoftmaxFocalLoss(

@@ -13,7 +13,17 @@ from portable_nn.losses import Loss
 from portable_nn.random import Key
 from portable_nn.training.samples import count
 
-__all__ = ["Shares", "micro_key", "micro_rows", "weighted"]
+__all__ = ["Shares", "check_accumulates", "micro_key", "micro_rows", "weighted"]
+
+
+def check_accumulates(criterion: Loss) -> None:
+    """Raise ValueError if a loss of a batch does not follow from those of its parts."""
+    for loss, _ in criterion.by_name().values():
+        if not loss.sums_over_samples:
+            raise ValueError(
+                f"accumulate needs a loss that is a mean or sum over samples, got {loss!r}, for which each micro-batch "
+                "would be a batch of its own: take accumulate=1 and batches that fit in memory"
+            )
 
 
 def micro_rows(batch: Any, accumulate: int) -> int:

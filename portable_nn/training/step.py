@@ -10,6 +10,7 @@ from portable_nn.metrics import Measuring
 from portable_nn.networks import Network
 from portable_nn.networks.opacity import opaque_parts
 from portable_nn.optimizers import Optimizer
+from portable_nn.training.accumulation import check_accumulates
 from portable_nn.training.base_step import TrainingStep, made_for
 from portable_nn.training.compiled_step import CompiledStep
 from portable_nn.training.mixed_step import MixedStep, ScaledStep
@@ -39,12 +40,14 @@ def training_step(
     Raises
     ------
     ShapeError, ValueError
-        If the optimizer has updated another network, the loss is no single number, or nothing here compiles for the
-        backend.
+        If the optimizer has updated another network, the loss is no single number or not to be accumulated, or nothing
+        here compiles for the backend.
     MissingExtraError
         If the compiler is not installed.
     """
     network.criterion.check_reduces("training")
+    if accumulate > 1:
+        check_accumulates(network.criterion)
     optimizer.belong(network.identity)
     wanted = (*made_for(network, optimizer), compile, accumulate, measuring)
     if earlier is None or earlier.made_for != wanted:
