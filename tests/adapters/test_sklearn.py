@@ -268,7 +268,7 @@ def test_callbacks_see_epochs_and_may_stop(capsys):
         ({"activation": ["relu", "swish"]}, "got 'swish'"),
         ({"dropout": [0.1]}, r"dropout needs a rate in \[0, 1\) for each of the 2 hidden layers"),
         ({"dropout": 1.0}, "dropout"),
-        ({"optimizer": "lion"}, "optimizer needs to be an Optimizer or one of"),
+        ({"optimizer": "tiger"}, "optimizer needs to be an Optimizer or one of"),
         ({"compile": "yes"}, "compile"),
         ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes must be > 0"),
         ({"alpha": -1}, "alpha"),
@@ -326,7 +326,7 @@ def test_an_error_leaves_a_fitted_estimator_as_it_was():
         estimator.fit(X, y % 2)
     with pytest.raises(ValueError, match="NaN"):
         estimator.partial_fit(np.full_like(X, np.nan), y)
-    for wrong in ({"activation": ["relu", "relu"]}, {"optimizer": "lion"}, {"dropout": [0.1, 0.1]}):
+    for wrong in ({"activation": ["relu", "relu"]}, {"optimizer": "tiger"}, {"dropout": [0.1, 0.1]}):
         kept = estimator.get_params()
         with pytest.raises(ValueError, match=next(iter(wrong))):
             estimator.set_params(warm_start=False, **wrong).fit(X, y)

@@ -362,6 +362,8 @@ COLUMNS = Far(((5, 40), (5, 2**30 + 40)), (_cuda.matrix_launch(5, 40), _cuda.mat
 
 def far(text):
     """Return the launches for the kernel of this text."""
+    if "integer units" in text:  # of normalization: rows; or columns, of which each number is a unit
+        return COLUMNS if "dgammas" in text else ROWS
     return FLAT if "integer size" in text else ROWS if "kernel_softmax_loss" in text else COLUMNS
 
 
@@ -372,6 +374,11 @@ def far_argument(kind, name, shape, launch, zeros):
     # "count" is that of rows of a matrix, or of norms.
     numbers |= {"count": shape[0] if len(shape) > 1 else 1, "uses": shape[0], "padding": -1}
     numbers |= {"a_width": shape[-1], "b_width": 0, "c_width": 0, "k_width": 0}
+    by_columns = shape[0] == 5
+    if len(shape) > 1:  # units of normalization
+        size = 1 if by_columns else shape[-1]
+        numbers |= {"units": math.prod(shape) // size, "size": size, "stride": size, "length": size, "jump": 0}
+        numbers["kinds"] = shape[-1] if by_columns else 1
     if kind in ("integer", "double"):
         return numbers.get(name, numbers.get(kind, 1))
     name = name.removesuffix("_or_null")
@@ -379,12 +386,17 @@ def far_argument(kind, name, shape, launch, zeros):
         return np.arange(shape[0])[::-1].copy()
     if (
         name in ("labels", "bs", "b_rows", "cs", "c_rows", "ks", "k_rows")
-        or (name == "sums" and shape[0] != 5)
+        or (name == "sums" and not by_columns)
         or (name == "b" and len(shape) == 1)
     ):
         return None
     if kind.endswith("double*"):
         return zeros((2 * launch[0][0],), "float64")
     vectors = dict.fromkeys(["b", "sums", "weights"], shape[1:]) | {"scales": shape[:1], "partials": launch[0][:1]}
-    numbers = dict.fromkeys(["loss", "total", "ticket", "tickets", "douts"], (1,))
+    vectors |= dict.fromkeys(["gammas", "betas", "dgammas", "dbetas"], shape[1:] or (1,))
+    if not by_columns:
+        of_units = shape[:1] if len(shape) > 1 else (1,)
+        names = ["centers", "inverses", "rests", "means", "variances", "new_means", "new_variances"]
+        vectors |= dict.fromkeys(names, of_units)
+    numbers = dict.fromkeys(["loss", "total", "ticket", "tickets", "douts", "quantiles", "positives"], (1,))
     return zeros((vectors | numbers).get(name, shape), "uint32" if kind == "unsigned*" else "float32")
