@@ -5,7 +5,7 @@
 #   ci/check.sh --here   in $VIRTUAL_ENV, the one that is active, which is faster the second time
 #
 # PYTHON             the interpreter of the checks (3.11 where it is found, else python3)
-# OTHER_PYTHONS      the versions on which the wheel is tested too, where they are found ("3.12 3.13")
+# OTHER_PYTHONS      the versions on which the wheel is tested too, where they are found ("3.13"; ci/nightly.sh has others)
 # TORCH_REQUIREMENT  what pip is asked for ("torch==2.13.0"); empty to go without torch
 # TORCH_INDEX_URL    a package index for torch alone, such as one of builds for the CPU
 # CI                 true: a backend that needs only a CPU must not be missing
@@ -49,34 +49,6 @@ test_on_the_stand_in_for_cupy() {
     return
   fi
   PORTABLE_NN_CUPY=stand-in PORTABLE_NN_BACKENDS='["cupy"]' python -m pytest -q --tb=short -k "cupy or backend" tests
-}
-
-# Away from the repository, so that what is imported is what users get; without torch and JAX, which not all of them have.
-test_wheel() { # PYTHON
-  local away entry
-  away=$(mktemp -d "$scratch/away.XXXXXX")
-  mkdir "$away/repository"
-  for entry in *; do [ "$entry" = portable_nn ] || cp -r "$entry" "$away/repository"; done
-  cd "$away/repository"
-  "$1" -m venv "$away/venv"
-  PATH="$away/venv/bin:$PATH"
-  python - >"$away/requirements.txt" <<'END'
-import tomllib
-
-extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
-print(*(requirement for requirement in extras["test"] if not requirement.startswith("jax")), sep="\n")
-END
-  python -m pip install "$scratch"/wheel/*.whl -r "$away/requirements.txt"
-  python -c 'import portable_nn; print(portable_nn.__file__); assert "site-packages" in portable_nn.__file__'
-  portable-nn train digits --quiet
-  if python -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then # where looking on costs next to nothing
-    python -m pip install "coverage>=7.6"
-    COVERAGE_CORE=sysmon PORTABLE_NN_BACKENDS='["numpy"]' python -m coverage run -m pytest -q --tb=short -m "not slow" tests
-    echo "of the lines that need NumPy alone, tests have run $(python -m coverage report --format=total) %"
-    python -m coverage report --format=total >/dev/null # fails below the floor in pyproject.toml
-  else
-    PORTABLE_NN_BACKENDS='["numpy"]' python -m pytest -q --tb=short -m "not slow" tests
-  fi
 }
 
 beside() { # NAME COMMAND...: begin a step that goes on beside others
@@ -133,7 +105,7 @@ step "budgets" python ci/budgets.py "$scratch"/wheel/*.whl
 step "README names the test command" grep -F "$readme_tests" README.md
 step "speed" python -m benchmarks --quick
 tested_elsewhere=
-test_elsewhere ${OTHER_PYTHONS-3.12 3.13}
+test_elsewhere ${OTHER_PYTHONS-3.13}
 [ -n "$tested_elsewhere" ] || step "wheel on this Python" test_wheel python # whose tests run below, too
 
 printf '\n== tests, after %d s of checks, of which failed: %s\n' "$SECONDS" "$(IFS=, && echo "${failed[*]:-none}")"

@@ -6,6 +6,7 @@
 #   ci/nightly.sh --here   in $VIRTUAL_ENV, the one that is active, which has the project and its tests' packages
 #
 # PYTHON        the interpreter (3.11 where it is found, else python3)
+# OTHER_PYTHONS the versions on which the wheel is tested too, where they are found ("3.12")
 # KILLS         how often a training process is killed (500)
 # PLANS         how many invented graphs are trained by plans, how many by JAX and by torch.compile ("50000 1000 50")
 # EXAMPLES      how many files hypothesis invents for each of its tests (5000)
@@ -52,6 +53,16 @@ test_the_lowest_versions() { # PYTHON, the lowest one, too
   PORTABLE_NN_BACKENDS='["numpy"]' python -m pytest -q --tb=short -m "not slow" tests
 }
 
+test_wheel_elsewhere() { # VERSION
+  local python
+  if python=$(find_python "$1"); then
+    step "wheel" python -m pip wheel --no-deps --wheel-dir "$scratch/wheel" .
+    step "wheel on Python $1" test_wheel "$python"
+  else
+    printf '\n== wheel on Python %s\nnot found here\n' "$1"
+  fi
+}
+
 test_beside_the_wheel_of_cupy() { # which imports without a GPU
   python -m venv "$scratch/cupy"
   PATH="$scratch/cupy/bin:$PATH"
@@ -81,6 +92,7 @@ if python -c 'import atheris' 2>/dev/null; then
 else
   printf '\n== fuzz\nleft out: the package atheris is not installed here\n'
 fi
+for version in ${OTHER_PYTHONS-3.12}; do test_wheel_elsewhere "$version"; done
 for version in 3.13t 3.14t; do test_threads_elsewhere "$version"; done
 
 printf '\nafter %d s, of which failed: %s\n' "$SECONDS" "$(IFS=, && echo "${failed[*]:-none}")"

@@ -34,3 +34,31 @@ use_environment() { # [--here]: put a new virtual environment first in PATH, or 
   fi
   export PATH="$environment/bin:$PATH"
 }
+
+# Away from the repository, so that what is imported is what users get; without torch and JAX, which not all of them have.
+test_wheel() { # PYTHON
+  local away entry
+  away=$(mktemp -d "$scratch/away.XXXXXX")
+  mkdir "$away/repository"
+  for entry in *; do [ "$entry" = portable_nn ] || cp -r "$entry" "$away/repository"; done
+  cd "$away/repository"
+  "$1" -m venv "$away/venv"
+  PATH="$away/venv/bin:$PATH"
+  python - >"$away/requirements.txt" <<'END'
+import tomllib
+
+extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
+print(*(requirement for requirement in extras["test"] if not requirement.startswith("jax")), sep="\n")
+END
+  python -m pip install "$scratch"/wheel/*.whl -r "$away/requirements.txt"
+  python -c 'import portable_nn; print(portable_nn.__file__); assert "site-packages" in portable_nn.__file__'
+  portable-nn train digits --quiet
+  if python -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then # where looking on costs next to nothing
+    python -m pip install "coverage>=7.6"
+    COVERAGE_CORE=sysmon PORTABLE_NN_BACKENDS='["numpy"]' python -m coverage run -m pytest -q --tb=short -m "not slow" tests
+    echo "of the lines that need NumPy alone, tests have run $(python -m coverage report --format=total) %"
+    python -m coverage report --format=total >/dev/null # fails below the floor in pyproject.toml
+  else
+    PORTABLE_NN_BACKENDS='["numpy"]' python -m pytest -q --tb=short -m "not slow" tests
+  fi
+}

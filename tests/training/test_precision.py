@@ -247,6 +247,7 @@ def test_what_is_never_finite_ends_in_an_error(half):
 
 
 def test_going_back_takes_the_loss_scale_along():
+    pytest.importorskip("torch")
     network = net(pnn.Place("torch", None, "float16"))
     optimizer = pnn.SGD(0.1)
 
