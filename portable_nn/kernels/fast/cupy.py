@@ -104,7 +104,7 @@ OVERWRITES = frozenset(name + end for name in _cuda.ACTIVATIONS for end in ("", 
 
 WIDE_ONLY = OVERWRITES | {
     *("affine", "affine_gradient_W", "affine_gradient_b", "affine_gradient_x"),
-    *("dropout_mask", "embedding", "embedding_gradient", "normalize"),
+    *("dropout_mask", "embedding", "embedding_gradient", "gaussian_noise", "normalize"),
     *("batch_norm", "batch_norm_gradient", "group_norm", "group_norm_gradient"),
     *("layer_norm", "layer_norm_gradient", "rms_norm", "rms_norm_gradient"),
 }
