@@ -100,7 +100,8 @@ class Case:
         kind = self.pick(
             [pnn.SGD, pnn.Momentum, pnn.Nesterov, pnn.LARS, *sorted(adaptive, key=repr), *users.OPTIMIZERS]
         )
-        if not self.inventor.allows(kind):
+        # LARS and LAMB make steps of full length of any gradient, also of one that is zero but for rounding.
+        if kind in (pnn.LARS, pnn.LAMB) or not self.inventor.allows(kind):
             kind = pnn.SGD
         # With a tiny epsilon, a gradient that is zero but for rounding makes steps of full length.
         return kind(lr, **options, **({"epsilon": 0.01} if kind in adaptive else {}))
