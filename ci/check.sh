@@ -42,13 +42,14 @@ sys.exit(os.environ.get("CI") == "true" and bool(set(missing) & set(sys.argv[1:]
 END
 }
 
-# All that names the backend. No GPU is there: what passes is no result of one (docs/cupy.md).
+# All that names the backend, but for what is slow. No GPU is there: what passes is no result of one (docs/cupy.md).
 test_on_the_stand_in_for_cupy() {
   if [ "$(uname)" != Linux ] || ! command -v g++ >/dev/null; then
     echo "left out: kernels run on the CPU where there is Linux and g++"
     return
   fi
-  PORTABLE_NN_CUPY=stand-in PORTABLE_NN_BACKENDS='["cupy"]' python -m pytest -q --tb=short -k "cupy or backend" tests
+  PORTABLE_NN_CUPY=stand-in PORTABLE_NN_BACKENDS='["cupy"]' python -m pytest -q --tb=short -k "cupy or backend" \
+    -m "not slow" tests
 }
 
 beside() { # NAME COMMAND...: begin a step that goes on beside others

@@ -86,6 +86,8 @@ step "kills" env PORTABLE_NN_KILLS="${KILLS:-500}" python -m pytest -q tests/sto
 step "invented graphs" env PORTABLE_NN_PLANS="${PLANS:-50000 1000 50}" python -m pytest -q tests/kernels/test_plan_fuzz.py
 step "invented files" env PORTABLE_NN_EXAMPLES="${EXAMPLES:-5000}" python -m pytest -q tests/test_fuzz.py
 step "the lowest versions that are allowed" test_the_lowest_versions "$(find_python 3.11 || echo python)"
+step "slow tests on the stand-in for CuPy" env PORTABLE_NN_CUPY=stand-in PORTABLE_NN_BACKENDS='["cupy"]' \
+  python -m pytest -q --tb=short -k "cupy or backend" -m slow tests
 step "the stand-in beside the wheel of CuPy" test_beside_the_wheel_of_cupy
 if python -c 'import atheris' 2>/dev/null; then
   for target in $(python ci/fuzz.py --list 2>/dev/null); do step "fuzz $target" fuzz "$target"; done
