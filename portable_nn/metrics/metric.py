@@ -85,6 +85,7 @@ class Metric:
 
     def __init__(self, name: str | None = None):
         if name is not None:
+            # Callers are not typed.
             if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"{type(self).__name__} needs a name that is a text, got {name!r}")
             self.name = name
